@@ -1,0 +1,8 @@
+"""Callbacks to pass to `fit`."""
+
+from keras_ext.callbacks.dead_relu_logger import (
+    DeadReLULogger as DeadReLULogger,
+)
+from keras_ext.callbacks.gradient_norm_logger import (
+    GradientNormLogger as GradientNormLogger,
+)

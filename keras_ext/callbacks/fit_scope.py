@@ -1,0 +1,64 @@
+"""Finding the other callbacks of the running `fit`."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+# Deep enough for callbacks that wrap callbacks; the list is 2 frames away.
+_MAX_FRAMES = 20
+
+
+def current_callback_list() -> keras.callbacks.CallbackList | None:
+    """Return the `CallbackList` that is calling, or `None`.
+
+    Keras gives a callback its model and the `fit` parameters, but not its
+    siblings, which monitors need in order to share one tap and to keep the
+    progress bar readable. The list is looked for among the callers' `self`,
+    so this works in a callback method that Keras calls directly, such as
+    `on_train_begin`.
+    """
+    frame = sys._getframe(1)
+    for _ in range(_MAX_FRAMES):
+        if frame is None:
+            return None
+        caller = frame.f_locals.get("self")
+        if isinstance(caller, keras.callbacks.CallbackList):
+            return caller
+        frame = frame.f_back
+    return None
+
+
+def keep_off_progress_bar(
+    callback_list: keras.callbacks.CallbackList,
+    is_hidden: Callable[[str], bool],
+) -> None:
+    """Let the progress bar print the logs without the hidden keys.
+
+    All other callbacks go on seeing all of the logs. A `ProgbarLogger`
+    lives for one `fit`, and what is set on it goes with it.
+
+    Args:
+        callback_list: The callbacks of the running `fit`.
+        is_hidden: Says of a key whether it is hidden.
+    """
+    for callback in callback_list.callbacks:
+        if isinstance(callback, keras.callbacks.ProgbarLogger):
+            _filter_epoch_logs(callback, is_hidden)
+
+
+def _filter_epoch_logs(
+    progress: keras.callbacks.ProgbarLogger, is_hidden: Callable[[str], bool]
+) -> None:
+    if "on_epoch_end" in vars(progress):
+        return
+    on_epoch_end = progress.on_epoch_end
+
+    def on_epoch_end_filtered(
+        epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        shown = {k: v for k, v in (logs or {}).items() if not is_hidden(k)}
+        on_epoch_end(epoch, shown)
+
+    vars(progress)["on_epoch_end"] = on_epoch_end_filtered

@@ -1,0 +1,139 @@
+"""One tap per `fit`, shared by all the monitors in it."""
+
+import importlib
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+_BACKENDS = ("tensorflow",)
+
+
+def check_backend(who: str) -> None:
+    """Raise if the running backend cannot be measured.
+
+    Args:
+        who: Name of the class that asks, for the message.
+
+    Raises:
+        NotImplementedError: If Keras runs on such a backend.
+    """
+    backend = keras.config.backend()
+    if backend not in _BACKENDS:
+        raise NotImplementedError(
+            f"`{who}` measures on these backends so far: "
+            f"{', '.join(_BACKENDS)}. Received: backend={backend!r}"
+        )
+
+
+def backend_module() -> Any:
+    """Return the module that measures on the running backend.
+
+    It has the classes `GradientGauge`, `ActivityGauge` and `TrainFunctions`
+    and the function `why_not`.
+    """
+    return importlib.import_module(f"keras_ext.taps.{keras.config.backend()}")
+
+
+class Tap:
+    """Lets the gauges of one `fit` see its training steps.
+
+    A tapped train function stands in the model's `train_function` from
+    `arm`, at the beginning of a batch, until Keras calls it, and no longer:
+    whatever happens in `fit`, an exception in another callback or a Ctrl-C,
+    finds the model as it was.
+
+    Args:
+        model: A compiled `keras.Model`.
+        gauges: What measures.
+    """
+
+    def __init__(self, model: Any, gauges: Sequence[Any]):
+        self.model = model
+        self.gauges = list(gauges)
+        self._armed = False
+        self._bare: Any = None
+        self._functions: Any = None
+        self._steps = 0
+        backend = backend_module()
+        reason = backend.why_not(model)
+        if reason:
+            warnings.warn(f"Nothing is measured under {reason}", stacklevel=2)
+            self.gauges = []
+
+    def serves(self, model: Any, gauges: Sequence[Any]) -> bool:
+        """Return whether this tap can serve another `fit` as it is.
+
+        It can if model and gauges are the same and the model was not
+        compiled anew; what was traced need not be traced again.
+        """
+        return (
+            self.model is model
+            and self._functions is not None
+            and self._bare is vars(model).get("train_function")
+            and len(self.gauges) == len(gauges)
+            and all(a is b for a, b in zip(self.gauges, gauges, strict=True))
+        )
+
+    def begin_epoch(self) -> None:
+        """Count the steps from zero; the first one is always sampled."""
+        self._steps = 0
+        if self._functions is not None:
+            self._functions.begin_epoch()
+        for gauge in self.gauges:
+            gauge.begin_epoch()
+
+    def step_done(self) -> None:
+        """Count a step."""
+        self._steps += 1
+
+    def steps_done(self) -> int:
+        """Return the number of steps since `begin_epoch`."""
+        if self._functions is not None and self._functions.decides_in_graph:
+            return self._functions.steps_done()
+        return self._steps
+
+    def arm(self) -> None:
+        """Let the next call of the model's train function be a tapped one."""
+        if self._armed or not self.gauges:
+            return
+        attributes = vars(self.model)
+        if attributes.get("train_function") is None:
+            self.model.make_train_function()
+        bare = attributes["train_function"]
+        if self._functions is None or bare is not self._bare:
+            self._bare = bare
+            self._functions = backend_module().TrainFunctions(
+                self.model, self.gauges
+            )
+        due = tuple(
+            i
+            for i, gauge in enumerate(self.gauges)
+            if self._steps % gauge.every_n_steps == 0
+        )
+        self._next = self._functions.get(due)
+        attributes["train_function"] = self._run
+        self._armed = True
+
+    def disarm(self) -> None:
+        """Give the model its own train function back."""
+        if self._armed:
+            vars(self.model)["train_function"] = self._bare
+            self._armed = False
+
+    @staticmethod
+    def release(model: Any) -> None:
+        """Disarm a tap that an interrupted `fit` left on the model.
+
+        That can happen only between `arm` and the step, if another callback
+        raises in its `on_train_batch_begin`.
+        """
+        function = vars(model).get("train_function")
+        tap = getattr(function, "__self__", None)
+        if isinstance(tap, Tap):
+            tap.disarm()
+
+    def _run(self, *args: Any) -> Any:
+        self.disarm()
+        return self._next(*args)
