@@ -1,0 +1,64 @@
+# Everything runs in .venv, which each target fills with what it needs.
+PYTHON ?= python3
+BACKENDS ?= tensorflow jax torch
+# Passed on to pytest, for example ARGS="-k adam".
+ARGS ?=
+SEARCH_ARGS ?=
+MLFLOW_PORT ?= 5000
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+FILES := pyproject.toml constraints/tested.txt
+
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: help search ui test lint bench screenshots test-oldest clean
+
+help:
+	@echo "make search    install, run a hyperparameter search on digits"
+	@echo "make ui        open the MLflow UI on its results"
+	@echo "make test      install, test on BACKENDS=\"$(BACKENDS)\""
+	@echo "make lint      style and types"
+	@echo "make bench     measure what the docs claim"
+	@echo "make clean     remove .venv and caches (not your results)"
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.search: $(FILES) | .venv/bin/python
+	$(PIP) -e ".[tensorflow,mlflow,tuner]" -c constraints/tested.txt
+	@touch $@
+
+# torch is pinned: other versions may pull in several GB of GPU libraries.
+.venv/.test: $(FILES) | .venv/bin/python
+	$(PIP) -e ".[dev,tensorflow,jax,torch]" -c constraints/tested.txt
+	@touch $@ .venv/.search
+
+search: .venv/.search
+	KERAS_BACKEND=tensorflow $(BIN)/python -m tuning digits $(SEARCH_ARGS)
+
+ui: .venv/.search
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db \
+	    --host 127.0.0.1 --port $(MLFLOW_PORT)
+
+# One process per backend: Keras has one backend in a process.
+test: .venv/.test
+	@for backend in $(BACKENDS); do \
+	    echo "== tests on $$backend"; \
+	    KERAS_BACKEND=$$backend $(BIN)/python -m pytest -n 2 $(ARGS) \
+	        || exit 1; \
+	done
+
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/.test
+	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.adam
+	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.monitors
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache \
+	    .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
