@@ -4,10 +4,13 @@ Run with `KERAS_BACKEND` set to `tensorflow`, `jax` or `torch`; one process
 tests one backend.
 """
 
+import contextlib
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# No test talks to anything outside this machine.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import keras
 import numpy as np
@@ -19,11 +22,25 @@ def pytest_collection_modifyitems(items):
     for item in items:
         marker = item.get_closest_marker("backend")
         if marker and backend not in marker.args:
-            item.add_marker(
-                pytest.mark.skip(reason=f"not a test of {backend}")
-            )
+            item.add_marker(pytest.mark.skip(reason=f"not a test of {backend}"))
 
 
 @pytest.fixture
 def rng():
     return np.random.default_rng(1234)
+
+
+@pytest.fixture(scope="session")
+def tracking_uri(tmp_path_factory):
+    """A new MLflow database for all tests of a session, artifacts beside it.
+
+    Making one takes seconds, so tests share it and use experiments of their
+    own.
+    """
+    mlflow = pytest.importorskip("mlflow")
+    folder = tmp_path_factory.mktemp("mlflow")
+    uri = f"sqlite:///{folder}/mlflow.db"
+    # MLflow puts the artifacts below the directory where the store is made.
+    with contextlib.chdir(folder):
+        mlflow.MlflowClient(tracking_uri=uri)
+    return uri

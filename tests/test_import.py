@@ -1,0 +1,64 @@
+"""What `import keras_ext` brings with it."""
+
+import keras
+import pytest
+from fresh_process import run_python
+
+LOADED = """
+import sys
+import keras
+before = set(sys.modules)
+import keras_ext
+assert keras_ext.__version__
+print(*sorted(set({names}) & (set(sys.modules) - before)))
+"""
+
+
+def loaded_by_import(*names):
+    return run_python(LOADED.format(names=names)).split()
+
+
+def test_import_loads_neither_mlflow_nor_keras_tuner():
+    names = ("mlflow", "keras_tuner", "matplotlib", "sklearn", "pandas")
+    assert loaded_by_import(*names) == []
+    # Keras itself loads some of the others, but neither of these.
+    loaded = run_python("import sys, keras_ext; print(*sys.modules)").split()
+    assert not {"mlflow", "keras_tuner"} & set(loaded)
+
+
+@pytest.mark.backend("jax", "torch")
+def test_import_loads_no_other_backend():
+    others = {"tensorflow", "jax", "torch"} - {keras.config.backend()}
+    loaded = run_python("import sys, keras_ext; print(*sys.modules)").split()
+    assert not others & set(loaded)
+
+
+WITHOUT = """
+import sys
+for name in ("keras_tuner", "mlflow", "matplotlib"):
+    sys.modules[name] = None  # as if it were not installed
+import keras_ext
+keras_ext.callbacks.MLflowLogger()
+for use in (
+    lambda: keras_ext.tuners,
+    lambda: keras_ext.tracking.connect("sqlite:///no.db"),
+):
+    try:
+        use()
+    except ImportError as error:
+        print(error)
+"""
+
+
+def test_a_missing_extra_is_named_with_its_install_command():
+    tuner, mlflow = run_python(WITHOUT).strip().splitlines()
+    assert 'pip install "keras-ext[tuner]"' in tuner
+    assert 'pip install "keras-ext[mlflow]"' in mlflow
+
+
+def test_unknown_attributes_are_named():
+    import keras_ext
+
+    assert "tuners" in dir(keras_ext)
+    with pytest.raises(AttributeError, match="'optimisers'"):
+        keras_ext.optimisers  # noqa: B018
