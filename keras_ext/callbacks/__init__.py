@@ -6,3 +6,4 @@ from keras_ext.callbacks.dead_relu_logger import (
 from keras_ext.callbacks.gradient_norm_logger import (
     GradientNormLogger as GradientNormLogger,
 )
+from keras_ext.callbacks.mlflow_logger import MLflowLogger as MLflowLogger

@@ -1,0 +1,19 @@
+"""Sending records, figures and findings to MLflow. Nothing here measures.
+
+Importing this package imports neither MLflow nor Matplotlib; they are loaded
+when they are first used.
+"""
+
+from keras_ext.tracking.client import TrackingError as TrackingError
+from keras_ext.tracking.client import connect as connect
+from keras_ext.tracking.environment import (
+    environment_tags as environment_tags,
+)
+from keras_ext.tracking.figures import dead_unit_curves as dead_unit_curves
+from keras_ext.tracking.figures import gradient_heatmap as gradient_heatmap
+from keras_ext.tracking.figures import (
+    parallel_coordinates as parallel_coordinates,
+)
+from keras_ext.tracking.keys import metric_key as metric_key
+from keras_ext.tracking.redaction import redact as redact
+from keras_ext.tracking.writer import RunWriter as RunWriter

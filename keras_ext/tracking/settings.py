@@ -1,0 +1,80 @@
+"""What a training is set to, as parameters."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def training_settings(
+    model: Any, fit_params: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the settings of a compiled model and its `fit`.
+
+    Keys: `optimizer`, `optimizer.<argument>` for each of its arguments,
+    `learning_rate` (the schedule's name if there is one), `loss`, `epochs`,
+    `batches_per_epoch`, `parameters.trainable`, `parameters.frozen`, `model`
+    (its name), `dtype_policy`. What is unknown is left out.
+
+    Args:
+        model: A `keras.Model`.
+        fit_params: `Callback.params`.
+
+    Returns:
+        Names and plain values.
+    """
+    fit_params = fit_params or {}
+    settings: dict[str, Any] = {
+        "model": model.name,
+        "epochs": fit_params.get("epochs"),
+        "batches_per_epoch": fit_params.get("steps"),
+        "loss": _name(getattr(model, "loss", None)),
+        "dtype_policy": getattr(model.dtype_policy, "name", None),
+    }
+    if model.built:
+        settings["parameters.trainable"] = _size(model.trainable_weights)
+        settings["parameters.frozen"] = _size(model.non_trainable_weights)
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None:
+        config = optimizer.get_config()
+        settings["optimizer"] = type(optimizer).__name__
+        settings.update(_flat(config, "optimizer"))
+        rate = config.get("learning_rate")
+        if isinstance(rate, Mapping):
+            rate = rate.get("class_name")
+        settings["learning_rate"] = rate
+    return {k: _readable(v) for k, v in settings.items() if v is not None}
+
+
+def _readable(value: Any) -> Any:
+    # Keras keeps the learning rate in float32, where 0.01 is no round number.
+    return float(f"{value:.7g}") if isinstance(value, float) else value
+
+
+def _flat(config: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield what distinguishes: not names, nor how Keras finds a class."""
+    for key, value in config.items():
+        if key in ("name", "module", "registered_name", "build_config"):
+            continue
+        if isinstance(value, Mapping):
+            inner = value.get("config", value)
+            if "class_name" in value:
+                yield f"{prefix}.{key}", value["class_name"]
+            if isinstance(inner, Mapping):
+                yield from _flat(inner, f"{prefix}.{key}")
+        else:
+            yield f"{prefix}.{key}", value
+
+
+def _name(loss: Any) -> str | None:
+    if loss is None or isinstance(loss, str):
+        return loss
+    if isinstance(loss, Mapping):
+        return ", ".join(f"{key}: {_name(v)}" for key, v in loss.items())
+    if isinstance(loss, (list, tuple)):
+        return ", ".join(str(_name(v)) for v in loss)
+    name = getattr(loss, "__name__", None)  # a function
+    return name or type(loss).__name__
+
+
+def _size(weights: Any) -> int:
+    return sum(math.prod(weight.shape) for weight in weights)

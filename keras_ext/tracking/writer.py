@@ -1,0 +1,297 @@
+"""Writing to one MLflow run without making the training wait."""
+
+import csv
+import io
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_ext.tracking.keys import metric_key
+from keras_ext.tracking.optional import require
+from keras_ext.tracking.outbox import MAX_POINTS, outbox_for
+from keras_ext.tracking.records import (
+    Artifact,
+    Param,
+    Points,
+    Record,
+    Status,
+    Tag,
+)
+
+logger = logging.getLogger("keras_ext.tracking")
+
+# The smallest limits among the MLflow versions that are supported.
+_MAX_PARAM = 6000
+_MAX_TAG = 5000
+
+_STATUSES = ("FINISHED", "FAILED", "KILLED")
+
+
+class RunWriter:
+    """Writes to one MLflow run, in the background.
+
+    Every method returns at once; a daemon thread sends what was written, in
+    order and in few large requests. When the store does not answer, one
+    warning says so, the records are kept in memory and sent when it is back,
+    each exactly once. What the store refuses for good (a parameter that
+    changes its value, a deleted run) is named in one warning and left out.
+    Warnings go to the logger `keras_ext.tracking`. At the end of the process
+    what is left gets a last chance of at most 30 seconds (3 if the store
+    does not answer).
+
+    Writers of one client share one thread. Methods may be called from any
+    thread. A forked child starts with nothing to send: its parent sends.
+
+    Args:
+        client: An `mlflow.MlflowClient`, for example from `connect`.
+        run_id: The run. It must exist; this is not checked here.
+
+    Example:
+        >>> import tempfile
+        >>> from keras_ext.tracking import RunWriter, connect
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> client = connect(f"sqlite:///{folder.name}/mlflow.db")
+        >>> run = client.create_run(client.create_experiment("demo"))
+        >>> writer = RunWriter(client, run.info.run_id)
+        >>> writer.params({"learning_rate": 0.1, "nesterov": False})
+        >>> writer.metrics({"loss": 0.5}, step=0)
+        >>> writer.close()
+        True
+        >>> client.get_run(run.info.run_id).data.metrics
+        {'loss': 0.5}
+        >>> folder.cleanup()
+    """
+
+    def __init__(self, client: Any, run_id: str):
+        self.client = client
+        self.run_id = run_id
+        self._outbox = outbox_for(client)
+        self._outbox.runs.add(run_id)
+        self._ticket = 0
+        self._ended = False
+        self._unusable: set[str] = set()
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Add one point to each of some metrics.
+
+        Args:
+            values: Names and values. NaN and infinities are kept as far as
+                the store can hold them (databases turn infinities into the
+                largest float). What is no number is left out.
+            step: Where on the horizontal axis.
+        """
+        now = _milliseconds()
+        records = []
+        for name, value in values.items():
+            try:
+                number = float(value)
+            except (TypeError, ValueError):
+                self._leave_out(name, value)
+                continue
+            key = metric_key(name)
+            records.append(
+                Points(self.run_id, key, (int(step),), (number,), now)
+            )
+        self._add(records)
+
+    def series(
+        self,
+        key: str,
+        steps: Sequence[int] | np.ndarray,
+        values: Sequence[float] | np.ndarray,
+    ) -> None:
+        """Add many points to one metric.
+
+        Args:
+            key: Name of the metric.
+            steps: Integers of shape `(points,)`.
+            values: Numbers of shape `(points,)`.
+
+        Raises:
+            ValueError: The shapes differ.
+        """
+        # Copies: the caller's arrays may go on growing.
+        x = np.array(steps, dtype=np.int64).ravel()
+        y = np.array(values, dtype=np.float64).ravel()
+        if x.shape != y.shape:
+            raise ValueError(
+                "`steps` and `values` must have the same length. "
+                f"Received: {len(x)} steps, {len(y)} values"
+            )
+        now, name = _milliseconds(), metric_key(key)
+        cuts = range(0, len(x), MAX_POINTS)
+        chunks = [slice(start, start + MAX_POINTS) for start in cuts]
+        self._add([Points(self.run_id, name, x[c], y[c], now) for c in chunks])
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Add parameters; MLflow keeps the first value of each for ever.
+
+        Args:
+            values: Names and values. A value is stored as Python prints it
+                (`True`, `0.001`, `adam`), cut to 6000 characters.
+        """
+        self._add(
+            [
+                Param(self.run_id, metric_key(key), _cut(value, _MAX_PARAM))
+                for key, value in values.items()
+            ]
+        )
+
+    def tags(self, values: Mapping[str, Any]) -> None:
+        """Add tags or give them other values.
+
+        Args:
+            values: Names and values, cut to 5000 characters.
+        """
+        self._add(
+            [
+                Tag(self.run_id, metric_key(key), _cut(value, _MAX_TAG))
+                for key, value in values.items()
+            ]
+        )
+
+    def figure(self, fig: Any, path: str) -> None:
+        """Add a figure as an image. It is drawn before this returns.
+
+        Args:
+            fig: A `matplotlib.figure.Figure`.
+            path: Where among the artifacts, such as `"figures/loss.png"`.
+                The ending chooses the format.
+        """
+        require("matplotlib")
+        drawn = io.BytesIO()
+        kind = path.rpartition(".")[2].lower()
+        fig.savefig(drawn, format=kind, dpi=150)
+        self._add([Artifact(self.run_id, path, drawn.getvalue())])
+
+    def text(self, text: str, path: str) -> None:
+        """Add a text file.
+
+        Args:
+            text: Its content.
+            path: Where among the artifacts, such as `"notes.txt"`.
+        """
+        self._add([Artifact(self.run_id, path, text.encode())])
+
+    def table(self, rows: Sequence[Mapping[str, Any]], path: str) -> None:
+        """Add a table as a CSV file.
+
+        Args:
+            rows: One mapping a row; a missing cell stays empty. Columns stand
+                in the order in which their names first occur.
+            path: Where among the artifacts, such as `"trials.csv"`.
+        """
+        names = dict.fromkeys(name for row in rows for name in row)
+        sheet = io.StringIO(newline="")
+        lines = csv.DictWriter(sheet, names, lineterminator="\n")
+        lines.writeheader()
+        lines.writerows(rows)
+        self.text(sheet.getvalue(), path)
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until everything written so far has been sent.
+
+        Args:
+            timeout: Most seconds to wait. None: 30 while the store takes
+                records, 3 while it does not answer.
+
+        Returns:
+            Whether everything was sent (or refused for good).
+        """
+        return self._outbox.wait(self._ticket, timeout)
+
+    def end(self, status: str) -> None:
+        """End the run after what was written so far; do not wait for it.
+
+        Only the first end of a run counts.
+
+        Args:
+            status: `"FINISHED"`, `"FAILED"` or `"KILLED"`.
+
+        Raises:
+            ValueError: `status` is none of these.
+        """
+        if status not in _STATUSES:
+            raise ValueError(
+                f"`status` must be one of {_STATUSES}. "
+                f"Received: status={status!r}"
+            )
+        if not self._ended:
+            self._ended = True
+            self._add([Status(self.run_id, status, _milliseconds())])
+
+    def close(
+        self,
+        status: str | None = "FINISHED",
+        timeout: float | None = None,
+    ) -> bool:
+        """Send what is left, then end the run.
+
+        If the store does not answer in time, one warning says how many
+        records are not delivered yet; the thread goes on trying, and the run
+        ends when its records have arrived. Later calls only flush.
+
+        Args:
+            status: `"FINISHED"`, `"FAILED"` or `"KILLED"`. None leaves the
+                run as it is, for whoever started it.
+            timeout: Most seconds to wait, as for `flush`.
+
+        Returns:
+            Whether everything was sent (or refused for good).
+
+        Raises:
+            ValueError: `status` is none of these.
+        """
+        if status is not None:
+            self.end(status)
+        sent = self.flush(timeout)
+        if not sent:
+            logger.warning(
+                "%d records of run %s are not delivered yet: MLflow at %s "
+                "does not answer or is slow. They are kept and sent until "
+                "this process ends.",
+                sum(len(record) for record in self.pending),
+                self.run_id,
+                self._outbox.where,
+            )
+        return sent
+
+    @property
+    def pending(self) -> list[Record]:
+        """Records that the store has not confirmed yet, in order."""
+        return self._outbox.pending(self.run_id)
+
+    @property
+    def rejected(self) -> list[tuple[Record, str]]:
+        """Records that the store refused for good, and why."""
+        return [
+            entry
+            for entry in self._outbox.rejected
+            if entry[0].run_id == self.run_id
+        ]
+
+    def _add(self, records: Sequence[Record]) -> None:
+        if records:
+            self._ticket = self._outbox.put(records)
+
+    def _leave_out(self, name: str, value: Any) -> None:
+        if name not in self._unusable:
+            self._unusable.add(name)
+            logger.warning(
+                "Metric %r is left out of MLflow: its values are no numbers "
+                "(%s).",
+                name,
+                type(value).__name__,
+            )
+
+
+def _milliseconds() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _cut(value: Any, limit: int) -> str:
+    text = str(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
