@@ -56,9 +56,7 @@ def epoch_of(make, monitors, steps=100):
     y = rng.integers(0, 10, len(x))
 
     def epoch():
-        model.fit(
-            x, y, batch_size=batch_size, callbacks=monitors(), verbose=0
-        )
+        model.fit(x, y, batch_size=batch_size, callbacks=monitors(), verbose=0)
 
     return epoch
 

@@ -1,6 +1,7 @@
 """Finding the other callbacks of the running `fit`."""
 
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ def current_callback_list() -> keras.callbacks.CallbackList | None:
     so this works in a callback method that Keras calls directly, such as
     `on_train_begin`.
     """
-    frame = sys._getframe(1)
+    frame: types.FrameType | None = sys._getframe(1)
     for _ in range(_MAX_FRAMES):
         if frame is None:
             return None

@@ -51,7 +51,6 @@ class GradientNormLogger(Monitor):
         NotImplementedError: On a backend that cannot be measured yet.
 
     Example:
-
     >>> import keras, keras_ext, numpy as np
     >>> model = keras.Sequential(
     ...     [keras.layers.Dense(1, use_bias=False, name="line")]

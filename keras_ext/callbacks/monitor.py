@@ -54,6 +54,9 @@ class Monitor(keras.callbacks.Callback):
         self._gauge: Any = None
         self._tap: taps.Tap | None = None
         self._team: list[Monitor] | None = None
+        self._blocks: list[Series] = []
+        self._epoch_blocks: list[Series] = []
+        self._epochs: dict[str, list[float]] = {}
         self._forget()
 
     @abc.abstractmethod
@@ -105,7 +108,7 @@ class Monitor(keras.callbacks.Callback):
         """Begin to count the steps of the epoch."""
         self._first_step += self._steps_done
         self._steps_done = self._steps_seen = 0
-        self._epoch_blocks: list[Series] = []
+        self._epoch_blocks = []
         if self._leads():
             self._shared_tap().begin_epoch()
 
@@ -142,15 +145,15 @@ class Monitor(keras.callbacks.Callback):
             self._tap.disarm()
 
     def _forget(self) -> None:
-        self._blocks: list[Series] = []
-        self._epochs: dict[str, list[float]] = {}
+        self._blocks = []
         self._epoch_blocks = []
+        self._epochs = {}
         self._first_step = 0
         self._steps_done = 0
         self._steps_seen = 0
 
     def _leads(self) -> bool:
-        return bool(self._team) and self._team[0] is self
+        return self._team is not None and self._team[0] is self
 
     def _shared_tap(self) -> taps.Tap:
         """Return the team's tap, made when the whole team is ready."""

@@ -5,7 +5,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from keras_ext.tracking.client import TrackingError
 from keras_ext.tracking.environment import environment_tags
+
+# Lets MLflow's UI open an experiment on its runs and metrics, not on the
+# traces of language models.
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def active_run_id(client: Any) -> str | None:
@@ -70,7 +75,7 @@ def experiment_id(client: Any, name: str | None = None) -> str:
         The id.
 
     Raises:
-        ValueError: The experiment has been deleted.
+        TrackingError: The experiment has been deleted.
     """
     from mlflow import get_tracking_uri
     from mlflow.exceptions import MlflowException
@@ -83,14 +88,14 @@ def experiment_id(client: Any, name: str | None = None) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return client.create_experiment(name)
+            return client.create_experiment(name, tags=_KIND)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         # Another process was faster.
         experiment = client.get_experiment_by_name(name)
     if experiment.lifecycle_stage != "active":
-        raise ValueError(
+        raise TrackingError(
             "`experiment` has been deleted in MLflow; restore it or choose "
             f"another name. Received: experiment={name!r}"
         )

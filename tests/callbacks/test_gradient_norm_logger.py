@@ -35,9 +35,7 @@ def test_norms_are_those_of_the_backends_own_autodiff(kind):
 
     model = compiled(build, keras.optimizers.SGD(0.0))
     norms = callbacks.GradientNormLogger()
-    model.fit(
-        x, y, batch_size=32, shuffle=False, callbacks=[norms], verbose=0
-    )
+    model.fit(x, y, batch_size=32, shuffle=False, callbacks=[norms], verbose=0)
 
     total = 0.0
     for layer in _leaves(reference):

@@ -198,7 +198,7 @@ def test_the_set_experiment(client, new, monkeypatch):
 def test_a_deleted_experiment(client):
     client.delete_experiment(client.create_experiment("deleted"))
     log = MLflowLogger(client=client, experiment="deleted")
-    with pytest.raises(ValueError, match="has been deleted"):
+    with pytest.raises(ConnectionError, match="has been deleted"):
         fit(log)
 
 

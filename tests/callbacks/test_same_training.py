@@ -1,6 +1,7 @@
 """The training is the same training, and nothing of a monitor stays."""
 
 import json
+import re
 import zipfile
 
 import keras
@@ -143,9 +144,7 @@ def test_no_residue_however_fit_ends(moment, error):
         function = vars(model)["train_function"]
         chain = [*loggers, Ends(moment, error)]
         try:
-            model.fit(
-                x, y, batch_size=8, epochs=3, callbacks=chain, verbose=0
-            )
+            model.fit(x, y, batch_size=8, epochs=3, callbacks=chain, verbose=0)
         except (RuntimeError, KeyboardInterrupt) as raised:
             assert raised is error
         return model, function
@@ -217,8 +216,10 @@ def test_a_saved_model_is_the_model_that_would_have_been_saved(tmp_path):
         model = fitted(mlp, (6,), loggers)
         model.save(tmp_path / "model.keras")
         with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+            config = archive.read("config.json").decode()
             names = sorted(archive.namelist())
-            return model, names, json.loads(archive.read("config.json"))
+        # These numbers are memory addresses.
+        return model, names, re.sub(r'"shared_object_id": \d+', "", config)
 
     _, *bare = saved(None)
     model, *monitored = saved(monitors())
@@ -292,5 +293,5 @@ def test_backup_and_restore_goes_on_where_it_was(tmp_path):
     resumed = compiled(mlp, keras.optimizers.Adam(), seed=7)
     train(resumed, [*monitors(), backup()])
     assert int(resumed.optimizer.iterations) == 24
-    for a, b in zip(whole.optimizer.variables, resumed.optimizer.variables):
-        assert a.shape == b.shape
+    for a, b in zip(state(whole), state(resumed), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
