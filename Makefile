@@ -19,6 +19,7 @@ help:
 	@echo "make ui        open the MLflow UI on its results"
 	@echo "make test      install, test on BACKENDS=\"$(BACKENDS)\""
 	@echo "make lint      style and types"
+	@echo "make test-oldest   the same on the oldest supported versions"
 	@echo "make bench     measure what the docs claim"
 	@echo "make clean     remove .venv and caches (not your results)"
 
@@ -49,6 +50,13 @@ test: .venv/.test
 	        || exit 1; \
 	done
 
+# In an environment of its own, on TensorFlow.
+test-oldest:
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet -e ".[dev,tensorflow]" \
+	    -c constraints/oldest.txt
+	KERAS_BACKEND=tensorflow .venv-oldest/bin/python -m pytest -n 2 $(ARGS)
+
 lint: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -59,6 +67,6 @@ bench: .venv/.test
 	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.monitors
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache \
+	rm -rf .venv .venv-oldest build dist *.egg-info .pytest_cache .mypy_cache \
 	    .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -57,6 +57,9 @@ class Monitor(keras.callbacks.Callback):
         self._blocks: list[Series] = []
         self._epoch_blocks: list[Series] = []
         self._epochs: dict[str, list[float]] = {}
+        self._first_step = 0
+        self._steps_done = 0
+        self._steps_seen = 0
         self._forget()
 
     @abc.abstractmethod
