@@ -66,10 +66,12 @@ class DeadReLULogger(Monitor):
     [1.0]
     """
 
-    def _make_gauge(self, model: Any) -> Any:
+    def _renewed_gauge(self, model: Any) -> Any:
         sites = taps.select(taps.relu_sites(model), self.layers)
         if not sites:
             return None
+        if self._can_go_on(model, sites):
+            return self._gauge
         return taps.backend_module().ActivityGauge(
             sites, self.every_n_steps, model.steps_per_execution
         )

@@ -1,5 +1,6 @@
 """Logging how large the gradients of each layer are."""
 
+import functools
 from typing import Any
 
 import keras
@@ -63,27 +64,32 @@ class GradientNormLogger(Monitor):
     ['grad_norm/global', 'grad_norm/line']
     """
 
-    def _make_gauge(self, model: Any) -> Any:
-        groups = taps.weight_groups(model)
-        self._selected = taps.select(groups, self.layers)
-        self._groups = groups
+    def _renewed_gauge(self, model: Any) -> Any:
         self._skips = isinstance(
             model.optimizer, keras.optimizers.LossScaleOptimizer
         )
-        if not groups:
-            return None
+        groups = taps.weight_groups(model)
+        if model.built:
+            taps.select(groups, self.layers)  # names a layer that is not there
+            if not groups:
+                return None
+            if self._can_go_on(model, groups):
+                return self._gauge
         return taps.backend_module().GradientGauge(
-            groups, self.every_n_steps, model.steps_per_execution
+            functools.partial(taps.weight_groups, model),
+            self.every_n_steps,
+            model.steps_per_execution,
         )
 
     def _step_values(self, rows: np.ndarray) -> Series:
         squares = np.square(rows.astype(np.float64))
-        ends = np.cumsum([len(group.variables) for group in self._groups])
+        groups = self._gauge.groups
+        ends = np.cumsum([len(group.variables) for group in groups])
         per_group = np.split(squares, ends[:-1], axis=1)
-        chosen = {group.path for group in self._selected}
+        chosen = {g.path for g in taps.select(groups, self.layers)}
         values = {
             f"grad_norm/{group.path}": np.sqrt(square.sum(axis=1))
-            for group, square in zip(self._groups, per_group, strict=True)
+            for group, square in zip(groups, per_group, strict=True)
             if group.path in chosen
         }
         values["grad_norm/global"] = np.sqrt(squares.sum(axis=1))

@@ -63,8 +63,12 @@ class Monitor(keras.callbacks.Callback):
         self._forget()
 
     @abc.abstractmethod
-    def _make_gauge(self, model: Any) -> Any:
-        """Return what measures the model, or `None` if there is nothing."""
+    def _renewed_gauge(self, model: Any) -> Any:
+        """Return what measures the model, or `None` if there is nothing.
+
+        The gauge of the last `fit` if it measures just that: its trace can
+        be used again.
+        """
 
     @abc.abstractmethod
     def _step_values(self, rows: np.ndarray) -> Series:
@@ -94,9 +98,7 @@ class Monitor(keras.callbacks.Callback):
         """Find the places to measure and the monitors to share a tap with."""
         self._forget()
         taps.Tap.release(self._model)
-        gauge = self._make_gauge(self._model)
-        if self._gauge is None or gauge is None or gauge.key != self._gauge.key:
-            self._gauge = gauge
+        self._gauge = self._renewed_gauge(self._model)
         self._team = [self]
         callback_list = fit_scope.current_callback_list()
         if callback_list is not None:
@@ -154,6 +156,15 @@ class Monitor(keras.callbacks.Callback):
         self._first_step = 0
         self._steps_done = 0
         self._steps_seen = 0
+
+    def _can_go_on(self, model: Any, points: Sequence[Any]) -> bool:
+        """Return whether the gauge of the last `fit` measures the points."""
+        return (
+            self._gauge is not None
+            and self._gauge.every_n_steps == self.every_n_steps
+            and self._gauge.steps_per_execution == model.steps_per_execution
+            and self._gauge.measures(points)
+        )
 
     def _leads(self) -> bool:
         return self._team is not None and self._team[0] is self

@@ -164,6 +164,8 @@ class StepRecord:
 
     def hear_output(self, key: tuple[int, str], output: Any) -> None:
         """Take the output of a ReLU."""
+        if _is_rehearsal(output):
+            return
         if not self._is_mine(output):
             # Keras runs a recurrent cell once outside its loop, to learn
             # its output's shape: that use says nothing about the layer.
@@ -279,6 +281,12 @@ def _apart(gradient: Any, depth: int = 8) -> Any:
         name=f"measured_{operation.type}",
     )
     return copy.outputs[gradient.value_index]
+
+
+def _is_rehearsal(tensor: Any) -> bool:
+    """Return whether Keras only finds out shapes, to build a model."""
+    graph = getattr(_values(tensor), "graph", None)
+    return getattr(graph, "name", "").startswith("scratch_graph")
 
 
 def _values(tensor: Any) -> Any:

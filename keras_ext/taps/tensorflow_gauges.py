@@ -5,7 +5,7 @@ measured into variables of its own, and hands it to the host in `take`.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,15 +54,14 @@ class _Gauge:
 
     Attributes:
         sites: The ReLUs that the gauge wants to hear.
-        key: Equal for two gauges that measure the same things.
     """
 
     sites: Sequence[ReluSite] = ()
     dtype = tf.float32
-    key: tuple[Any, ...]
 
     def __init__(self, every_n_steps: int, steps_per_execution: int):
         self.every_n_steps = every_n_steps
+        self.steps_per_execution = steps_per_execution
         # Room for the steps of one execution, over and above those after
         # which the host comes to fetch.
         self.capacity = ROWS + -(-steps_per_execution // every_n_steps)
@@ -118,28 +117,44 @@ class GradientGauge(_Gauge):
     adds up their squares in float64. No gradient counts as a norm of zero.
 
     Args:
-        groups: Layers to measure.
+        find_groups: Returns the layers to measure. Called during the first
+            trace, which is when Keras builds a model that was given no
+            input shape.
         every_n_steps: See `_Gauge`.
         steps_per_execution: See `_Gauge`.
+
+    Attributes:
+        groups: What `find_groups` returned; empty before the first step.
     """
 
     def __init__(
         self,
-        groups: Sequence[WeightGroup],
+        find_groups: Callable[[], Sequence[WeightGroup]],
         every_n_steps: int,
         steps_per_execution: int,
     ):
         super().__init__(every_n_steps, steps_per_execution)
-        self.variables = [v for group in groups for v in group.variables]
-        self.key = (*map(id, self.variables), every_n_steps, self.capacity)
-        if any(v.dtype == "float64" for v in self.variables):
-            self.dtype = tf.float64
+        self._find_groups = find_groups
+        self.groups: Sequence[WeightGroup] = []
+
+    def measures(self, points: Sequence[WeightGroup]) -> bool:
+        """See `_Gauge.measures`."""
+        return [tuple(map(id, g.variables)) for g in self.groups] == [
+            tuple(map(id, g.variables)) for g in points
+        ]
 
     def measure(self, record: Any) -> tf.Tensor:
         """Return the row of this step."""
+        if not self.groups:
+            self.groups = self._find_groups()
+        variables = [v for group in self.groups for v in group.variables]
+        if any(v.dtype == "float64" for v in variables):
+            self.dtype = tf.float64
         found = [
-            record.gradients.get(id(v), (None, None)) for v in self.variables
+            record.gradients.get(id(v), (None, None)) for v in variables
         ]
+        if not found:
+            return tf.zeros([0])
         norms = _norms([g for g, _ in found], self.dtype, record.compiled)
         if all(scale is None for _, scale in found):
             return norms
@@ -173,7 +188,6 @@ class ActivityGauge(_Gauge):
     ):
         super().__init__(every_n_steps, steps_per_execution)
         self.sites = list(sites)
-        self.key = (*(s.key for s in sites), every_n_steps, self.capacity)
         self.measured: list[ReluSite] = []
         self.units: list[int] = []
         self._fired: tf.Variable | None = None
@@ -183,6 +197,10 @@ class ActivityGauge(_Gauge):
         super().begin_epoch()
         if self._fired is not None:
             self._fired.assign(tf.zeros_like(self._fired))
+
+    def measures(self, points: Sequence[ReluSite]) -> bool:
+        """See `_Gauge.measures`."""
+        return [s.key for s in self.sites] == [s.key for s in points]
 
     def fired(self) -> list[np.ndarray]:
         """Return, per measured site, which units fired in this epoch."""

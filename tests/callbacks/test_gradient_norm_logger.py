@@ -449,3 +449,47 @@ def test_other_backends_say_that_they_cannot_be_measured_yet():
     for monitor in (callbacks.GradientNormLogger, callbacks.DeadReLULogger):
         with pytest.raises(NotImplementedError, match="Received: backend="):
             monitor()
+
+
+@on_tensorflow
+def test_a_model_that_fit_builds():
+    x, y = data(samples=32)
+
+    def logged(layers):
+        keras.utils.set_random_seed(9)
+        model = keras.Sequential(layers)
+        model.add(keras.layers.Dense(4, activation="relu", name="hidden"))
+        model.add(keras.layers.Dense(3, activation="softmax", name="out"))
+        model.compile("adam", "sparse_categorical_crossentropy")
+        norms = callbacks.GradientNormLogger()
+        dead = callbacks.DeadReLULogger()
+        for _ in range(2):
+            model.fit(x, y, epochs=2, callbacks=[norms, dead], verbose=0)
+        return norms.epochs | dead.epochs
+
+    unbuilt, built = logged([]), logged([keras.Input((6,))])
+    assert set(unbuilt) == set(built) > {"grad_norm/hidden"}
+    for key, values in built.items():
+        np.testing.assert_array_equal(unbuilt[key], values)
+
+
+@on_tensorflow
+def test_a_subclassed_model():
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.hidden = keras.layers.Dense(4, "relu", name="hidden")
+            self.out = keras.layers.Dense(3, "softmax", name="out")
+
+        def call(self, x):
+            return self.out(self.hidden(x))
+
+    x, y = data(samples=32)
+    norms, dead = callbacks.GradientNormLogger(), callbacks.DeadReLULogger()
+    compiled(Net).fit(x, y, callbacks=[norms, dead], verbose=0)
+    assert list(norms.epochs) == [
+        "grad_norm/hidden",
+        "grad_norm/out",
+        "grad_norm/global",
+    ]
+    assert "dead_relu/hidden" in dead.epochs

@@ -1,0 +1,32 @@
+"""The examples in the docstrings of callbacks and tuners run."""
+
+import doctest
+
+import keras
+import pytest
+
+import keras_ext
+
+CLASSES = [
+    keras_ext.callbacks.GradientNormLogger,
+    keras_ext.callbacks.DeadReLULogger,
+    keras_ext.callbacks.MLflowLogger,
+    keras_ext.tracking.RunWriter,
+    keras_ext.tracking.redact,
+    keras_ext.tuners.RandomSearch,
+]
+
+
+# The examples leave it to Python to remove their folders.
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.backend("tensorflow")
+@pytest.mark.parametrize("subject", CLASSES, ids=lambda c: c.__name__)
+def test_example(subject, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keras.utils.clear_session()
+    found = doctest.DocTestFinder(recurse=False).find(subject)
+    assert any(test.examples for test in found)
+    for test in found:
+        result = doctest.DocTestRunner().run(test)
+        assert result.failed == 0
