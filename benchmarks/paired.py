@@ -1,0 +1,105 @@
+"""Ratios of two costs, measured so that a few per cent mean something.
+
+The candidate and the baseline run in turns, in random order, in one process,
+and what counts is the CPU time of the process, so that other work on the
+machine weighs on both alike. A second baseline runs beside them: its ratio
+to the first is the noise floor. Two identical models can differ for as long
+as they live, by where their memory lies, so everything is built anew several
+times.
+"""
+
+import gc
+import random
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Step = Callable[[], object]
+
+
+@dataclass
+class Comparison:
+    """Medians over all pairs of all builds."""
+
+    ratio: float
+    spread: tuple[float, float]
+    noise: float
+    noise_spread: tuple[float, float]
+    baseline_ms: float
+
+
+def compare(
+    candidate: Callable[[], Step],
+    baseline: Callable[[], Step],
+    builds: int = 4,
+    pairs: int = 20,
+    seed: int = 0,
+) -> Comparison:
+    """Compares the CPU time of two steps.
+
+    Args:
+        candidate: Builds the thing to be measured and returns its step.
+        baseline: Builds what it is measured against.
+        builds: How often everything is built anew.
+        pairs: Pairs of steps per build.
+        seed: Seed of the order.
+
+    Returns:
+        The ratio candidate / baseline and baseline / baseline: medians over
+        all pairs, and the lowest and highest median of one build.
+    """
+    order = random.Random(seed)
+    ratios, noises, times = [], [], []
+    for _ in range(builds):
+        makers = {"new": candidate, "old": baseline, "old2": baseline}
+        names = list(makers)
+        order.shuffle(names)
+        steps = {name: makers[name]() for name in names}
+        for step in steps.values():  # Tracing and compiling do not count.
+            step()
+            step()
+        build_ratios, build_noises = [], []
+        for _ in range(pairs):
+            order.shuffle(names)
+            spent = {name: _cpu_time(steps[name]) for name in names}
+            build_ratios.append(spent["new"] / spent["old"])
+            build_noises.append(spent["old2"] / spent["old"])
+            times.append(spent["old"])
+        ratios.append(build_ratios)
+        noises.append(build_noises)
+        del steps
+        gc.collect()
+    return Comparison(
+        *_median(ratios), *_median(noises), 1000 * statistics.median(times)
+    )
+
+
+def _cpu_time(step: Step) -> float:
+    start = time.process_time()
+    step()
+    return time.process_time() - start
+
+
+def _median(builds: list[list[float]]) -> tuple[float, tuple[float, float]]:
+    medians = [statistics.median(build) for build in builds]
+    everything = [ratio for build in builds for ratio in build]
+    return statistics.median(everything), (min(medians), max(medians))
+
+
+def table(rows: list[tuple[str, Comparison]], unit: str) -> str:
+    """Returns the comparisons as a Markdown table."""
+    lines = [
+        f"| {unit} | ratio to the built-in | built-in to itself "
+        "| built-in, CPU ms |",
+        "|---|---|---|---|",
+    ]
+    for name, c in rows:
+        lines.append(
+            f"| {name} "
+            f"| {c.ratio:.2f} ({c.spread[0]:.2f} to {c.spread[1]:.2f}) "
+            f"| {c.noise:.2f} ({c.noise_spread[0]:.2f} to "
+            f"{c.noise_spread[1]:.2f}) "
+            f"| {c.baseline_ms:.1f} |"
+        )
+    return "\n".join(lines)

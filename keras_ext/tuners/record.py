@@ -1,0 +1,55 @@
+"""What a search remembers in its project directory about its MLflow runs."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class TrialRecord:
+    """The latest attempt at one trial."""
+
+    run_id: str
+    attempt: int = 1
+    status: str = "RUNNING"
+    reason: str | None = None
+    duration: float | None = None
+    worst_grad_norm: float | None = None
+    dead_relu: float | None = None
+
+
+@dataclass
+class SearchRecord:
+    """The MLflow runs of one search, kept as `tracking.json`.
+
+    The file names the parent run, so that the search can be resumed in it,
+    and each trial's run with the numbers that the table of trials needs. It
+    holds no credentials: `store` is redacted.
+    """
+
+    path: Path
+    store: str = ""
+    run_id: str | None = None
+    best_model_trial: str | None = None
+    trials: dict[str, TrialRecord] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> "SearchRecord":
+        """Return what `path` holds; an empty record if it does not exist."""
+        if not path.exists():
+            return cls(path)
+        state = json.loads(path.read_text(encoding="utf-8"))
+        trials = {
+            trial_id: TrialRecord(**trial)
+            for trial_id, trial in state.pop("trials").items()
+        }
+        return cls(path, trials=trials, **state)
+
+    def save(self) -> None:
+        """Write the file whole: a crash leaves the old one or the new one."""
+        state = asdict(self)
+        del state["path"]
+        draft = self.path.with_suffix(".tmp")
+        draft.write_text(json.dumps(state, indent=2), encoding="utf-8")
+        os.replace(draft, self.path)

@@ -1,0 +1,197 @@
+"""The MLflow run of one attempt at one trial."""
+
+import math
+import time
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ext.tracking import RunWriter
+from keras_ext.tracking.figures import gradient_heatmap
+from keras_ext.tracking.redaction import scrub
+
+Series = dict[str, list[float]]
+
+# MLflow's own columns, which a child shares with its parent.
+_SHARED_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
+
+
+class TrialRun:
+    """The child run of one attempt at one trial.
+
+    With one execution per trial, the epochs of its `fit` are logged into this
+    run, the epoch being the step. With more, each execution has a run of its
+    own below this one (`execution 0`, ...), and this run gets, for each
+    epoch, the mean over the executions that reached it.
+
+    Args:
+        client: An `mlflow.MlflowClient`.
+        parent: The search's run, an `mlflow.entities.Run`.
+        trial_id: The trial.
+        attempt: 1, or more if the trial was begun before.
+        executions: Executions per trial.
+
+    Attributes:
+        reason: Why the trial failed, in one line; `None` if it did not.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        parent: Any,
+        trial_id: str,
+        attempt: int,
+        executions: int = 1,
+    ):
+        self.client = client
+        self.trial_id = trial_id
+        self.reason: str | None = None
+        self._started = time.monotonic()
+        self._experiment = parent.info.experiment_id
+        known = parent.data.tags
+        self._tags = {k: known[k] for k in _SHARED_TAGS if k in known}
+        self.run_id = self._create(
+            f"trial {trial_id}",
+            parent.info.run_id,
+            {"trial_id": trial_id, "attempt": str(attempt)},
+        )
+        self.writer = RunWriter(client, self.run_id)
+        self._executions = executions
+        self._execution: RunWriter | None = None
+        self._histories: list[Series] = []
+        self._params: set[str] = set()
+
+    @property
+    def duration(self) -> float:
+        """Seconds since the trial began."""
+        return time.monotonic() - self._started
+
+    def add_params(self, hyperparameters: Mapping[str, Any]) -> None:
+        """Log those `hyperparameters` that are not logged yet."""
+        new = {
+            name: value
+            for name, value in hyperparameters.items()
+            if name not in self._params
+        }
+        self._params.update(new)
+        self.writer.params(new)
+
+    def begin_execution(self) -> tuple[str, keras.callbacks.Callback]:
+        """Return the run that this execution logs to, and its recorder."""
+        recorder = EpochRecorder()
+        self._histories.append(recorder.epochs)
+        if self._executions == 1:
+            return self.run_id, recorder
+        name = f"execution {len(self._histories) - 1}"
+        run_id = self._create(name, self.run_id)
+        self._execution = RunWriter(self.client, run_id)
+        return run_id, recorder
+
+    def end_execution(self, status: str) -> None:
+        """End the run of the execution, if it has one of its own."""
+        if self._execution is not None:
+            self._execution.close(status)
+            self._execution = None
+
+    def failed(self, error: BaseException) -> None:
+        """Log the exception that the trial failed with."""
+        self.reason = scrub(f"{type(error).__name__}: {error}")
+        trace = "".join(traceback.format_exception(error))
+        self.writer.tags({"exception": type(error).__name__})
+        self.writer.text(trace, "traceback.txt")
+
+    def worst_grad_norm(self) -> float | None:
+        """Return the smallest of the layers' gradient norms at the end."""
+        norms = [
+            values[-1]
+            for key, values in _mean(self._histories).items()
+            if key.startswith("grad_norm/") and key != "grad_norm/global"
+        ]
+        # Unlike `min`, this lets no NaN go unseen.
+        return float(np.min(norms)) if norms else None
+
+    def dead_relu(self) -> float | None:
+        """Return the share of dead units at the end, over all layers."""
+        values = _mean(self._histories).get("dead_relu/global")
+        return values[-1] if values else None
+
+    def close(
+        self,
+        status: str,
+        reason: str | None = None,
+        score: float | None = None,
+        step: int = 0,
+    ) -> None:
+        """Log what the trial came to, and end its runs.
+
+        Args:
+            status: `FINISHED`, `FAILED` or `KILLED`.
+            reason: Why it did not finish.
+            score: The objective's value, logged as `score`.
+            step: The epoch of that value.
+        """
+        self.end_execution(status)
+        if self._executions > 1:
+            for key, values in _mean(self._histories).items():
+                self.writer.series(key, range(len(values)), values)
+        if self._executions > 1 or status != "FINISHED":
+            # A `fit` that did not come to its end has drawn nothing.
+            self._draw()
+        self.writer.metrics({"duration": self.duration}, step=0)
+        if score is not None and math.isfinite(score):
+            self.writer.metrics({"score": score}, step=step)
+        if reason is not None:
+            self.writer.tags({"reason": reason})
+        self.writer.close(status)
+
+    def _draw(self) -> None:
+        norms = {
+            key: values
+            for key, values in _mean(self._histories).items()
+            if key.startswith("grad_norm/")
+        }
+        if norms:
+            self.writer.figure(gradient_heatmap(norms), "gradient_norms.png")
+
+    def _create(
+        self, name: str, parent_id: str, tags: Mapping[str, str] | None = None
+    ) -> str:
+        run = self.client.create_run(
+            self._experiment,
+            tags={
+                **self._tags,
+                "mlflow.parentRunId": parent_id,
+                **(tags or {}),
+            },
+            run_name=name,
+        )
+        return run.info.run_id
+
+
+class EpochRecorder(keras.callbacks.Callback):
+    """Keeps the logs of every epoch; the last callback to see them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.epochs: Series = {}
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Keep the epoch's logs."""
+        for key, value in (logs or {}).items():
+            self.epochs.setdefault(key, []).append(float(value))
+
+
+def _mean(histories: list[Series]) -> Series:
+    """Average, for each epoch, over the executions that reached it."""
+    mean: Series = {}
+    for key in dict.fromkeys(key for history in histories for key in history):
+        rows = [history[key] for history in histories if key in history]
+        epochs = range(max(len(row) for row in rows))
+        mean[key] = [
+            float(np.mean([row[e] for row in rows if e < len(row)]))
+            for e in epochs
+        ]
+    return mean

@@ -1,0 +1,108 @@
+"""What holds of every public component, and would drift if nobody looked."""
+
+import ast
+import doctest
+import importlib
+import importlib.util
+import inspect
+import re
+
+import keras
+import pytest
+
+MODULES = [
+    f"keras_ext.{name}"
+    for name in (
+        "activations",
+        "initializers",
+        "layers",
+        "losses",
+        "optimizers",
+        "regularizers",
+    )
+    if importlib.util.find_spec(f"keras_ext.{name}")
+]
+
+
+def exports():
+    for module_name in MODULES:
+        module = importlib.import_module(module_name)
+        for name, value in sorted(vars(module).items()):
+            if name.startswith("_") or not (
+                inspect.isclass(value) or inspect.isfunction(value)
+            ):
+                continue
+            if value.__module__.startswith("keras_ext."):
+                yield pytest.param(value, id=f"{module_name}.{name}")
+
+
+EXPORTS = list(exports())
+
+
+def documented_arguments(docstring):
+    """Returns the text about each argument of the `Args:` section."""
+    match = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", docstring, re.M | re.S)
+    if match is None:
+        return {}
+    parts = re.split(r"^    (\*{0,2}\w+): ", match[1], flags=re.M)
+    return {
+        name.strip("*"): " ".join(text.split())
+        for name, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+
+
+def test_there_are_exports():
+    names = {param.id for param in EXPORTS}
+    assert {
+        "keras_ext.activations.relu",
+        "keras_ext.initializers.HeNormal",
+        "keras_ext.layers.LeakyReLU",
+        "keras_ext.losses.Huber",
+        "keras_ext.optimizers.Adam",
+    } <= names
+
+
+@pytest.mark.parametrize("module_name", MODULES)
+def test_module_docstring(module_name):
+    assert importlib.import_module(module_name).__doc__
+
+
+@pytest.mark.parametrize("component", EXPORTS)
+def test_docstring(component):
+    docstring = inspect.cleandoc(component.__doc__)
+    assert docstring.partition("\n")[0].endswith(".")
+    assert "Example:\n>>> " in docstring
+
+
+@pytest.mark.parametrize("component", EXPORTS)
+def test_example(component):
+    finder = doctest.DocTestFinder(recurse=False)
+    tests = finder.find(component, component.__name__, globs={})
+    assert sum(len(test.examples) for test in tests) > 0
+    for test in tests:
+        output = []
+        runner = doctest.DocTestRunner(verbose=False)
+        runner.run(test, out=output.append)
+        assert runner.summarize(verbose=False).failed == 0, "".join(output)
+
+
+@pytest.mark.parametrize("component", EXPORTS)
+def test_registered_under_the_package(component):
+    # An alias is registered once, under the name of what it stands for.
+    name = f"keras_ext>{component.__name__}"
+    assert keras.saving.get_registered_name(component) == name
+    assert keras.saving.get_registered_object(name) is component
+
+
+@pytest.mark.parametrize("component", EXPORTS)
+def test_documented_defaults_are_the_real_ones(component):
+    documented = documented_arguments(inspect.cleandoc(component.__doc__))
+    parameters = inspect.signature(component).parameters.values()
+    assert set(documented) == {p.name for p in parameters}
+    for parameter in parameters:
+        default = re.search(r"Defaults to `(.+?)`", documented[parameter.name])
+        if parameter.default is parameter.empty:
+            assert default is None, parameter.name
+        else:
+            assert default is not None, parameter.name
+            assert ast.literal_eval(default[1]) == parameter.default

@@ -1,0 +1,306 @@
+"""What a search that comes to its end leaves in MLflow."""
+
+import json
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+import searching
+from mlflow.models import Model
+from searching import EPOCHS, artifact, children, images, parent, table
+
+from keras_ext import callbacks, tuners
+
+
+def trials(tuner):
+    return {trial.trial_id: trial for trial in tuner.oracle.trials.values()}
+
+
+def history(tuner, run, key):
+    points = tuner.client.get_metric_history(run.info.run_id, key)
+    return {point.step: point.value for point in points}
+
+
+def test_one_parent_and_one_child_per_trial(finished):
+    run = parent(finished)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "a small search"
+    assert run.data.tags["team"] == "blue"
+    assert run.data.tags["keras.version"] == keras.__version__
+    names = [child.info.run_name for child in children(finished)]
+    assert names == ["trial 0", "trial 1", "trial 2"]
+    assert searching.statuses(finished) == [
+        ("0", "FINISHED"),
+        ("1", "FINISHED"),
+        ("2", "FINISHED"),
+    ]
+    everything = finished.client.search_runs([run.info.experiment_id])
+    assert len(everything) == 4
+
+
+def test_settings_are_params_of_the_parent(finished):
+    params = parent(finished).data.params
+    assert params["objective"] == "val_loss"
+    assert params["direction"] == "min"
+    assert params["tuner"] == "RandomSearch"
+    assert params["max_trials"] == "3"
+    assert params["seed"] == "0"
+    assert params["executions_per_trial"] == "1"
+    assert params["fit/epochs"] == str(EPOCHS)
+
+
+def test_active_hyperparameters_are_params_of_the_children(finished):
+    seen = set()
+    for child in children(finished):
+        trial = trials(finished)[child.data.tags["trial_id"]]
+        values = trial.hyperparameters.values
+        assert child.data.params == {k: str(v) for k, v in values.items()}
+        assert ("slope" in values) == (values["last"] == "tanh")
+        seen.add(values["last"])
+    assert seen == {"tanh", "linear"}
+
+
+def test_search_space(finished, tmp_path):
+    text = artifact(finished, finished.run_id, "search_space.json", tmp_path)
+    width, last, slope = json.loads(text)
+    assert (width["name"], width["type"]) == ("width", "Int")
+    assert (width["min_value"], width["max_value"]) == (2, 8)
+    assert width["default"] == 2
+    assert last["values"] == ["tanh", "linear"]
+    assert slope["sampling"] == "log"
+    assert slope["conditions"] == [{"name": "last", "values": ["tanh"]}]
+
+
+def test_epoch_metrics_have_the_epoch_as_step(finished):
+    for child in children(finished):
+        losses = history(finished, child, "val_loss")
+        assert sorted(losses) == list(range(EPOCHS))
+        trial = trials(finished)[child.data.tags["trial_id"]]
+        assert child.data.metrics["score"] == pytest.approx(trial.score)
+        assert min(losses.values()) == pytest.approx(trial.score)
+        assert child.data.metrics["duration"] > 0
+
+
+@pytest.mark.backend("tensorflow")
+def test_children_have_gradient_norms_and_dead_units(finished, tmp_path):
+    for child in children(finished):
+        for layer in ("hidden", "top", "output", "global"):
+            norms = history(finished, child, f"grad_norm/{layer}")
+            assert sorted(norms) == list(range(EPOCHS))
+            assert all(norm >= 0 for norm in norms.values())
+        dead = history(finished, child, "dead_relu/hidden")
+        assert all(0 <= share <= 1 for share in dead.values())
+        picture = artifact(
+            finished, child.info.run_id, "gradient_norms.png", tmp_path
+        )
+        assert picture.startswith(b"\x89PNG\r\n") and len(picture) > 5000
+
+
+def test_table_of_trials(finished, tmp_path):
+    rows = table(finished, tmp_path)
+    assert [row["trial"] for row in rows] == ["0", "1", "2"]
+    for row, child in zip(rows, children(finished), strict=True):
+        assert row["status"] == "FINISHED"
+        assert float(row["score"]) == child.data.metrics["score"]
+        assert row["width"] == child.data.params["width"]
+        assert row["slope"] == child.data.params.get("slope", "")
+        assert float(row["duration"]) > 0
+        if keras.config.backend() == "tensorflow":
+            last = child.data.metrics
+            worst = min(last[f"grad_norm/{n}"] for n in ("hidden", "top"))
+            worst = min(worst, last["grad_norm/output"])
+            assert float(row["worst_grad_norm"]) == pytest.approx(worst)
+            assert float(row["dead_relu"]) == last["dead_relu/global"]
+    assert finished.trial_rows()[0]["trial"] == "0"
+
+
+def test_best_trial_and_figure(finished, tmp_path):
+    best = finished.oracle.get_best_trials()[0]
+    run = parent(finished)
+    assert run.data.tags["best_trial"] == best.trial_id
+    assert run.data.metrics["best/val_loss"] == pytest.approx(best.score)
+    scores = history(finished, run, "best/val_loss")
+    assert sorted(scores) == [1, 2, 3]
+    picture = artifact(
+        finished, finished.run_id, "parallel_coordinates.png", tmp_path
+    )
+    assert picture.startswith(b"\x89PNG\r\n") and len(picture) > 5000
+
+
+def test_the_best_model_is_logged_once(finished):
+    run = parent(finished)
+    logged = finished.client.search_logged_models([run.info.experiment_id])
+    assert [model.source_run_id for model in logged] == [finished.run_id]
+    assert run.data.tags["best_model"] == logged[0].model_id
+    signature = Model.load(logged[0].artifact_location).signature
+    assert signature.inputs.inputs[0].shape == (-1, 8)
+    assert signature.outputs.inputs[0].shape == (-1, 2)
+
+
+def test_the_best_model_loads_in_a_fresh_process(
+    finished, tracking_uri, tmp_path
+):
+    from fresh_process import run_python
+
+    x, _ = images()
+    np.save(tmp_path / "x.npy", x)
+    model_id = parent(finished).data.tags["best_model"]
+    run_python(
+        "import mlflow, warnings, numpy as np\n"
+        "warnings.filterwarnings('error', 'Skipping variable')\n"
+        f"mlflow.set_tracking_uri({tracking_uri!r})\n"
+        f"model = mlflow.keras.load_model('models:/{model_id}')\n"
+        "assert int(model.optimizer.iterations) > 0\n"
+        f"x = np.load({str(tmp_path / 'x.npy')!r})\n"
+        f"np.save({str(tmp_path / 'y.npy')!r}, model.predict(x, verbose=0))\n"
+    )
+    expected = finished.get_best_models()[0].predict(x, verbose=0)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "y.npy"), expected, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_searched_again_there_is_nothing_left_to_do(finished, tracking_uri):
+    again = searching.tuner(finished.directory, tracking_uri)
+    searching.search(again)
+    assert again.run_id == finished.run_id
+    assert parent(again).info.status == "FINISHED"
+    assert len(children(again)) == 3
+    experiment = parent(again).info.experiment_id
+    assert len(again.client.search_logged_models([experiment])) == 1
+
+
+def test_executions_do_not_collide(tmp_path, tracking_uri):
+    tuner = searching.tuner(
+        tmp_path, tracking_uri, max_trials=1, executions_per_trial=2
+    )
+    searching.search(tuner)
+    (trial,) = children(tuner)
+    below = children(tuner, trial.info.run_id)
+    assert [run.info.run_name for run in below] == [
+        "execution 0",
+        "execution 1",
+    ]
+    assert {run.info.status for run in below} == {"FINISHED"}
+    first, second = (history(tuner, run, "loss") for run in below)
+    mean = history(tuner, trial, "loss")
+    assert first != second
+    for epoch in range(EPOCHS):
+        expected = (first[epoch] + second[epoch]) / 2
+        assert mean[epoch] == pytest.approx(expected)
+
+
+@pytest.mark.backend("tensorflow")
+def test_own_monitors_are_used(tmp_path, tracking_uri):
+    tuner = searching.tuner(tmp_path, tracking_uri, max_trials=1)
+    own = callbacks.GradientNormLogger(layers=["top"])
+    searching.search(tuner, callbacks=[own])
+    (trial,) = children(tuner)
+    keys = {k for k in trial.data.metrics if k.startswith("grad_norm/")}
+    assert keys == {"grad_norm/top", "grad_norm/global"}
+    assert "dead_relu/hidden" in trial.data.metrics
+
+
+def test_a_generator_loses_no_batch(tmp_path, tracking_uri):
+    x, y = images()
+    taken = []
+
+    def batches():
+        for start in range(0, 96, 24):
+            taken.append(start)
+            yield x[start : start + 24], y[start : start + 24]
+
+    tuner = searching.tuner(
+        tmp_path, tracking_uri, max_trials=1, objective="loss"
+    )
+    tuner.search(batches(), epochs=1, steps_per_epoch=4, shuffle=False)
+    assert taken == [0, 24, 48, 72]
+    assert "best_model" in parent(tuner).data.tags
+
+
+def values_of(tuner, trials=4):
+    drawn = []
+    for _ in range(trials):
+        drawn.append(tuner.oracle.populate_space("0")["values"])
+    return drawn
+
+
+def test_seed_zero_is_a_seed(tmp_path):
+    def draw(name, seed):
+        return values_of(
+            searching.tuner(tmp_path, None, project_name=name, seed=seed)
+        )
+
+    assert draw("a", 0) == draw("b", 0)
+    assert draw("c", 0) != draw("d", 1)
+
+
+def test_the_builtin_s_constructor_is_taken(tmp_path):
+    tuner = tuners.RandomSearch(
+        searching.build,
+        keras_tuner.Objective("val_loss", "min"),
+        5,
+        directory=tmp_path,
+        project_name="search",
+    )
+    assert isinstance(tuner, keras_tuner.RandomSearch)
+    assert tuner.oracle.max_trials == 5
+    assert tuner.experiment == "search"
+
+
+def test_the_mixin_goes_before_other_tuners(tmp_path, tracking_uri, capsys):
+    class Bayesian(tuners.TrackedTuner, keras_tuner.BayesianOptimization):
+        pass
+
+    tuner = Bayesian(
+        searching.build,
+        objective="val_loss",
+        max_trials=1,
+        directory=tmp_path,
+        experiment=str(tmp_path),
+        tracking_uri=tracking_uri,
+    )
+    searching.search(tuner, verbose=0)
+    assert capsys.readouterr().out == ""
+    assert parent(tuner).data.params["tuner"] == "Bayesian"
+    assert "alpha" in parent(tuner).data.params
+    assert len(children(tuner)) == 1
+
+
+def test_bad_arguments(tmp_path):
+    with pytest.raises(NotImplementedError, match="`stop_unhealthy` must be"):
+        searching.tuner(tmp_path, None, stop_unhealthy=True)
+
+
+def test_parallel_searches_are_refused(tmp_path, tracking_uri, monkeypatch):
+    tuner = searching.tuner(tmp_path, tracking_uri)
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    with pytest.raises(NotImplementedError, match="several workers"):
+        searching.search(tuner)
+
+
+def test_two_lines_per_trial(finished):
+    lines = finished.said.splitlines()
+    assert len(lines) == 6
+    assert lines[0].startswith("[1/3] trial 0  width=")
+    assert lines[1].startswith("[1/3] trial 0  val_loss ")
+    assert "best " in lines[1] and "left ~" in lines[1]
+    assert "elapsed 0:" in lines[-1] and "left" not in lines[-1]
+
+
+def test_what_is_missing_is_named():
+    from fresh_process import run_python
+
+    run_python(
+        "import sys\n"
+        "import keras_ext\n"
+        "assert not {'mlflow', 'keras_tuner'} & set(sys.modules)\n"
+        "sys.modules['keras_tuner'] = None\n"
+        "try:\n"
+        "    keras_ext.tuners\n"
+        "except ImportError as error:\n"
+        "    assert 'keras-ext[tuner]' in str(error), error\n"
+        "else:\n"
+        "    raise AssertionError\n"
+    )

@@ -1,0 +1,1 @@
+"""Ready searches on the public API: `python -m tuning digits`."""

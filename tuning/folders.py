@@ -1,0 +1,136 @@
+"""Each search has a folder of its own; nothing is ever overwritten."""
+
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from tuning.settings import Settings, UsageError
+
+try:
+    import fcntl
+except ImportError:  # Windows: two processes are not kept apart there.
+    fcntl = None  # type: ignore[assignment]
+
+
+def check_writable(directory: Path) -> None:
+    """Raise if no folder can be made in `directory`; leave nothing behind.
+
+    Args:
+        directory: A folder, which need not exist yet.
+
+    Raises:
+        UsageError: If it cannot be written to.
+    """
+    existing = directory.absolute()
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    try:
+        # Asking for permissions is not enough: not every file system tells.
+        os.rmdir(tempfile.mkdtemp(dir=existing))
+    except OSError as error:
+        raise UsageError(
+            f"cannot write to the directory {str(directory)!r}: "
+            f"{error.strerror}"
+        ) from error
+
+
+def create(directory: Path, settings: Settings) -> Path:
+    """Make the folder of a new search.
+
+    Args:
+        directory: Where the searches are.
+        settings: The search.
+
+    Returns:
+        `<directory>/<experiment>-<date>-<time>`, with its settings in it.
+    """
+    experiment = re.sub(r"[^\w.-]+", "-", settings.experiment)
+    name = f"{experiment}-{datetime.now():%Y%m%d-%H%M%S}"
+    directory.mkdir(parents=True, exist_ok=True)
+    folder, number = directory / name, 1
+    while True:
+        try:
+            folder.mkdir()
+            break
+        except FileExistsError:
+            number += 1
+            folder = directory / f"{name}-{number}"
+    settings.save(folder)
+    return folder
+
+
+def newest_unfinished(directory: Path, experiment: str) -> Path:
+    """Return the folder of the search to be resumed.
+
+    Args:
+        directory: Where the searches are.
+        experiment: Name of the MLflow experiment.
+
+    Returns:
+        The folder that was made last among those not finished.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    unfinished = []
+    for path in directory.glob("*/search.json"):
+        try:
+            settings = Settings.load(path.parent)
+        except (OSError, ValueError, TypeError):
+            # Not one of ours, or not readable: it cannot be resumed.
+            continue
+        if settings.experiment == experiment and not settings.finished:
+            unfinished.append(path.parent)
+    if not unfinished:
+        raise UsageError(
+            f"there is no unfinished search of the experiment {experiment!r} "
+            f"in {str(directory)!r} to resume"
+        )
+    # The time in the name orders them; a copy would change file times.
+    return max(unfinished, key=lambda folder: _order(folder.name))
+
+
+def _order(name: str) -> tuple[str, int]:
+    found = re.search(r"(\d{8}-\d{6})(?:-(\d+))?$", name)
+    return (found[1], int(found[2] or 1)) if found else ("", 0)
+
+
+def discard_if_unused(directory: Path, folder: Path) -> None:
+    """Remove the folder of a search that was not begun.
+
+    Args:
+        directory: Where the searches are; removed if nothing is left in it.
+        folder: The search's folder.
+    """
+    if not (folder / "tracking.json").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            directory.rmdir()
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[IO[str] | None]:
+    """Keep other processes from running the same search meanwhile.
+
+    Args:
+        folder: The search's folder.
+
+    Raises:
+        UsageError: If another process runs it.
+    """
+    with (folder / ".lock").open("w") as lock:
+        if fcntl is not None:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise UsageError(
+                    f"the search in {str(folder)!r} is running in another "
+                    "process"
+                ) from error
+        yield lock
