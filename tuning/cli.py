@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from tuning import data, folders
+from tuning import data, folders, interrupts
 from tuning.settings import DATASETS, Settings, UsageError
 
 # Keras, MLflow and keras-tuner take seconds to import. What is wrong with the
@@ -51,14 +51,13 @@ def _run(args: argparse.Namespace) -> int:
     else:
         settings = _new_settings(args)
     folders.check_writable(directory)
-    images = data.load(settings.data_file, settings.seed)
-
-    try:
-        from tuning import search
-    except ImportError as error:
-        raise UsageError(str(error)) from error
-
-    store = search.reachable_store(args.tracking_uri, settings)
+    with interrupts.kept_until_the_end():
+        images = data.load(settings.data_file, settings.seed)
+        try:
+            from tuning import search
+        except ImportError as error:
+            raise UsageError(str(error)) from error
+        store = search.reachable_store(args.tracking_uri, settings)
     if resumed is None:
         return search.run_new(settings, images, store, directory)
     return search.run(settings, images, store, resumed)

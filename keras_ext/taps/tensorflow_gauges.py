@@ -150,9 +150,7 @@ class GradientGauge(_Gauge):
         variables = [v for group in self.groups for v in group.variables]
         if any(v.dtype == "float64" for v in variables):
             self.dtype = tf.float64
-        found = [
-            record.gradients.get(id(v), (None, None)) for v in variables
-        ]
+        found = [record.gradients.get(id(v), (None, None)) for v in variables]
         if not found:
             return tf.zeros([0])
         norms = _norms([g for g, _ in found], self.dtype, record.compiled)
