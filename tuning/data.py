@@ -44,7 +44,7 @@ class Data:
 def load(data_file: str | None, seed: int) -> Data:
     """Load, split and standardize the images.
 
-    The built-in images are split 60 : 20 : 20; an archive comes with its own
+    The built-in images are split 64 : 16 : 20; an archive comes with its own
     test images, and a sixth of its training images become the validation
     part. Mean and scale are those of the training part alone.
 
@@ -70,7 +70,7 @@ def load(data_file: str | None, seed: int) -> Data:
 
         x, y = load_digits(return_X_y=True)
         rest, test = _split(x, y, 0.2, seed)
-        train, validation = _split(rest.x, rest.y, 0.25, seed)
+        train, validation = _split(rest.x, rest.y, 0.2, seed)
     else:
         x, y, x_test, y_test = read_archive(Path(data_file))
         train, validation = _split(x, y, 1 / 6, seed)

@@ -45,7 +45,7 @@ class DigitsModel(keras_tuner.HyperModel):
         """
         keras.utils.set_random_seed(trial_seed(self.seed, self.trial))
         depth = hp.Int("depth", 1, 6)
-        width = hp.Choice("width", [32, 64, 128, 256])
+        width = hp.Choice("width", [64, 128, 256])
         activation = hp.Choice("activation", ACTIVATIONS)
         initializer = hp.Choice("initializer", INITIALIZERS)
         optimizer = hp.Choice("optimizer", OPTIMIZERS)

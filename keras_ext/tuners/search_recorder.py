@@ -71,7 +71,7 @@ class SearchRecorder:
         elif _is_interrupt(broken_by):
             self.run.end_trial("KILLED", reason_of(broken_by))
         else:
-            if broken_by is not None:
+            if broken_by is not None and run.reason is None:
                 run.failed(broken_by)
             reason = run.reason or f"the score is {trial.score}"
             self.run.end_trial("FAILED", reason)

@@ -11,6 +11,7 @@ import keras_tuner
 from keras_tuner.engine.tuner import maybe_distribute
 
 from keras_ext.tuners.garbage import quick_collections
+from keras_ext.tuners.interrupts import InterruptCheck, Interrupts
 from keras_ext.tuners.monitoring import callbacks_of_an_execution
 from keras_ext.tuners.progress import Progress
 from keras_ext.tuners.samples import InputSource
@@ -95,6 +96,7 @@ class TrackedTuner(keras_tuner.Tuner):
         self.run_name = run_name or self.project_name
         self.tags = dict(tags or {})
         self.stop_unhealthy = stop_unhealthy
+        self._interrupts = Interrupts()
         self._run: SearchRun | None = None
         self._recorder: SearchRecorder | None = None
 
@@ -148,7 +150,7 @@ class TrackedTuner(keras_tuner.Tuner):
         try:
             inputs = InputSource(fit_args, self._quiet(fit_kwargs))
             self._recorder.begin(self._settings(fit_kwargs))
-            with quick_collections():
+            with self._interrupts, quick_collections():
                 super().search(*inputs.fit_args, **inputs.fit_kwargs)
                 self._recorder.log_best_model(
                     lambda: self.get_best_models(1)[0], inputs
@@ -173,6 +175,7 @@ class TrackedTuner(keras_tuner.Tuner):
         super().on_trial_begin(trial)
         if self._recorder:
             self._recorder.begin_trial(trial)
+        self._interrupts.check()
 
     def on_trial_end(self, trial: Any) -> None:
         """Score the trial and end its run.
@@ -233,7 +236,9 @@ class TrackedTuner(keras_tuner.Tuner):
         kwargs["callbacks"] = callbacks_of_an_execution(
             kwargs.get("callbacks") or [], run.client, run_id, recorder
         )
+        kwargs["callbacks"].append(InterruptCheck(self._interrupts))
         results = super()._build_and_fit_model(trial, *args, **kwargs)
+        self._interrupts.check()
         run.end_execution("FINISHED")
         return results
 

@@ -161,15 +161,21 @@ def test_the_newest_unfinished_search_is_resumed(tmp_path, capsys):
     assert "began with --epochs 7" in capsys.readouterr().err
 
 
+# Where the tests run in the background, Ctrl-C may be ignored.
+START = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("tuning", run_name="__main__")
+"""
+
+
 def start(arguments, folder):
     return subprocess.Popen(
-        [sys.executable, "-m", "tuning", *arguments],
+        [sys.executable, "-c", START, *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Where the tests run in the background, Ctrl-C may be ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
