@@ -5,6 +5,14 @@ import pytest
 from keras_ext.tuners.interrupts import Interrupts
 
 
+@pytest.fixture(autouse=True)
+def usual_handler():
+    """Python's own, also where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Swallows:
     """Presses Ctrl-C in its destructor, where Python drops exceptions."""
 

@@ -6,6 +6,14 @@ import pytest
 from tuning.interrupts import kept_until_the_end
 
 
+@pytest.fixture(autouse=True)
+def usual_handler():
+    """Python's own, also where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_a_swallowed_interrupt_comes_back():
     reached = False
     with pytest.raises(KeyboardInterrupt), kept_until_the_end():
