@@ -45,7 +45,7 @@ def lstm():
     return (50, 16), 32, [LAYERS.LSTM(64)]
 
 
-def epoch_of(make, monitors, steps=100):
+def epoch_of(make, monitors, steps=60):
     """Build a model and its data; return what runs one epoch."""
     shape, batch_size, hidden = make()
     head = LAYERS.Dense(10, activation="softmax")
@@ -80,7 +80,7 @@ def first_fit(make, monitors):
 def compile_ratio(make):
     pairs = [
         (first_fit(make, both(10)), first_fit(make, lambda: None))
-        for _ in range(5)
+        for _ in range(3)
     ]
     return float(np.median([a / b for a, b in pairs]))
 
@@ -103,8 +103,8 @@ def main() -> None:
             comparison = compare(
                 candidate=lambda: epoch_of(make, both(n)),  # noqa: B023
                 baseline=lambda: epoch_of(make, lambda: None),  # noqa: B023
-                builds=3,
-                pairs=12,
+                builds=2,
+                pairs=10,
             )
             print(row(make.__name__, n, comparison, compiling), flush=True)
 

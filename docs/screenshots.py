@@ -31,10 +31,14 @@ CHECKBOX = (
 )
 HIDDEN = ("Dataset", "Source")
 SHOWN = ("score", "dead_relu/global", "depth", "activation", "initializer")
-NO_TOOLBARS = """
+# No toolbars of charts, no paths of the machine at hand.
+TIDY = """
 const style = document.createElement("style");
 style.textContent = ".modebar { display: none !important }";
 document.head.append(style);
+for (const e of document.querySelectorAll("div, span")) {
+    if (e.textContent.startsWith("Path:")) e.style.visibility = "hidden";
+}
 """
 
 
@@ -47,7 +51,7 @@ def browser() -> Any:
         "--disable-gpu",
         "--hide-scrollbars",
         "--disable-background-networking",
-        "--window-size=1500,900",
+        "--window-size=1500,1300",
         f"--user-data-dir={tempfile.mkdtemp()}",
     ):
         options.add_argument(argument)
@@ -67,7 +71,7 @@ def shoot(driver: Any, url: str, name: str, *clicks: str) -> None:
     """
     driver.get(url)
     time.sleep(WAIT)
-    driver.execute_script(NO_TOOLBARS)
+    driver.execute_script(TIDY)
     for path in ('//*[@aria-label="Close"]', *clicks):
         for element in driver.find_elements(By.XPATH, path)[:1]:
             driver.execute_script("arguments[0].click()", element)
