@@ -188,6 +188,7 @@ class ActivityGauge(_Gauge):
         self.sites = list(sites)
         self.measured: list[ReluSite] = []
         self.units: list[int] = []
+        self._looked = False
         self._fired: tf.Variable | None = None
 
     def begin_epoch(self) -> None:
@@ -209,8 +210,9 @@ class ActivityGauge(_Gauge):
 
     def measure(self, record: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the row of this step, and which units fired in it."""
-        if not self.measured:
+        if not self._looked:
             self._find_units(record)
+            self._looked = True
         fired, dead, zero = [], [], []
         for site in self.measured:
             outputs = record.outputs[site.key]

@@ -179,7 +179,7 @@ def test_a_relu_in_a_loop_is_named_once_and_left_out():
     dead = callbacks.DeadReLULogger()
     with pytest.warns(UserWarning, match=r"Not measured.*\['loop'\]") as said:
         model.fit(x, y, epochs=2, callbacks=[dead], verbose=0)
-    assert len(said) == 1
+    assert sum("Not measured" in str(w.message) for w in said) == 1
     assert "dead_relu/plain" in dead.epochs
     assert "dead_relu/loop" not in dead.epochs
 
