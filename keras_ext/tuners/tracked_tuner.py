@@ -221,6 +221,8 @@ class TrackedTuner(keras_tuner.Tuner):
         try:
             super()._run_and_update_trial(trial, *args, **kwargs)
         except Exception as error:
+            # Some libraries catch Ctrl-C and raise something else.
+            self._interrupts.check()
             # keras-tuner keeps nothing but the traceback.
             if self._run and self._run.trial:
                 self._run.trial.failed(error)

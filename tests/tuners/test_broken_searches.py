@@ -1,6 +1,7 @@
 """Searches that fail, are interrupted, and are resumed."""
 
 import json
+import signal
 
 import keras
 import pytest
@@ -82,6 +83,25 @@ def test_interrupted_inside_the_oracle(tmp_path, tracking_uri, monkeypatch):
         searching.search(tuner)
     assert parent(tuner).info.status == "KILLED"
     assert statuses(tuner) == [("0", "FINISHED")]
+
+
+def test_an_interrupt_in_disguise(tmp_path, tracking_uri):
+    class Disguise(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except BaseException as error:
+                raise ValueError("something failed") from error
+
+    tuner = searching.tuner(tmp_path, tracking_uri, max_trials=1)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            searching.search(tuner, callbacks=[Disguise()])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert statuses(tuner) == [("0", "KILLED")]
+    assert parent(tuner).info.status == "KILLED"
 
 
 def test_a_torn_search_is_resumed_with_more_trials(tmp_path, tracking_uri):
