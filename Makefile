@@ -63,7 +63,12 @@ lint: .venv/.test
 	$(BIN)/mypy
 
 bench: .venv/.test
-	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.adam
+	@for backend in $(BACKENDS); do \
+	    KERAS_BACKEND=$$backend $(BIN)/python -m benchmarks.optimizers \
+	        || exit 1; \
+	done
+	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.memory
+	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.layers
 	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.monitors
 
 clean:

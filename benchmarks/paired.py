@@ -94,12 +94,15 @@ def table(rows: list[tuple[str, Comparison]], unit: str) -> str:
         "| built-in, CPU ms |",
         "|---|---|---|---|",
     ]
-    for name, c in rows:
-        lines.append(
-            f"| {name} "
-            f"| {c.ratio:.2f} ({c.spread[0]:.2f} to {c.spread[1]:.2f}) "
-            f"| {c.noise:.2f} ({c.noise_spread[0]:.2f} to "
-            f"{c.noise_spread[1]:.2f}) "
-            f"| {c.baseline_ms:.1f} |"
-        )
-    return "\n".join(lines)
+    return "\n".join(lines + [row(name, c) for name, c in rows])
+
+
+def row(name: str, c: Comparison) -> str:
+    """Returns one row of the table."""
+    return (
+        f"| {name} "
+        f"| {c.ratio:.2f} ({c.spread[0]:.2f} to {c.spread[1]:.2f}) "
+        f"| {c.noise:.2f} ({c.noise_spread[0]:.2f} to "
+        f"{c.noise_spread[1]:.2f}) "
+        f"| {c.baseline_ms:.1f} |"
+    )

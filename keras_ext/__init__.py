@@ -13,6 +13,8 @@ from keras_ext import initializers as initializers
 from keras_ext import layers as layers
 from keras_ext import losses as losses
 from keras_ext import optimizers as optimizers
+from keras_ext import regularizers as regularizers
+from keras_ext.convert import convert as convert
 from keras_ext.version import __version__ as __version__
 
 _LAZY = ("callbacks", "tracking", "tuners")

@@ -1,3 +1,5 @@
+"""Initializers: distributions, fans, seeds, configs."""
+
 import math
 
 import keras
@@ -9,16 +11,76 @@ from hypothesis import strategies as st
 from keras import ops
 from numerics import EXAMPLES, float64, numpy64
 
+from keras_ext import initializers
 from keras_ext.initializers import HeNormal
 
-SHAPES = [(), (7,), (784, 512), (3, 3, 8, 16), (2, 3, 4, 5, 6)]
+SHAPES = [(), (7,), (3, 2, 8, 4), (0, 4)]
+
+# The variance of a weight with these fans.
+VARIANCES = {
+    "GlorotNormal": lambda n_in, n_out: 2 / max(1, n_in + n_out),
+    "GlorotUniform": lambda n_in, n_out: 2 / max(1, n_in + n_out),
+    "HeNormal": lambda n_in, n_out: 2 / max(1, n_in),
+    "HeUniform": lambda n_in, n_out: 2 / max(1, n_in),
+    "LecunNormal": lambda n_in, n_out: 1 / max(1, n_in),
+    "LecunUniform": lambda n_in, n_out: 1 / max(1, n_in),
+    "ScaledNormal": lambda n_in, n_out: 1 / max(1, n_in),
+}
+TRUNCATED = ["GlorotNormal", "HeNormal", "LecunNormal"]
+# All, with arguments that are not the defaults.
+CASES = [
+    *((name, {}) for name in VARIANCES),
+    *((name, {"truncated": False}) for name in TRUNCATED),
+    ("RandomNormal", {}),
+    ("RandomNormal", {"mean": 1.0, "stddev": 0.2}),
+    ("RandomNormal", {"mean": 1.0, "stddev": 0.2, "truncated": True}),
+    ("RandomUniform", {}),
+    ("RandomUniform", {"minval": -1.0, "maxval": 3.0}),
+    ("Zeros", {}),
+]
+RANDOM = [case for case in CASES if case[0] != "Zeros"]
 
 
-def fan_in(shape):
-    """The inputs of one output: all axes of the kernel but the last."""
+def make(name, arguments, /, seed=None):
+    if name != "Zeros":
+        arguments = arguments | {"seed": seed}
+    return getattr(initializers, name)(**arguments)
+
+
+def make_builtin(name, arguments, /, seed=None):
+    """Returns what Keras has for it, by whichever name."""
+    arguments = dict(arguments)
+    if name == "Zeros":
+        return keras.initializers.Zeros()
+    truncated = arguments.pop("truncated", name in TRUNCATED)
+    if name == "RandomNormal" and truncated:
+        return keras.initializers.TruncatedNormal(**arguments, seed=seed)
+    if name == "ScaledNormal" or (name in TRUNCATED and not truncated):
+        scale = 2.0 if name == "HeNormal" else 1.0
+        mode = "fan_avg" if name == "GlorotNormal" else "fan_in"
+        return keras.initializers.VarianceScaling(
+            scale, mode, "untruncated_normal", seed
+        )
+    return getattr(keras.initializers, name)(**arguments, seed=seed)
+
+
+def fans(shape):
     if len(shape) < 2:
-        return shape[0] if shape else 1
-    return np.prod(shape[:-1])
+        return (shape[0], shape[0]) if shape else (1, 1)
+    field = math.prod(shape[:-2])
+    return shape[-2] * field, shape[-1] * field
+
+
+def variance_of(name, arguments, shape):
+    if name == "RandomNormal":
+        # Of a standard normal, truncation at 2 leaves 0.774.
+        left = 0.7737 if arguments.get("truncated") else 1.0
+        return left * arguments.get("stddev", 0.05) ** 2
+    if name == "RandomUniform":
+        low = arguments.get("minval", -0.05)
+        high = arguments.get("maxval", 0.05)
+        return (high - low) ** 2 / 12
+    return VARIANCES[name](*fans(shape))
 
 
 def test_by_hand():
@@ -26,132 +88,201 @@ def test_by_hand():
     kernel = numpy64(HeNormal(seed=1)((3, 3, 8, 2000)))
     assert np.std(kernel) == pytest.approx(1 / 6, rel=0.01)
     assert np.mean(kernel) == pytest.approx(0, abs=0.002)
+    # sqrt(6 / (2 + 4)) = 1.
+    kernel = np.abs(numpy64(initializers.GlorotUniform(seed=1)((2, 4))))
+    assert 0.5 < kernel.max() <= 1
+    assert numpy64(initializers.Zeros()((2, 2))).tolist() == [[0, 0], [0, 0]]
 
 
-def test_truncation():
-    # 1 / 0.8796: the standard deviation before two of them are cut off.
-    cut = 2 / 0.87962566 * math.sqrt(2 / 100)
-    truncated = np.abs(numpy64(HeNormal(seed=1)((100, 1000))))
-    assert 0.99 * cut < truncated.max() <= cut
-    plain = numpy64(HeNormal(seed=1, truncated=False)((100, 1000)))
-    assert plain.std() == pytest.approx(math.sqrt(2 / 100), rel=0.01)
-    outside_two = np.mean(np.abs(plain) > 2 * math.sqrt(2 / 100))
-    assert outside_two == pytest.approx(0.0455, abs=0.003)
+@pytest.mark.parametrize("case", RANDOM, ids=str)
+def test_distribution(case):
+    name, arguments = case
+    shape = (200, 300)
+    w = numpy64(make(*case, seed=1)(shape)).ravel()
+    n = w.size
+    mean = arguments.get("mean", 0.0)
+    if name == "RandomUniform":
+        mean = (arguments.get("minval", 0) + arguments.get("maxval", 0)) / 2
+    stddev = math.sqrt(variance_of(name, arguments, shape))
+    assert np.mean(w) == pytest.approx(mean, abs=4 * stddev / math.sqrt(n))
+    assert np.std(w) == pytest.approx(stddev, rel=4 / math.sqrt(n))
+
+    # Kolmogorov's statistic: the greatest difference of the distribution
+    # functions, above 1.95 / sqrt(n) once in a thousand draws.
+    truncated = arguments.get("truncated", name in TRUNCATED)
+    if "Uniform" in name:
+        bound = math.sqrt(3) * stddev
+        assert np.abs(w - mean).max() <= bound * (1 + 1e-6)
+        cdf = (np.sort(w) - mean) / (2 * bound) + 0.5
+    else:
+        whole = stddev / math.sqrt(0.7737) if truncated else stddev
+        cdf = np.array(
+            [math.erf(z / math.sqrt(2)) for z in (np.sort(w) - mean) / whole]
+        )
+        outside = np.mean(np.abs(w - mean) > 2.001 * whole)
+        if truncated:
+            cdf /= math.erf(math.sqrt(2))
+            assert outside == 0
+        else:
+            assert outside == pytest.approx(0.0455, abs=0.004)
+        cdf = (cdf + 1) / 2
+    empirical = (np.arange(n) + 0.5) / n
+    assert np.abs(cdf - empirical).max() < 1.95 / math.sqrt(n)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(
+    name=st.sampled_from(sorted(VARIANCES)),
     shape=st.lists(st.integers(1, 5), max_size=5).map(tuple),
     seed=st.integers(0, 2**31 - 1),
     truncated=st.booleans(),
 )
-def test_reference(shape, seed, truncated):
-    draw = keras.random.truncated_normal if truncated else keras.random.normal
-    standard = numpy64(draw(shape, seed=seed))
-    stddev = np.sqrt(2 / fan_in(shape)) / (0.879625661034 if truncated else 1)
+def test_reference(name, shape, seed, truncated):
+    stddev = math.sqrt(VARIANCES[name](*fans(shape)))
+    arguments = {"truncated": truncated} if name in TRUNCATED else {}
+    if "Uniform" in name:
+        # Of variance 1: U(-sqrt(3), sqrt(3)).
+        standard = math.sqrt(3) * numpy64(
+            keras.random.uniform(shape, -1.0, 1.0, seed=seed)
+        )
+    elif truncated and name in TRUNCATED:
+        standard = keras.random.truncated_normal(shape, seed=seed)
+        standard = numpy64(standard) / 0.879625661034
+    else:
+        standard = numpy64(keras.random.normal(shape, seed=seed))
     np.testing.assert_allclose(
-        numpy64(HeNormal(seed, truncated=truncated)(shape)),
+        numpy64(make(name, arguments, seed=seed)(shape)),
         stddev * standard,
         rtol=1e-5,
+        atol=1e-6,
     )
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_builtin(shape):
-    ours, builtin = HeNormal(seed=42), keras.initializers.HeNormal(seed=42)
-    assert isinstance(ours, keras.initializers.HeNormal)
-    np.testing.assert_array_equal(numpy64(ours(shape)), numpy64(builtin(shape)))
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_builtin(case):
+    ours, builtin = make(*case, seed=42), make_builtin(*case, seed=42)
+    if hasattr(keras.initializers, case[0]):
+        assert isinstance(ours, getattr(keras.initializers, case[0]))
+    assert isinstance(ours, keras.initializers.Initializer)
+    for shape in SHAPES:
+        drawn = numpy64(ours(shape))
+        assert drawn.shape == shape
+        np.testing.assert_array_equal(drawn, numpy64(builtin(shape)))
 
 
-def test_plain_normal_is_the_variance_scaling_of_keras():
-    builtin = keras.initializers.VarianceScaling(
-        2.0, "fan_in", "untruncated_normal", seed=3
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda init: keras.layers.Conv1D(5, 3, kernel_initializer=init),
+        lambda init: keras.layers.DepthwiseConv1D(
+            3, depth_multiplier=2, depthwise_initializer=init
+        ),
+        lambda init: keras.layers.EinsumDense(
+            "abc,dec->abde",
+            output_shape=(None, 4, 5),
+            kernel_initializer=init,
+        ),
+    ],
+    ids=["convolution", "depthwise", "einsum"],
+)
+@pytest.mark.parametrize("name", sorted(VARIANCES))
+def test_inside_layers(layer, name):
+    # EinsumDense makes a copy of it, with the axes of its equation.
+    draws = []
+    for make_one in (make, make_builtin):
+        built = layer(make_one(name, {}, seed=0))
+        built.build((None, 6, 4))
+        draws.append(numpy64(built.weights[0]))
+    np.testing.assert_array_equal(*draws)
+
+
+@pytest.mark.parametrize("name", sorted(VARIANCES))
+def test_axes(name):
+    kernel = getattr(initializers, name)(
+        seed=0, input_axes=[1, 2], output_axes=[0]
     )
+    # One of the two is ignored.
+    same = getattr(initializers, name)(seed=0, input_axes=[1, 2])
+    shape = (1000, 4, 8)
+    stddev = math.sqrt(VARIANCES[name](32, 1000))
+    assert numpy64(kernel(shape)).std() == pytest.approx(stddev, rel=0.02)
     np.testing.assert_array_equal(
-        numpy64(HeNormal(3, truncated=False)((6, 5))), numpy64(builtin((6, 5)))
+        numpy64(same((4, 3))), numpy64(make(name, {}, seed=0)((4, 3)))
     )
 
 
-def test_empty_weights():
-    assert tuple(HeNormal()((0, 4)).shape) == (0, 4)
+@pytest.mark.parametrize("case", RANDOM, ids=str)
+def test_seeds(case):
+    # An integer, None: every call of one instance draws the same.
+    for seed in (None, 0):
+        initializer = make(*case, seed=seed)
+        draw = numpy64(initializer((4, 3)))
+        np.testing.assert_array_equal(draw, numpy64(initializer((4, 3))))
+    other = numpy64(make(*case, seed=None)((4, 3)))
+    assert not np.array_equal(other, numpy64(make(*case, seed=None)((4, 3))))
 
-
-def test_axes():
-    kernel = HeNormal(seed=0, input_axes=[1, 2], output_axes=[0])
-    kernel = numpy64(kernel((1000, 4, 8)))
-    assert kernel.std() == pytest.approx(math.sqrt(2 / 32), rel=0.02)
-
-
-@pytest.mark.parametrize("truncated", [True, False])
-def test_inside_einsum_dense(truncated):
-    # The layer makes a copy of the initializer, with the axes of its equation.
-    layer = keras.layers.EinsumDense(
-        "abc,dec->abde",
-        output_shape=(None, 40, 50),
-        kernel_initializer=HeNormal(seed=0, truncated=truncated),
-    )
-    builtin = keras.initializers.VarianceScaling(
-        2.0,
-        "fan_in",
-        "truncated_normal" if truncated else "untruncated_normal",
-        seed=0,
-    )
-    same = keras.layers.EinsumDense(
-        "abc,dec->abde",
-        output_shape=(None, 40, 50),
-        kernel_initializer=builtin,
-    )
-    layer.build((None, 3, 20))
-    same.build((None, 3, 20))
-    np.testing.assert_array_equal(numpy64(layer.kernel), numpy64(same.kernel))
-
-
-@pytest.mark.parametrize("seed", [None, 0, 42])
-def test_every_call_of_one_instance_draws_the_same(seed):
-    initializer = HeNormal(seed)
-    np.testing.assert_array_equal(
-        numpy64(initializer((4, 3))), numpy64(initializer((4, 3)))
-    )
-
-
-def test_a_seed_generator_draws_anew():
-    ours = HeNormal(keras.random.SeedGenerator(5))
-    builtin = keras.initializers.HeNormal(keras.random.SeedGenerator(5))
-    draws = [numpy64(ours((4, 3))) for _ in range(3)]
-    assert not np.array_equal(draws[0], draws[1])
+    # A generator: each call draws anew.
+    ours = make(*case, seed=keras.random.SeedGenerator(5))
+    builtin = make_builtin(*case, seed=keras.random.SeedGenerator(5))
+    draws = [numpy64(ours((4, 3))) for _ in range(2)]
+    assert not np.array_equal(*draws)
     for draw in draws:
         np.testing.assert_array_equal(draw, numpy64(builtin((4, 3))))
 
+    # None follows Keras's own seed.
+    keras.utils.set_random_seed(3)
+    draw = numpy64(make(*case)((4, 3)))
+    keras.utils.set_random_seed(3)
+    builtin = make_builtin(*case)
+    np.testing.assert_array_equal(draw, numpy64(builtin((4, 3))))
 
-@pytest.mark.parametrize("truncated", [True, False])
-def test_config_round_trip(truncated):
-    initializer = HeNormal(seed=7, truncated=truncated)
+
+def test_aliases():
+    assert initializers.XavierNormal is initializers.GlorotNormal
+    assert initializers.XavierUniform is initializers.GlorotUniform
+    snake = [name for name in dir(initializers) if name.islower()]
+    classes = [
+        value
+        for value in (getattr(initializers, name) for name in snake)
+        if isinstance(value, type)
+    ]
+    assert len(classes) == 9
+    for name in snake:
+        value = getattr(initializers, name)
+        if isinstance(value, type) and not name.startswith("_"):
+            assert isinstance(value(), getattr(keras.initializers, name))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_config_round_trip(case):
+    initializer = make(*case, seed=7)
     config = keras.initializers.serialize(initializer)
-    for again in (
+    assert config["registered_name"] == f"keras_ext>{case[0]}"
+    again = [
         keras.initializers.deserialize(config),
-        HeNormal.from_config(initializer.get_config()),
+        type(initializer).from_config(initializer.get_config()),
         initializer.clone(),
-    ):
-        assert type(again) is HeNormal
-        assert again.get_config() == initializer.get_config()
+    ]
+    if case in RANDOM:
+        generator = make(*case, seed=keras.random.SeedGenerator(5))
+        other = type(generator).from_config(generator.get_config())
         np.testing.assert_array_equal(
-            numpy64(again((4, 3))), numpy64(initializer((4, 3)))
+            numpy64(other((4, 3))), numpy64(generator((4, 3)))
+        )
+    for other in again:
+        assert type(other) is type(initializer)
+        assert other.get_config() == initializer.get_config()
+        for argument, value in case[1].items():
+            assert other.get_config()[argument] == value
+        np.testing.assert_array_equal(
+            numpy64(other((4, 3))), numpy64(initializer((4, 3)))
         )
 
 
-def test_config_round_trip_of_a_seed_generator():
-    initializer = HeNormal(keras.random.SeedGenerator(5))
-    again = HeNormal.from_config(initializer.get_config())
-    np.testing.assert_array_equal(
-        numpy64(again((4, 3))), numpy64(initializer((4, 3)))
-    )
-
-
 def test_save_and_load(tmp_path, rng):
-    layer = keras.layers.Dense(
-        2, kernel_initializer=HeNormal(seed=3, truncated=False)
-    )
-    model = keras.Sequential([keras.Input((3,)), layer])
+    model = keras.Sequential([keras.Input((3,))])
+    for case in CASES:
+        model.add(keras.layers.Dense(3, kernel_initializer=make(*case, seed=3)))
     x = rng.normal(size=(5, 3)).astype("float32")
     np.testing.assert_array_equal(
         predict_after_reload(model, x, tmp_path), model.predict(x, verbose=0)
@@ -159,12 +290,14 @@ def test_save_and_load(tmp_path, rng):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
-@pytest.mark.parametrize("truncated", [True, False])
-def test_dtypes(dtype, truncated):
+def test_dtypes(dtype):
     with float64():
-        kernel = HeNormal(seed=1, truncated=truncated)((50, 400), dtype=dtype)
-        assert keras.backend.standardize_dtype(kernel.dtype) == dtype
-        assert numpy64(kernel).std() == pytest.approx(0.2, rel=0.02)
+        for name, arguments in CASES:
+            kernel = make(name, arguments, seed=1)((50, 400), dtype=dtype)
+            assert keras.backend.standardize_dtype(kernel.dtype) == dtype
+            if name != "Zeros":
+                stddev = math.sqrt(variance_of(name, arguments, (50, 400)))
+                assert numpy64(kernel).std() == pytest.approx(stddev, rel=0.02)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -178,11 +311,29 @@ def test_mixed_precision(policy):
     )
 
 
-def test_bad_argument():
+def test_integer_zeros():
+    zeros = initializers.Zeros()((3,), dtype="int32")
+    assert keras.backend.standardize_dtype(zeros.dtype) == "int32"
+
+
+@pytest.mark.parametrize("name", [*TRUNCATED, "RandomNormal"])
+def test_bad_truncated(name):
     with pytest.raises(ValueError, match="`truncated` must be .*=yes"):
-        HeNormal(truncated="yes")
+        getattr(initializers, name)(truncated="yes")
+
+
+@pytest.mark.parametrize("case", RANDOM, ids=str)
+def test_bad_seed(case):
     with pytest.raises(ValueError, match="`seed`"):
-        HeNormal(seed="one")
+        make(*case, seed="one")
+
+
+def test_bad_argument():
+    for stddev in (-0.1, float("nan")):
+        with pytest.raises(ValueError, match="`stddev` must be .*stddev="):
+            initializers.RandomNormal(stddev=stddev)
+    with pytest.raises(ValueError, match="`minval` must .*maxval=0"):
+        initializers.RandomUniform(1, 0)
 
 
 def test_fit_keeps_the_signal_through_depth(rng):

@@ -4,7 +4,8 @@ import warnings
 from typing import Any
 
 import keras
-from keras import ops
+
+from keras_ext import activations
 
 Tensor = Any
 
@@ -72,7 +73,7 @@ class LeakyReLU(keras.layers.LeakyReLU):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Applies the unit to each entry."""
-        return ops.leaky_relu(inputs, self.negative_slope)
+        return activations.leaky_relu(inputs, self.negative_slope)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

@@ -10,12 +10,19 @@ Tensor = Any
 def as_pair(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
     """Brings labels and predictions to one dtype and one rank, as Keras does.
 
-    Labels take the dtype of the predictions. If one of the two has a last
-    axis of length 1 that the other lacks, a vector gains that axis, and from
-    anything longer the axis is removed.
+    Labels take the dtype of the predictions.
     """
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = ops.convert_to_tensor(y_true, dtype=y_pred.dtype)
+    return same_rank(y_true, y_pred)
+
+
+def same_rank(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
+    """Brings labels and predictions to one rank, as Keras does.
+
+    If one of the two has a last axis of length 1 that the other lacks, a
+    vector gains that axis, and from anything longer the axis is removed.
+    """
     surplus = len(y_pred.shape) - len(y_true.shape)
     if surplus == 1 and y_pred.shape[-1] == 1:
         y_true, y_pred = _fit(y_true, y_pred)

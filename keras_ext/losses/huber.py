@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext.losses import _backend
+from keras_ext.losses._config import dtype_config
 from keras_ext.losses._shapes import as_pair
 
 Tensor = Any
@@ -45,12 +47,7 @@ def huber(y_true: Tensor, y_pred: Tensor, delta: float = 1.0) -> Tensor:
     """
     _check_delta(delta)
     y_true, y_pred = as_pair(y_true, y_pred)
-    error = ops.abs(y_pred - y_true)
-    # c * (|e| - c / 2) is both branches at once: c = |e| gives the first to
-    # the last bit, c = delta the second. No branch is computed in vain, so
-    # none can overflow and spoil the gradient of the other.
-    c = ops.clip(error, ops.cast(0, error.dtype), ops.cast(delta, error.dtype))
-    return ops.mean(c * (error - 0.5 * c), axis=-1)
+    return ops.mean(_backend.huber(y_pred - y_true, delta), axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="keras_ext")
@@ -120,11 +117,8 @@ class Huber(keras.losses.Huber):
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         config = super().get_config()
-        dtype = self._config_dtype
-        if dtype is not None:
-            policy = keras.dtype_policies.get(dtype)
-            dtype = keras.dtype_policies.serialize(policy)
-        config.update({"delta": self.delta, "dtype": dtype})
+        config["delta"] = self.delta
+        config["dtype"] = dtype_config(self._config_dtype)
         return config
 
 

@@ -6,4 +6,10 @@ what such a file offers, and `_backend.py` chooses. JAX needs no kernels: XLA
 fuses the formula.
 """
 
+from keras_ext import _builtins
+from keras_ext.optimizers.adagrad import Adagrad as Adagrad
 from keras_ext.optimizers.adam import Adam as Adam
+from keras_ext.optimizers.rmsprop import RMSprop as RMSprop
+from keras_ext.optimizers.sgd import SGD as SGD
+
+__getattr__ = _builtins.fall_back(__name__)

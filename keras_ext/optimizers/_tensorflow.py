@@ -4,9 +4,11 @@ The formula takes about a dozen elementwise kernels, each of which moves the
 whole variable through memory; these take one.
 """
 
+import math
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_ext.optimizers import _plain
@@ -42,11 +44,175 @@ class Optimizer(_plain.Optimizer):
             self._memory[key] = learning_rate, scalars
         return self._memory[key][1]
 
+    def _descend(self, variable: Any, lr: Tensor, direction: Tensor) -> None:
+        if not _suits(direction, variable):
+            super()._descend(variable, lr, direction)
+            return
+        tf.raw_ops.ResourceApplyGradientDescent(
+            var=variable.handle, alpha=lr, delta=direction
+        )
+
 
 def _suits(gradient: Tensor, variable: Any) -> bool:
-    # In half precision the kernels round the betas too.
+    # In half precision the kernels round the decays too.
     dtype = keras.backend.standardize_dtype(variable.dtype)
     return isinstance(gradient, tf.Tensor) and dtype in ("float32", "float64")
+
+
+def _fused(variable: Any, at_least: int) -> bool:
+    """Tells whether XLA fuses the formula or the variable is small.
+
+    In small variables it is the number of kernels that costs, not memory.
+    """
+    compiled = tf.__internal__.get_enclosing_xla_context() is not None
+    return compiled or math.prod(variable.shape) < at_least
+
+
+def _scratch(variable: Any, after: Tensor) -> Tensor:
+    """Returns the handle of a variable of this shape, for one kernel.
+
+    It holds whatever the memory holds, and goes with its last use.
+    """
+    handle = variable.handle
+    # Without the wait, all of them would be there from the start of the step.
+    with tf.device(handle.device), tf.control_dependencies([after]):
+        scratch = tf.raw_ops.VarHandleOp(
+            dtype=variable.dtype,
+            shape=variable.shape,
+            # TensorFlow's name for "a new one each time".
+            shared_name="cd2c89b7-88b7-44c8-ad83-06c2a9158347",
+        )
+        content = tf.raw_ops.Empty(
+            shape=variable.shape, dtype=variable.dtype, init=False
+        )
+        tf.raw_ops.AssignVariableOp(resource=scratch, value=content)
+    return scratch
+
+
+class SGDKernel(Optimizer):
+    """`ResourceApplyKerasMomentum`; without momentum, `_descend` does."""
+
+    momentum: float
+    nesterov: bool
+    momentums: list[Any]
+
+    def _kernel_step(
+        self, gradient: Tensor, variable: Any, learning_rate: Tensor
+    ) -> bool:
+        if self.momentum == 0 or not _suits(gradient, variable):
+            return False
+        dtype = keras.backend.standardize_dtype(variable.dtype)
+        lr, momentum = self._shared_scalars(dtype, learning_rate)
+        index = self._get_variable_index(variable)
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=self.momentums[index].handle,
+            lr=lr,
+            grad=tf.cast(gradient, dtype),
+            momentum=momentum,
+            use_nesterov=bool(self.nesterov),
+        )
+        return True
+
+
+class AdagradKernel(Optimizer):
+    """`ResourceApplyAdagradV2`, which adds epsilon outside the root.
+
+    Inside it, the root exceeds `sqrt(s)` by `epsilon / (2 * sqrt(s))`. As
+    long as no sum is below its initial value `s0`, the kernel with
+    `k * epsilon / (2 * sqrt(s0))` outside is off by the share `(x**2 - k * x)
+    * epsilon / (2 * s0)` where `x = sqrt(s0 / s)`. With `k = 2 * sqrt(2) - 2`
+    this is less than `0.086 * epsilon / s0`: below rounding by default.
+    """
+
+    epsilon: float
+    epsilon_inside_root: bool
+    initial_accumulator_value: float
+    _accumulators: list[Any]
+
+    def _kernel_step(
+        self, gradient: Tensor, variable: Any, learning_rate: Tensor
+    ) -> bool:
+        if not _suits(gradient, variable):
+            return False
+        dtype = keras.backend.standardize_dtype(variable.dtype)
+        lr, epsilon = self._shared_scalars(dtype, learning_rate)
+        gradient = tf.cast(gradient, dtype)
+        accumulator = self._accumulators[self._get_variable_index(variable)]
+
+        def kernel(epsilon: Tensor) -> None:
+            tf.raw_ops.ResourceApplyAdagradV2(
+                var=variable.handle,
+                accum=accumulator.handle,
+                lr=lr,
+                epsilon=epsilon,
+                grad=gradient,
+            )
+
+        if not self.epsilon_inside_root or self.epsilon == 0:
+            kernel(epsilon)
+            return True
+
+        s0 = np.float32(self.initial_accumulator_value)
+        close = 0.086 * self.epsilon < s0 * np.finfo("float32").eps
+        if dtype != "float32" or not close or _fused(variable, 2**16):
+            return False
+        outside = (math.sqrt(2) - 1) * self.epsilon / math.sqrt(s0)
+        # The bits of floats that are not negative are ordered as they are,
+        # and integers are compared faster. State from elsewhere may be lower.
+        bits = tf.bitcast(tf.convert_to_tensor(accumulator), tf.int32)
+        tf.cond(
+            tf.reduce_min(bits) >= s0.view(np.int32),
+            lambda: kernel(tf.constant(outside, dtype)),
+            lambda: self._formula_step(gradient, variable, learning_rate),
+        )
+        return True
+
+
+class RMSpropKernel(Optimizer):
+    """`ResourceApplyRMSProp`.
+
+    It knows no steps without momentum, but can take the variable for its
+    momentum: with a decay of 1 it adds to it, and with a negative rate it
+    subtracts. What it then does to its variable goes to scratch memory.
+
+    It rounds `rho` before subtracting it from 1, the formula after it, so in
+    float32 the averages differ by up to 3e-8 / (1 - rho) of their size.
+    """
+
+    momentum: float
+    centered: bool
+    _velocities: list[Any]
+    _momentums: list[Any]
+
+    def _kernel_step(
+        self, gradient: Tensor, variable: Any, learning_rate: Tensor
+    ) -> bool:
+        # The centered kernel takes the root of negative variances.
+        if self.centered or not _suits(gradient, variable):
+            return False
+        if self.momentum == 0 and _fused(variable, 2**12):
+            return False
+        dtype = keras.backend.standardize_dtype(variable.dtype)
+        lr, rho, momentum, epsilon = self._shared_scalars(dtype, learning_rate)
+        gradient = tf.cast(gradient, dtype)
+        index = self._get_variable_index(variable)
+        if self.momentum == 0:
+            var, mom = _scratch(variable, after=gradient), variable.handle
+            lr, momentum = -lr, tf.ones_like(lr)
+        else:
+            var, mom = variable.handle, self._momentums[index].handle
+        tf.raw_ops.ResourceApplyRMSProp(
+            var=var,
+            ms=self._velocities[index].handle,
+            mom=mom,
+            lr=lr,
+            rho=rho,
+            momentum=momentum,
+            epsilon=epsilon,
+            grad=gradient,
+        )
+        return True
 
 
 class AdamKernel(Optimizer):

@@ -20,18 +20,23 @@ class Optimizer(_plain.Optimizer):
     """Updates all variables of one dtype and device together."""
 
     _accumulated_gradients: list[Any]
+    _alike: bool
+
+    def build(self, variables: list[Any]) -> None:
+        """Creates the optimizer's variables."""
+        super().build(variables)
+        # Asking every tensor in every step would take longer than an update
+        # of a small one.
+        self._alike = len({variable.dtype for variable in variables}) == 1
 
     def _group_step(
         self,
         grads: list[Tensor],
         w: list[Tensor],
-        indices: list[int],
+        variables: list[Any],
         learning_rate: Tensor,
     ) -> None:
-        """Updates weights of one dtype on one device.
-
-        `indices` are those of the weights' optimizer variables.
-        """
+        """Updates weights of one dtype on one device, `w` of `variables`."""
         raise NotImplementedError
 
     @torch.no_grad()
@@ -48,15 +53,24 @@ class Optimizer(_plain.Optimizer):
                 grads, trainable_variables, learning_rate
             )
             return
+        w = [variable.value for variable in trainable_variables]
+        if self._alike and w[0].is_cpu and w[0].dtype == grads[0].dtype:
+            self._group_step(grads, w, trainable_variables, learning_rate)
+            return
         groups: dict[Any, Any] = defaultdict(lambda: ([], [], []))
-        for grad, variable in zip(grads, trainable_variables, strict=True):
-            value = variable.value
-            g, w, indices = groups[value.dtype, value.device]
-            g.append(grad if grad.dtype == value.dtype else grad.to(value))
-            w.append(value)
-            indices.append(self._get_variable_index(variable))
-        for g, w, indices in groups.values():
-            self._group_step(g, w, indices, learning_rate)
+        for grad, value, variable in zip(
+            grads, w, trainable_variables, strict=True
+        ):
+            group = groups[value.dtype, value.device]
+            group[0].append(grad.to(value))
+            group[1].append(value)
+            group[2].append(variable)
+        for g, values, variables in groups.values():
+            self._group_step(g, values, variables, learning_rate)
+
+    def _values(self, state: list[Any], variables: list[Any]) -> list[Tensor]:
+        """Returns the tensors of the variables' optimizer variables."""
+        return [state[self._get_variable_index(v)].value for v in variables]
 
     @torch.no_grad()
     def _backend_reset_gradient_accumulators(self) -> None:
@@ -75,11 +89,146 @@ def _suits_fused(*lists: list[Tensor]) -> bool:
     # GPUs keep to `_foreach`, as in Keras, and so does `torch.compile`, which
     # cannot trace the fused kernels. These go through memory in order,
     # whatever the strides say, and are silently wrong where they differ.
-    if torch.compiler.is_compiling() or not lists[0][0].is_cpu:
+    if torch.compiler.is_compiling():
         return False
     return all(
-        tensor.is_contiguous() for tensors in lists for tensor in tensors
+        tensor.is_cpu and tensor.is_contiguous()
+        for tensors in lists
+        for tensor in tensors
     )
+
+
+class SGDKernel(Optimizer):
+    """`_fused_sgd_` for momentum in large variables on the CPU.
+
+    `_foreach` for all else, for which it is no slower.
+    """
+
+    momentum: float
+    nesterov: bool
+    momentums: list[Any]
+
+    def _group_step(
+        self,
+        grads: list[Tensor],
+        w: list[Tensor],
+        variables: list[Any],
+        learning_rate: Tensor,
+    ) -> None:
+        lr = float(learning_rate)
+        if self.momentum == 0:
+            torch._foreach_add_(w, grads, alpha=-lr)
+            return
+        v = self._values(self.momentums, variables)
+        large = sum(tensor.numel() for tensor in w) > 2**14 * len(w)
+        # The kernel is wrong in half precision.
+        exact = w[0].dtype in (torch.float32, torch.float64)
+        if large and exact and not self.nesterov and _suits_fused(w, v):
+            # The kernel adds a share of the gradient to its sums, which it
+            # subtracts from the weights. In Keras, the sums are steps.
+            torch._fused_sgd_(
+                w,
+                [g.contiguous() for g in grads],
+                v,
+                weight_decay=0.0,
+                momentum=self.momentum,
+                lr=-1.0,
+                dampening=1 + lr,
+                nesterov=False,
+                maximize=False,
+                is_first_step=False,
+            )
+            return
+
+        torch._foreach_mul_(v, self.momentum)
+        torch._foreach_add_(v, grads, alpha=-lr)
+        if self.nesterov:
+            torch._foreach_add_(w, v, alpha=self.momentum)
+            torch._foreach_add_(w, grads, alpha=-lr)
+        else:
+            torch._foreach_add_(w, v)
+
+
+class AdagradKernel(Optimizer):
+    """`_foreach`: `_fused_adagrad_` has epsilon outside the root."""
+
+    epsilon: float
+    epsilon_inside_root: bool
+    _accumulators: list[Any]
+
+    def _group_step(
+        self,
+        grads: list[Tensor],
+        w: list[Tensor],
+        variables: list[Any],
+        learning_rate: Tensor,
+    ) -> None:
+        dtype = _plain.compute_dtype(w[0].dtype)
+        lr, _ = self._shared_scalars(dtype, learning_rate)
+        s = self._values(self._accumulators, variables)
+
+        torch._foreach_addcmul_(s, grads, grads)
+        if self.epsilon_inside_root:
+            denominator = torch._foreach_add(s, self.epsilon)
+            torch._foreach_sqrt_(denominator)
+        else:
+            denominator = torch._foreach_sqrt(s)
+            torch._foreach_add_(denominator, self.epsilon)
+        _subtract_quotients(w, grads, denominator, lr)
+
+
+class RMSpropKernel(Optimizer):
+    """`_foreach`."""
+
+    rho: float
+    momentum: float
+    epsilon: float
+    centered: bool
+    _velocities: list[Any]
+    _momentums: list[Any]
+    _average_gradients: list[Any]
+
+    def _group_step(
+        self,
+        grads: list[Tensor],
+        w: list[Tensor],
+        variables: list[Any],
+        learning_rate: Tensor,
+    ) -> None:
+        dtype = _plain.compute_dtype(w[0].dtype)
+        lr, *_ = self._shared_scalars(dtype, learning_rate)
+        s = self._values(self._velocities, variables)
+
+        torch._foreach_mul_(s, self.rho)
+        torch._foreach_addcmul_(s, grads, grads, 1 - self.rho)
+        if self.centered:
+            m = self._values(self._average_gradients, variables)
+            torch._foreach_lerp_(m, grads, 1 - self.rho)
+            denominator = torch._foreach_addcmul(s, m, m, -1)
+            torch._foreach_clamp_min_(denominator, 0)
+            torch._foreach_add_(denominator, self.epsilon)
+        else:
+            denominator = torch._foreach_add(s, self.epsilon)
+        torch._foreach_sqrt_(denominator)
+        if self.momentum == 0:
+            _subtract_quotients(w, grads, denominator, lr)
+            return
+        v = self._values(self._momentums, variables)
+        torch._foreach_mul_(v, self.momentum)
+        _subtract_quotients(v, grads, denominator, -lr)
+        torch._foreach_sub_(w, v)
+
+
+def _subtract_quotients(
+    w: list[Tensor], a: list[Tensor], b: Any, lr: Tensor
+) -> None:
+    """Subtracts `lr * a / b` from `w`; overwrites `b`."""
+    if w[0].is_cpu and not torch.compiler.is_compiling():
+        torch._foreach_addcdiv_(w, a, b, value=-float(lr))
+        return
+    # Reading a number from a GPU would wait for it.
+    torch._foreach_div_(b, -lr.to(w[0].dtype))
+    torch._foreach_addcdiv_(w, a, b)
 
 
 class AdamKernel(Optimizer):
@@ -98,14 +247,14 @@ class AdamKernel(Optimizer):
         self,
         grads: list[Tensor],
         w: list[Tensor],
-        indices: list[int],
+        variables: list[Any],
         learning_rate: Tensor,
     ) -> None:
-        m = [self._momentums[i].value for i in indices]
-        v = [self._velocities[i].value for i in indices]
+        m = self._values(self._momentums, variables)
+        v = self._values(self._velocities, variables)
         v_hat = []
         if self.amsgrad:
-            v_hat = [self._velocity_hats[i].value for i in indices]
+            v_hat = self._values(self._velocity_hats, variables)
 
         dtype = _plain.compute_dtype(w[0].dtype)
         lr, beta_1_power, beta_2_power, epsilon = self._shared_scalars(
@@ -147,5 +296,4 @@ class AdamKernel(Optimizer):
             v = v_hat
         denominator = torch._foreach_sqrt(v)
         torch._foreach_add_(denominator, epsilon.to(w[0].dtype))
-        torch._foreach_div_(denominator, -alpha.to(w[0].dtype))
-        torch._foreach_addcdiv_(w, m, denominator)
+        _subtract_quotients(w, m, denominator, alpha)

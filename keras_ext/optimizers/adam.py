@@ -166,18 +166,9 @@ class Adam(AdamKernel, keras.optimizers.Adam):
             epsilon = epsilon * ops.sqrt(1 - beta_2_power)
         return lr, beta_1_power, beta_2_power, epsilon
 
-    def update_step(
+    def _formula_step(
         self, gradient: Tensor, variable: Any, learning_rate: Tensor
     ) -> None:
-        """Updates one variable.
-
-        Args:
-            gradient: The gradient as it is to be used, after clipping.
-            variable: The variable to update.
-            learning_rate: The learning rate of this step.
-        """
-        if self._kernel_step(gradient, variable, learning_rate):
-            return
         dtype = compute_dtype(variable.dtype)
         lr, beta_1_power, beta_2_power, epsilon = self._shared_scalars(
             dtype, learning_rate
@@ -196,7 +187,7 @@ class Adam(AdamKernel, keras.optimizers.Adam):
             v = ops.maximum(ops.cast(self._velocity_hats[index], dtype), v)
             self.assign(self._velocity_hats[index], v)
         alpha = lr * ops.sqrt(1 - beta_2_power) / (1 - beta_1_power)
-        self.assign_sub(variable, alpha * m / (ops.sqrt(v) + epsilon))
+        self._descend(variable, alpha, m / (ops.sqrt(v) + epsilon))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

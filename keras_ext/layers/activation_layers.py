@@ -1,0 +1,235 @@
+"""Activation layers without parameters, one for each activation function.
+
+They are `keras.layers.Activation` layers with the function built in. The
+functions' formulas and references are in `keras_ext.activations`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_ext import activations
+
+Tensor = Any
+
+
+class _ActivationLayer(keras.layers.Activation):
+    """What the layers of this file share: all but the function."""
+
+    function: Callable[[Tensor], Tensor]
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(type(self).function, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        config = super().get_config()
+        del config["activation"]
+        return config
+
+
+@keras.saving.register_keras_serializable(package="keras_ext")
+class Linear(_ActivationLayer):
+    """Identity, the output unit of a regression.
+
+    Formula:
+
+    ```
+    f(z) = z
+    ```
+
+    Args:
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and
+            `dtype`.
+
+    Input shape:
+        Any: `(batch_size, ...)`. Masks are passed on.
+
+    Output shape:
+        The shape of the input.
+
+    Example:
+    >>> import keras
+    >>> from keras_ext.layers import Linear
+    >>> z = keras.ops.convert_to_tensor([-1.0, 0.0, 1.0])
+    >>> print([round(float(value), 4) for value in Linear()(z)])
+    [-1.0, 0.0, 1.0]
+
+    It computes what `keras.layers.Activation("linear")` computes.
+    """
+
+    function = staticmethod(activations.linear)
+
+
+@keras.saving.register_keras_serializable(package="keras_ext")
+class SELU(_ActivationLayer):
+    """Scaled exponential linear unit, for self-normalizing networks.
+
+    Formula:
+
+    ```
+    f(z) = scale * z                        if z > 0
+    f(z) = scale * alpha * (exp(z) - 1)     otherwise
+    ```
+
+    with `scale = 1.0507` and `alpha = 1.6733`. Its weights are to be drawn by
+    `keras_ext.initializers.LecunNormal`.
+
+    Args:
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and
+            `dtype`.
+
+    Input shape:
+        Any: `(batch_size, ...)`. Masks are passed on.
+
+    Output shape:
+        The shape of the input.
+
+    Example:
+    >>> import keras
+    >>> from keras_ext.layers import SELU
+    >>> z = keras.ops.convert_to_tensor([-1.0, 0.0, 1.0])
+    >>> print([round(float(value), 4) for value in SELU()(z)])
+    [-1.1113, 0.0, 1.0507]
+
+    It computes what `keras.layers.Activation("selu")` computes.
+    """
+
+    function = staticmethod(activations.selu)
+
+
+@keras.saving.register_keras_serializable(package="keras_ext")
+class Sigmoid(_ActivationLayer):
+    """Logistic sigmoid, the output unit of a binary classification.
+
+    Formula:
+
+    ```
+    f(z) = 1 / (1 + exp(-z))
+    ```
+
+    Args:
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and
+            `dtype`.
+
+    Input shape:
+        Any: `(batch_size, ...)`. Masks are passed on.
+
+    Output shape:
+        The shape of the input.
+
+    Example:
+    >>> import keras
+    >>> from keras_ext.layers import Sigmoid
+    >>> z = keras.ops.convert_to_tensor([-1.0, 0.0, 1.0])
+    >>> print([round(float(value), 4) for value in Sigmoid()(z)])
+    [0.2689, 0.5, 0.7311]
+
+    It computes what `keras.layers.Activation("sigmoid")` computes.
+    """
+
+    function = staticmethod(activations.sigmoid)
+
+
+@keras.saving.register_keras_serializable(package="keras_ext")
+class Step(_ActivationLayer):
+    """Step function, the unit of the perceptron.
+
+    Formula:
+
+    ```
+    f(z) = 1    if z > 0
+    f(z) = 0    otherwise
+    ```
+
+    Its gradient is 0 everywhere, so nothing in front of it learns from
+    gradients.
+
+    Args:
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and
+            `dtype`.
+
+    Input shape:
+        Any: `(batch_size, ...)`. Masks are passed on.
+
+    Output shape:
+        The shape of the input.
+
+    Example:
+    >>> import keras
+    >>> from keras_ext.layers import Step
+    >>> z = keras.ops.convert_to_tensor([-1.0, 0.0, 1.0])
+    >>> print([round(float(value), 4) for value in Step()(z)])
+    [0.0, 0.0, 1.0]
+
+    Keras has no such layer.
+    """
+
+    function = staticmethod(activations.step)
+
+
+@keras.saving.register_keras_serializable(package="keras_ext")
+class Swish(_ActivationLayer):
+    """Swish, also called SiLU.
+
+    Formula:
+
+    ```
+    f(z) = z * sigmoid(z)
+    ```
+
+    Args:
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and
+            `dtype`.
+
+    Input shape:
+        Any: `(batch_size, ...)`. Masks are passed on.
+
+    Output shape:
+        The shape of the input.
+
+    Example:
+    >>> import keras
+    >>> from keras_ext.layers import Swish
+    >>> z = keras.ops.convert_to_tensor([-1.0, 0.0, 1.0])
+    >>> print([round(float(value), 4) for value in Swish()(z)])
+    [-0.2689, 0.0, 0.7311]
+
+    It computes what `keras.layers.Activation("swish")` computes.
+    """
+
+    function = staticmethod(activations.swish)
+
+
+@keras.saving.register_keras_serializable(package="keras_ext")
+class Tanh(_ActivationLayer):
+    """Hyperbolic tangent, zero-centred with values in (-1, 1).
+
+    Formula:
+
+    ```
+    f(z) = (exp(z) - exp(-z)) / (exp(z) + exp(-z))
+    ```
+
+    Args:
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and
+            `dtype`.
+
+    Input shape:
+        Any: `(batch_size, ...)`. Masks are passed on.
+
+    Output shape:
+        The shape of the input.
+
+    Example:
+    >>> import keras
+    >>> from keras_ext.layers import Tanh
+    >>> z = keras.ops.convert_to_tensor([-1.0, 0.0, 1.0])
+    >>> print([round(float(value), 4) for value in Tanh()(z)])
+    [-0.7616, 0.0, 0.7616]
+
+    It computes what `keras.layers.Activation("tanh")` computes.
+    """
+
+    function = staticmethod(activations.tanh)

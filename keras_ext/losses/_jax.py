@@ -1,0 +1,67 @@
+"""Elementary losses as XLA runs them fastest."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_ext.losses._plain import huber as huber
+
+Tensor = Any
+
+
+def binary(y: Tensor, y_pred: Tensor, from_logits: bool) -> Tensor:
+    """Returns -(y * log(p) + (1 - y) * log(1 - p)), probabilities clipped."""
+    if not from_logits or y.shape != y_pred.shape:
+        return ops.binary_crossentropy(y, y_pred, from_logits=from_logits)
+    # softplus(z) - y * z, in an order that does not cancel.
+    positive, rest = _softplus_parts(y_pred)
+    return positive - y * y_pred + rest
+
+
+def sparse(y_true: Tensor, y_pred: Tensor, from_logits: bool) -> Tensor:
+    """Returns -log(p[y_true]), the classes on the last axis."""
+    labels = ops.cast(y_true, "int32")
+    if len(labels.shape) == len(y_pred.shape) and labels.shape[-1] == 1:
+        labels = ops.squeeze(labels, -1)
+    if len(y_pred.shape) == 0 or labels.shape != y_pred.shape[:-1]:
+        raise ValueError(
+            "`y_true` must have the shape of `y_pred` without the classes. "
+            f"Received: y_true.shape={labels.shape}, "
+            f"y_pred.shape={y_pred.shape}"
+        )
+    # Picks the class before the logarithm, where Keras multiplies all of
+    # them by one-hot labels. A label that is no class has a loss of 0.
+    index = ops.clip(labels, 0, y_pred.shape[-1] - 1)
+    index = ops.expand_dims(index, -1)
+    if from_logits:
+        largest = ops.max(y_pred, axis=-1, keepdims=True)
+        z = y_pred - ops.stop_gradient(largest)
+        picked = ops.squeeze(ops.take_along_axis(z, index, axis=-1), -1)
+        loss = ops.log(ops.sum(ops.exp(z), axis=-1)) - picked
+    else:
+        epsilon = keras.config.epsilon()
+        p = ops.squeeze(ops.take_along_axis(y_pred, index, axis=-1), -1)
+        p = p / ops.sum(y_pred, axis=-1)
+        loss = -ops.log(ops.clip(p, epsilon, 1 - epsilon))
+    is_class = (labels >= 0) & (labels < y_pred.shape[-1])
+    return ops.where(is_class, loss, 0)
+
+
+def log_quotient(p: Tensor, q: Tensor) -> Tensor:
+    """Returns log(p / q)."""
+    return ops.log(p / q)
+
+
+def softplus(x: Tensor) -> Tensor:
+    """Returns log(1 + exp(x)); `jax.nn.softplus` takes longer to derive."""
+    positive, rest = _softplus_parts(x)
+    return positive + rest
+
+
+def _softplus_parts(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns max(x, 0) and log(1 + exp(-|x|))."""
+    positive = ops.relu(x)
+    # -|x| = x - 2 * max(x, 0): so the slopes that JAX chooses for the two at
+    # 0 belong together.
+    return positive, ops.log1p(ops.exp(x - 2 * positive))

@@ -1,0 +1,45 @@
+"""Elementary losses, elementwise, as they run fastest on TensorFlow.
+
+It is also the interface. Another backend has a file that imports these and
+replaces those for which it has a faster form of the same formula.
+"""
+
+import math
+from typing import Any
+
+from keras import ops
+
+Tensor = Any
+
+
+def binary(y: Tensor, y_pred: Tensor, from_logits: bool) -> Tensor:
+    """Returns -(y * log(p) + (1 - y) * log(1 - p)), probabilities clipped."""
+    return ops.binary_crossentropy(y, y_pred, from_logits=from_logits)
+
+
+def sparse(y_true: Tensor, y_pred: Tensor, from_logits: bool) -> Tensor:
+    """Returns -log(p[y_true]), the classes on the last axis."""
+    return ops.sparse_categorical_crossentropy(
+        y_true, y_pred, from_logits=from_logits
+    )
+
+
+def huber(error: Tensor, delta: float) -> Tensor:
+    """Returns the Huber loss."""
+    size = ops.abs(error)
+    quadratic = 0.5 * ops.square(error)
+    if isinstance(delta, float) and math.isinf(delta):
+        # The other branch would turn the gradient into NaN.
+        return quadratic
+    linear = delta * (size - 0.5 * delta)
+    return ops.where(size <= delta, quadratic, linear)
+
+
+def log_quotient(p: Tensor, q: Tensor) -> Tensor:
+    """Returns log(p / q)."""
+    return ops.log(p) - ops.log(q)
+
+
+def softplus(x: Tensor) -> Tensor:
+    """Returns log(1 + exp(x))."""
+    return ops.softplus(x)

@@ -1,0 +1,29 @@
+"""Elementary losses as PyTorch runs them fastest, one operation at a time."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_ext.losses._plain import log_quotient as log_quotient
+from keras_ext.losses._plain import softplus as softplus
+from keras_ext.losses._plain import sparse as sparse
+
+Tensor = Any
+
+
+def binary(y: Tensor, y_pred: Tensor, from_logits: bool) -> Tensor:
+    """Returns -(y * log(p) + (1 - y) * log(1 - p)), probabilities clipped."""
+    if from_logits or y.shape != y_pred.shape:
+        return ops.binary_crossentropy(y, y_pred, from_logits=from_logits)
+    epsilon = keras.config.epsilon()
+    p = ops.clip(y_pred, epsilon, 1 - epsilon)
+    return -(y * ops.log(p) + (1 - y) * ops.log(1 - p))
+
+
+def huber(error: Tensor, delta: float) -> Tensor:
+    """Returns the Huber loss."""
+    # Both branches at once: c = error gives the quadratic one to the last
+    # bit, c = +-delta the linear one.
+    c = ops.clip(error, -delta, delta)
+    return c * (error - 0.5 * c)
