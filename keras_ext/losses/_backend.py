@@ -13,5 +13,6 @@ _formulas = importlib.import_module(
 binary: Any = _formulas.binary
 huber: Any = _formulas.huber
 log_quotient: Any = _formulas.log_quotient
+mask: Any = _formulas.mask
 softplus: Any = _formulas.softplus
 sparse: Any = _formulas.sparse

@@ -53,6 +53,20 @@ def log_quotient(p: Tensor, q: Tensor) -> Tensor:
     return ops.log(p / q)
 
 
+def mask(loss: Tensor, ignored: Tensor) -> Tensor:
+    """Sets ignored losses to 0 and masks them, as Keras's means expect it.
+
+    A traced array takes no attribute, and Keras keeps to itself where it
+    notes the mask. So its own function returns the loss: that of the first of
+    two classes with the logits log(p) and log(1 - p). p is below 1, as it is
+    clipped.
+    """
+    pair = ops.stack([-loss, ops.log(-ops.expm1(-loss))], axis=-1)
+    return keras.losses.sparse_categorical_crossentropy(
+        ops.cast(ignored, "int32"), pair, from_logits=True, ignore_class=1
+    )
+
+
 def softplus(x: Tensor) -> Tensor:
     """Returns log(1 + exp(x)); `jax.nn.softplus` takes longer to derive."""
     positive, rest = _softplus_parts(x)

@@ -1,4 +1,4 @@
-"""Elementary losses, elementwise, as they run fastest on TensorFlow.
+"""Elementary losses as they run fastest on TensorFlow.
 
 It is also the interface. Another backend has a file that imports these and
 replaces those for which it has a faster form of the same formula.
@@ -43,3 +43,10 @@ def log_quotient(p: Tensor, q: Tensor) -> Tensor:
 def softplus(x: Tensor) -> Tensor:
     """Returns log(1 + exp(x))."""
     return ops.softplus(x)
+
+
+def mask(loss: Tensor, ignored: Tensor) -> Tensor:
+    """Sets ignored losses to 0 and masks them, as Keras's means expect it."""
+    loss = ops.where(ignored, 0, loss)
+    loss._keras_mask = ops.logical_not(ignored)
+    return loss

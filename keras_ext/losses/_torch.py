@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_ext.losses._plain import log_quotient as log_quotient
+from keras_ext.losses._plain import mask as mask
 from keras_ext.losses._plain import softplus as softplus
 from keras_ext.losses._plain import sparse as sparse
 

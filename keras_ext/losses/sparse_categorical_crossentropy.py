@@ -227,12 +227,7 @@ def _masked(y_true: Tensor, y_pred: Tensor, ignore_class: int) -> Tensor:
     ignored = ops.equal(labels, ignore_class)
     y_pred = ops.where(ops.expand_dims(ignored, -1), 1, in_float32(y_pred))
     loss = _backend.sparse(ops.where(ignored, 0, labels), y_pred, False)
-    # Two classes with the logits log(p) and log(1 - p): the loss of the first
-    # is the loss, and comes back with the mask. It is above 0, as p is clipped.
-    pair = ops.stack([-loss, ops.log(-ops.expm1(-loss))], axis=-1)
-    return keras.losses.sparse_categorical_crossentropy(
-        ops.cast(ignored, "int32"), pair, from_logits=True, ignore_class=1
-    )
+    return _backend.mask(loss, ignored)
 
 
 def _digits(labels: Tensor) -> tuple[Tensor, ...]:

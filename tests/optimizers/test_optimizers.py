@@ -203,8 +203,8 @@ def test_reference(kind, shape, steps, learning_rate, seed):
     gradients = rng.normal(size=(steps, *shape))
     name, options = ALL_KINDS[kind]
     options = options | {"learning_rate": learning_rate}
-    if kind == "adagrad":  # Keras's initializer passes through float32, too.
-        options["initial_accumulator_value"] = 0.125
+    if name == "Adagrad":  # Keras's initializer passes through float32, too.
+        options = {"initial_accumulator_value": 0.125} | options
     expected = reference(name, w, gradients, **options)
     make = getattr(optimizers, name)
     variables, _ = train(make(**options), [w], gradients[:, None])

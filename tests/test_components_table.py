@@ -1,0 +1,171 @@
+"""The table of components is complete and says what is so."""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import keras
+import pytest
+
+import keras_ext
+
+ROOT = Path(__file__).parents[1]
+COLUMNS = [
+    "lecture row",
+    "component",
+    "formula",
+    "built-in",
+    "deviation",
+    "test",
+    "speed",
+]
+# What the lectures teach, by the names that they use.
+LECTURES = {
+    "Activations": [
+        "identity / linear",
+        "step (perceptron)",
+        "sigmoid",
+        "tanh",
+        "ReLU",
+        "leaky ReLU",
+        "ELU, SELU, Swish",
+        "softmax",
+    ],
+    "Losses": [
+        "mean squared error",
+        "mean absolute error",
+        "mean absolute percentage error",
+        "Huber",
+        "log-cosh",
+        "quantile (pinball)",
+        "binary cross-entropy (log loss)",
+        "categorical cross-entropy",
+        "per-class cross-entropy",
+        "focal",
+        "KL divergence (relative entropy)",
+        "exponential",
+        "hinge",
+    ],
+    "Initializers": [
+        "zeros",
+        "random normal / uniform",
+        "Xavier (Glorot)",
+        "Xavier, lecture C",
+        "He",
+        "LeCun",
+    ],
+    "Regularizers": ["L1, L2 penalty"],
+    "Optimizers": [
+        "gradient descent",
+        "momentum",
+        "Nesterov accelerated gradient",
+        "Adagrad",
+        "RMSprop",
+        "Adam",
+    ],
+    "Layers": [
+        "dense (fully connected)",
+        "perceptron",
+        "activation layers",
+        "dropout",
+        "batch normalization",
+        "input normalization",
+        "residual (skip) connection",
+    ],
+}
+ROOMS = [section.lower() for section in LECTURES]
+
+
+def rows():
+    """Yields the section and the cells of each row."""
+    section = None
+    for line in (ROOT / "docs/components.md").read_text().splitlines():
+        if line.startswith("## "):
+            section = line[3:]
+        elif line.startswith("| ") and "---" not in line:
+            # A bar within a formula is written `\\|`.
+            cells = re.split(r"(?<!\\)\|", line)[1:-1]
+            cells = [cell.strip() for cell in cells]
+            assert len(cells) == len(COLUMNS), line
+            if cells != COLUMNS:
+                yield section, dict(zip(COLUMNS, cells, strict=True))
+
+
+ROWS = list(rows())
+CELLS = [pytest.param(*row, id=row[1]["component"]) for row in ROWS]
+
+
+def names(cell):
+    return re.findall(r"`(\w+\.\w+)[^`]*`", cell)
+
+
+def find(path):
+    value = keras_ext
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+@pytest.mark.parametrize("section", LECTURES)
+def test_every_lecture_row_has_its_component(section):
+    told = {row["lecture row"] for where, row in ROWS if where == section}
+    assert set(LECTURES[section]) <= told
+
+
+def test_every_component_has_its_row():
+    public = {
+        f"{room}.{name}"
+        for room in ROOMS
+        for name, value in vars(
+            importlib.import_module(f"keras_ext.{room}")
+        ).items()
+        if not name.startswith("_")
+        and (inspect.isclass(value) or inspect.isfunction(value))
+        and value.__module__.startswith("keras_ext.")
+    }
+    told = {name for _, row in ROWS for name in names(row["component"])}
+    # Told with their class: a loss's function, names in other letters.
+    told |= {
+        name
+        for name in public
+        if name == name.lower() and not name.startswith("activations.")
+    }
+    assert public == told
+
+
+@pytest.mark.parametrize(("section", "row"), CELLS)
+def test_row(section, row):
+    cell = row["component"]
+    components = [find(name) for name in names(cell)]
+    assert components or cell.startswith("all: ")
+    assert all(row[column] for column in COLUMNS)
+    for path in re.findall(r"`([^`]+)`", row["test"]):
+        assert (ROOT / path).is_file(), path
+
+    builtins = re.findall(r"`keras\.([\w.]+)`", row["built-in"])
+    assert builtins or row["built-in"] == "none"
+    found = {path.rpartition(".")[2]: builtin(path) for path in builtins}
+    for component in components:
+        if row["deviation"].startswith("new"):
+            bases = tuple(found.values())
+            assert not bases or issubclass(component, bases)
+        elif inspect.isclass(component):
+            assert issubclass(component, found[component.__name__])
+            assert component is not found[component.__name__]
+        else:
+            assert component is not found[component.__name__]
+
+
+def builtin(path):
+    value = keras
+    for part in path.split("."):
+        value = getattr(value, part)
+    return value
+
+
+@pytest.mark.parametrize(("section", "row"), CELLS)
+def test_speeds_are_those_of_the_benchmarks(section, row):
+    measured = (ROOT / "docs/benchmarks.md").read_text()
+    for ratio in re.findall(r"\d+\.\d+", row["speed"]):
+        assert re.search(rf"\| {re.escape(ratio)} ", measured), ratio
