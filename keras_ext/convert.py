@@ -128,7 +128,7 @@ def convert(
             new_variable.trainable = old_variable.trainable
     _copy_optimizer(model, new)
     if print_fn is not None:
-        print_fn(_report(new, table))
+        print_fn(_report(model, new, table))
     return new
 
 
@@ -362,8 +362,8 @@ def _check_serializable(model: Any) -> None:
             ) from error
 
 
-def _report(model: Any, table: dict[Any, Any]) -> str:
-    """Returns one line for each room of which something is in the model."""
+def _components(model: Any) -> Counter:
+    """Counts the classes and functions of which something is in the model."""
     found: list[Any] = []
     for layer in _layers(model):
         found.append(type(layer))
@@ -377,11 +377,21 @@ def _report(model: Any, table: dict[Any, Any]) -> str:
             found.append(loss if inspect.isfunction(loss) else type(loss))
         optimizer = model.optimizer
         found.append(type(getattr(optimizer, "inner_optimizer", optimizer)))
+    return Counter(found)
+
+
+def _report(old: Any, new: Any, table: dict[Any, Any]) -> str:
+    """Returns one line for each room of which something was swapped."""
+    # What was ours before was not swapped.
+    swapped = _components(new) - _components(old)
     lines = []
     for room, module in _ROOMS.items():
         public = {id(thing) for thing in vars(module).values()}
-        ours = [x for x in found if x in table.values() and id(x) in public]
-        counts = sorted(Counter(thing.__name__ for thing in ours).items())
+        counts = sorted(
+            (thing.__name__, number)
+            for thing, number in swapped.items()
+            if thing in table.values() and id(thing) in public
+        )
         if counts:
             lines.append(f"{room}: " + ", ".join(f"{n} {k}" for k, n in counts))
     return "\n".join(lines) or "nothing to swap"

@@ -327,3 +327,14 @@ def test_nothing_is_left_in_keras():
     convert(subclassed(), print_fn=None)
     assert {k: "__new__" in vars(k) for k in before} == before
     assert type(keras.layers.Dense(1)) is keras.layers.Dense
+
+
+def test_what_is_swapped_already_is_not_reported():
+    model = keras.Sequential(
+        [keras.Input((2,)), keras_ext.layers.Dense(3), keras.layers.Dense(1)]
+    )
+    reports = []
+    model = convert(model, print_fn=reports.append)
+    assert reports[0].startswith("layers: 1 Dense\n")
+    convert(model, print_fn=reports.append)
+    assert reports[1] == "nothing to swap"

@@ -53,7 +53,7 @@ class Optimizer(_plain.Optimizer):
                 grads, trainable_variables, learning_rate
             )
             return
-        w = [variable.value for variable in trainable_variables]
+        w = _tensors(trainable_variables)
         if self._alike and w[0].is_cpu and w[0].dtype == grads[0].dtype:
             self._group_step(grads, w, trainable_variables, learning_rate)
             return
@@ -70,7 +70,7 @@ class Optimizer(_plain.Optimizer):
 
     def _values(self, state: list[Any], variables: list[Any]) -> list[Tensor]:
         """Returns the tensors of the variables' optimizer variables."""
-        return [state[self._get_variable_index(v)].value for v in variables]
+        return _tensors([state[self._get_variable_index(v)] for v in variables])
 
     @torch.no_grad()
     def _backend_reset_gradient_accumulators(self) -> None:
@@ -83,6 +83,18 @@ class Optimizer(_plain.Optimizer):
         self, grads: list[Tensor], acc_grads: list[Any]
     ) -> None:
         torch._foreach_add_([a.value for a in acc_grads], list(grads))
+
+
+def _tensors(variables: list[Any]) -> list[Tensor]:
+    """Returns the variables' tensors.
+
+    `value` looks for scopes that may replace it, which takes longer than the
+    update of a small tensor. If none replaces the first, none does others.
+    """
+    first = variables[0]
+    if first.value is vars(first).get("_value"):
+        return [variable._value for variable in variables]
+    return [variable.value for variable in variables]
 
 
 def _suits_fused(*lists: list[Tensor]) -> bool:
