@@ -64,11 +64,14 @@ lint: .venv/.test
 
 bench: .venv/.test
 	@for backend in $(BACKENDS); do \
-	    KERAS_BACKEND=$$backend $(BIN)/python -m benchmarks.optimizers \
-	        || exit 1; \
+	    xla=; test $$backend = tensorflow && xla=--xla; \
+	    for what in optimizers layers losses; do \
+	        echo "== $$what on $$backend"; \
+	        KERAS_BACKEND=$$backend $(BIN)/python -m benchmarks.$$what $$xla \
+	            || exit 1; \
+	    done; \
 	done
 	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.memory
-	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.layers
 	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.monitors
 
 clean:

@@ -1,4 +1,4 @@
-"""CPU time of layers, losses and activations against the built-in ones.
+"""CPU time of layers and activations against the built-in ones.
 
     KERAS_BACKEND=tensorflow python -m benchmarks.layers [--xla]
 
@@ -7,7 +7,6 @@ backward pass together, compiled as `fit` compiles them. In brackets the
 lowest and highest median of one build.
 """
 
-import argparse
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -18,11 +17,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import keras
 import numpy as np
 
-import keras_ext
 from benchmarks import paired
 
 BACKEND = keras.config.backend()
-NEVER_SLOWER = 1.02
 
 # Batch normalization: shape, axis of the channels, calls per timed step, and
 # the bar on TensorFlow.
@@ -30,8 +27,8 @@ BATCH_NORMALIZATION = [
     ((64, 28, 28, 64), -1, 1, 0.55),
     ((32, 14, 14, 256), -1, 2, 0.60),
     ((256, 512), -1, 20, 0.75),
-    ((64, 128), -1, 50, NEVER_SLOWER),
-    ((32, 64, 14, 14), 1, 2, NEVER_SLOWER),
+    ((64, 128), -1, 50, paired.NEVER_SLOWER),
+    ((32, 64, 14, 14), 1, 2, paired.NEVER_SLOWER),
 ]
 
 # Name, arguments, shape and calls per timed step.
@@ -53,21 +50,6 @@ ACTIVATIONS = [
     "softmax",
     "swish",
     "tanh",
-]
-# Name, and which kind of labels.
-LOSSES = [
-    ("MeanSquaredError", "numbers"),
-    ("MeanAbsoluteError", "numbers"),
-    ("MeanAbsolutePercentageError", "numbers"),
-    ("Huber", "numbers"),
-    ("LogCosh", "numbers"),
-    ("BinaryCrossentropy", "one_hot"),
-    ("CategoricalCrossentropy", "one_hot"),
-    ("SparseCategoricalCrossentropy", "integers"),
-    ("BinaryFocalCrossentropy", "one_hot"),
-    ("CategoricalFocalCrossentropy", "one_hot"),
-    ("KLDivergence", "one_hot"),
-    ("Hinge", "one_hot"),
 ]
 
 
@@ -158,27 +140,6 @@ def activation_step(module, name, shape, repeats, xla):
     return repeated(compiled(call, [], [], xla), x, dy, repeats)
 
 
-def loss_step(module, name, labels, shape, repeats, xla):
-    """Returns a function that computes a loss, there and back."""
-    loss = getattr(module.losses, name)()
-    rng = np.random.default_rng(0)
-    x = rng.dirichlet(np.ones(shape[1]), size=shape[0])
-    classes = rng.integers(0, shape[1], size=shape[0])
-    y_true = {
-        "numbers": rng.normal(size=shape),
-        "one_hot": np.eye(shape[1])[classes],
-        "integers": classes,
-    }[labels]
-    dtype = "int32" if labels == "integers" else "float32"
-    y_true = keras.ops.convert_to_tensor(y_true, dtype)
-
-    def call(x, *values):
-        value = loss(y_true, x)
-        return (value, values[1]) if values else value
-
-    return repeated(compiled(call, [], [], xla), x, 1.0, repeats)
-
-
 def cases(xla):
     """Yields name, bar, builder and its arguments after the module."""
     suffix = ", XLA" * xla
@@ -187,68 +148,25 @@ def cases(xla):
         channels_first = ", channels first" * (axis == 1)
         yield (
             f"`BatchNormalization`, {shape}{channels_first}{suffix}",
-            bar if kernels else NEVER_SLOWER,
+            bar if kernels else paired.NEVER_SLOWER,
             layer_step,
             ("BatchNormalization", {"axis": axis}, shape, repeats, xla),
         )
     for name, options, shape, repeats in LAYERS:
         yield (
             f"`{name}`, {shape}{suffix}",
-            NEVER_SLOWER,
+            paired.NEVER_SLOWER,
             layer_step,
             (name, options, shape, repeats, xla),
         )
     for name in ACTIVATIONS:
         yield (
             f"`{name}`, (128, 512){suffix}",
-            NEVER_SLOWER,
+            paired.NEVER_SLOWER,
             activation_step,
             (name, (128, 512), 30, xla),
         )
-    for name, labels in LOSSES:
-        yield (
-            f"`{name}`, (256, 100){suffix}",
-            NEVER_SLOWER,
-            loss_step,
-            (name, labels, (256, 100), 30, xla),
-        )
-
-
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--builds", type=int, default=3)
-    parser.add_argument("--pairs", type=int, default=15)
-    parser.add_argument(
-        "--xla", action="store_true", help="also with jit_compile=True"
-    )
-    parser.add_argument("--only", default="", help="part of a row's name")
-    args = parser.parse_args()
-    if args.xla and BACKEND != "tensorflow":
-        parser.error("--xla is for TensorFlow; JAX always compiles")
-
-    print(
-        f"| {BACKEND} | ratio to the built-in | built-in to itself "
-        "| built-in, CPU ms | bar | |"
-    )
-    print("|---|---|---|---|---|---|")
-    for name, bar, build, arguments in [
-        *cases(False),
-        *(cases(True) if args.xla else []),
-    ]:
-        if args.only.lower() not in name.lower():
-            continue
-        c = paired.compare(
-            lambda b=build, a=arguments: b(keras_ext, *a),
-            lambda b=build, a=arguments: b(keras, *a),
-            builds=args.builds,
-            pairs=args.pairs,
-        )
-        met = "met" if c.ratio <= bar else "missed"
-        print(f"{paired.row(name, c)} {bar:.2f} | {met} |", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    paired.report(__doc__, cases)

@@ -1,13 +1,12 @@
 """CPU time of the losses of `keras_ext` against those of `keras`.
 
-Run with `python -m benchmarks.losses`; `KERAS_BACKEND` chooses the backend. It
-takes some minutes and prints a Markdown table: the ratio of value and gradient
-of one loss for 2048 samples of 256 numbers, compiled as `fit` compiles it. In
-brackets the lowest and highest median of one build. `--xla` compiles with XLA
-on TensorFlow, and names as arguments choose losses.
+    KERAS_BACKEND=tensorflow python -m benchmarks.losses [--xla]
+
+It takes some minutes and prints a Markdown table: the ratio of value and
+gradient of one loss for 2048 samples of 256 numbers, compiled as `fit`
+compiles it. In brackets the lowest and highest median of one build.
 """
 
-import argparse
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -18,7 +17,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import keras
 import numpy as np
 
-import keras_ext
 from benchmarks import paired
 
 LOGITS = {"from_logits": True}
@@ -102,35 +100,23 @@ def value_and_gradient(loss, y_true, y_pred, xla):
     return step
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*")
-    parser.add_argument("--builds", type=int, default=4)
-    parser.add_argument("--pairs", type=int, default=30)
-    parser.add_argument("--xla", action="store_true")
-    args = parser.parse_args()
+def loss_step(module, name, arguments, xla):
+    """Returns a function that computes a loss and its gradient."""
+    loss = getattr(module.losses, name)(**arguments)
+    return value_and_gradient(loss, *data(name, arguments), xla)
 
-    rows = []
+
+def cases(xla):
+    """Yields name, bar, builder and its arguments after the module."""
     for name, arguments in CASES:
-        if args.names and name not in args.names:
-            continue
-        y_true, y_pred = data(name, arguments)
-
-        def build(source, name=name, arguments=arguments, y=y_true, p=y_pred):
-            loss = getattr(source.losses, name)(**arguments)
-            return value_and_gradient(loss, y, p, args.xla)
-
-        comparison = paired.compare(
-            lambda build=build: build(keras_ext),
-            lambda build=build: build(keras),
-            builds=args.builds,
-            pairs=args.pairs,
-        )
         shown = ", ".join(f"{k}={v}" for k, v in arguments.items())
-        rows.append((f"`{name}({shown})`", comparison))
-    compiled = " (XLA)" if args.xla else ""
-    print(paired.table(rows, f"Loss on {keras.config.backend()}{compiled}"))
+        yield (
+            f"`{name}({shown})`" + ", XLA" * xla,
+            paired.NEVER_SLOWER,
+            loss_step,
+            (name, arguments, xla),
+        )
 
 
 if __name__ == "__main__":
-    main()
+    paired.report(__doc__, cases)

@@ -8,7 +8,6 @@ optimizer's `apply` alone on several sets of float32 weights, compiled as
 and highest median of one build.
 """
 
-import argparse
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -19,7 +18,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import keras
 import numpy as np
 
-import keras_ext
 from benchmarks import paired
 
 
@@ -55,7 +53,6 @@ OPTIMIZERS = [
 # On PyTorch where there is a fused kernel; wherever nothing else is asked.
 FUSED = ("Adam", "SGD", "momentum")
 FUSED_BAR = 0.80
-NEVER_SLOWER = 1.02
 FIT_BAR = 0.92
 
 
@@ -65,7 +62,7 @@ def bar(name, index, bars, xla):
         return bars[index]
     if backend == "torch" and name in FUSED:
         return FUSED_BAR
-    return NEVER_SLOWER
+    return paired.NEVER_SLOWER
 
 
 def apply_step(module, class_name, options, shapes, repeats, xla=False):
@@ -160,45 +157,11 @@ def cases(xla):
         "`fit` with Adam, 784-512x4-10, batch 128" + ", XLA" * xla,
         FIT_BAR
         if keras.config.backend() == "tensorflow" and not xla
-        else NEVER_SLOWER,
+        else paired.NEVER_SLOWER,
         fit_step,
         (xla,),
     )
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--builds", type=int, default=3)
-    parser.add_argument("--pairs", type=int, default=20)
-    parser.add_argument(
-        "--xla", action="store_true", help="also with jit_compile=True"
-    )
-    parser.add_argument("--only", default="", help="part of a row's name")
-    args = parser.parse_args()
-    if args.xla and keras.config.backend() != "tensorflow":
-        parser.error("--xla is for TensorFlow; JAX always compiles")
-
-    print(
-        f"| {keras.config.backend()} | ratio to the built-in "
-        "| built-in to itself | built-in, CPU ms | bar | |"
-    )
-    print("|---|---|---|---|---|---|")
-    rows = [*cases(False), *(cases(True) if args.xla else [])]
-    for name, limit, build, arguments in rows:
-        if args.only.lower() not in name.lower():
-            continue
-        c = paired.compare(
-            lambda b=build, a=arguments: b(keras_ext, *a),
-            lambda b=build, a=arguments: b(keras, *a),
-            builds=args.builds,
-            pairs=args.pairs,
-        )
-        met = "met" if c.ratio <= limit else "missed"
-        print(f"{paired.row(name, c)} {limit:.2f} | {met} |", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    paired.report(__doc__, cases)

@@ -8,14 +8,23 @@ as they live, by where their memory lies, so everything is built anew several
 times.
 """
 
+import argparse
+import functools
 import gc
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+import keras_ext
 
 Step = Callable[[], object]
+Case = tuple[str, float, Callable[..., Step], tuple[Any, ...]]
+NEVER_SLOWER = 1.02
 
 
 @dataclass
@@ -87,14 +96,50 @@ def _median(builds: list[list[float]]) -> tuple[float, tuple[float, float]]:
     return statistics.median(everything), (min(medians), max(medians))
 
 
-def table(rows: list[tuple[str, Comparison]], unit: str) -> str:
-    """Returns the comparisons as a Markdown table."""
-    lines = [
-        f"| {unit} | ratio to the built-in | built-in to itself "
-        "| built-in, CPU ms |",
-        "|---|---|---|---|",
-    ]
-    return "\n".join(lines + [row(name, c) for name, c in rows])
+def report(description: str, cases: Callable[[bool], Iterable[Case]]) -> None:
+    """Reads the command line and prints a Markdown table of all cases.
+
+    Args:
+        description: What `--help` says.
+        cases: Takes whether XLA compiles on TensorFlow, returns the name of
+            each case, the ratio that it may have, what builds its step, and
+            the builder's arguments after the module, `keras_ext` or `keras`.
+    """
+    backend = keras.config.backend()
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--builds", type=int, default=3)
+    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument(
+        "--xla", action="store_true", help="also with jit_compile=True"
+    )
+    parser.add_argument("--only", default="", help="part of a row's name")
+    args = parser.parse_args()
+    if args.xla and backend != "tensorflow":
+        parser.error("--xla is for TensorFlow; JAX always compiles")
+
+    print(
+        f"| {backend} | ratio to the built-in | built-in to itself "
+        "| built-in, CPU ms | bar | |"
+    )
+    print("|---|---|---|---|---|---|")
+    for name, bar, build, arguments in [
+        *cases(False),
+        *(cases(True) if args.xla else []),
+    ]:
+        if args.only.lower() not in name.lower():
+            continue
+        c = compare(
+            functools.partial(build, keras_ext, *arguments),
+            functools.partial(build, keras, *arguments),
+            builds=args.builds,
+            pairs=args.pairs,
+        )
+        # Rounded as it is shown.
+        met = "met" if round(c.ratio, 2) <= bar else "missed"
+        print(f"{row(name, c)} {bar:.2f} | {met} |", flush=True)
 
 
 def row(name: str, c: Comparison) -> str:

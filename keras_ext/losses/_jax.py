@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_ext.losses._plain import huber as huber
+from keras_ext.losses._plain import log_quotient as log_quotient
 
 Tensor = Any
 
@@ -46,11 +47,6 @@ def sparse(y_true: Tensor, y_pred: Tensor, from_logits: bool) -> Tensor:
         loss = -ops.log(ops.clip(p, epsilon, 1 - epsilon))
     is_class = (labels >= 0) & (labels < y_pred.shape[-1])
     return ops.where(is_class, loss, 0)
-
-
-def log_quotient(p: Tensor, q: Tensor) -> Tensor:
-    """Returns log(p / q)."""
-    return ops.log(p / q)
 
 
 def mask(loss: Tensor, ignored: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ def huber(error: Tensor, delta: float) -> Tensor:
 
 def log_quotient(p: Tensor, q: Tensor) -> Tensor:
     """Returns log(p / q)."""
-    return ops.log(p) - ops.log(q)
+    return ops.log(p / q)
 
 
 def softplus(x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ one would fall back to a loop over the variables.
 
 import math
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +15,10 @@ from keras import ops
 from keras_ext.optimizers import _plain
 
 Tensor = Any
+
+# The fused kernels wake all threads, which takes longer than the update of
+# fewer numbers.
+_LARGE = 2**14
 
 
 class Optimizer(_plain.Optimizer):
@@ -97,21 +102,44 @@ def _tensors(variables: list[Any]) -> list[Tensor]:
     return [variable.value for variable in variables]
 
 
-def _suits_fused(*lists: list[Tensor]) -> bool:
+def _parts(*lists: list[Tensor]) -> Iterator[tuple[bool, list[list[Tensor]]]]:
+    """Splits lists of tensors into those for a fused kernel and the others.
+
+    The first list decides, and the kernel does not write to the second.
+    """
     # GPUs keep to `_foreach`, as in Keras, and so does `torch.compile`, which
     # cannot trace the fused kernels. These go through memory in order,
     # whatever the strides say, and are silently wrong where they differ.
-    if torch.compiler.is_compiling():
-        return False
-    return all(
+    if torch.compiler.is_compiling() or not all(
         tensor.is_cpu and tensor.is_contiguous()
-        for tensors in lists
+        for i, tensors in enumerate(lists)
         for tensor in tensors
-    )
+        if i != 1
+    ):
+        yield False, list(lists)
+        return
+    # In half precision they alone do not round the decays.
+    large = [
+        tensor.numel() >= _LARGE or tensor.element_size() < 4
+        for tensor in lists[0]
+    ]
+    for fused in (True, False):
+        if fused in large:
+            yield (
+                fused,
+                [
+                    [
+                        x
+                        for x, y in zip(tensors, large, strict=True)
+                        if y is fused
+                    ]
+                    for tensors in lists
+                ],
+            )
 
 
 class SGDKernel(Optimizer):
-    """`_fused_sgd_` for momentum in large variables on the CPU.
+    """`_fused_sgd_` for momentum of large variables on the CPU.
 
     `_foreach` for all else, for which it is no slower.
     """
@@ -132,16 +160,21 @@ class SGDKernel(Optimizer):
             torch._foreach_add_(w, grads, alpha=-lr)
             return
         v = self._values(self.momentums, variables)
-        large = sum(tensor.numel() for tensor in w) > 2**14 * len(w)
         # The kernel is wrong in half precision.
         exact = w[0].dtype in (torch.float32, torch.float64)
-        if large and exact and not self.nesterov and _suits_fused(w, v):
+        if self.nesterov or not exact:
+            self._foreach_step(w, grads, v, lr)
+            return
+        for fused, (some_w, some_grads, some_v) in _parts(w, grads, v):
+            if not fused:
+                self._foreach_step(some_w, some_grads, some_v, lr)
+                continue
             # The kernel adds a share of the gradient to its sums, which it
             # subtracts from the weights. In Keras, the sums are steps.
             torch._fused_sgd_(
-                w,
-                [g.contiguous() for g in grads],
-                v,
+                some_w,
+                [g.contiguous() for g in some_grads],
+                some_v,
                 weight_decay=0.0,
                 momentum=self.momentum,
                 lr=-1.0,
@@ -150,8 +183,10 @@ class SGDKernel(Optimizer):
                 maximize=False,
                 is_first_step=False,
             )
-            return
 
+    def _foreach_step(
+        self, w: list[Tensor], grads: list[Tensor], v: list[Tensor], lr: float
+    ) -> None:
         torch._foreach_mul_(v, self.momentum)
         torch._foreach_add_(v, grads, alpha=-lr)
         if self.nesterov:
@@ -262,48 +297,85 @@ class AdamKernel(Optimizer):
         variables: list[Any],
         learning_rate: Tensor,
     ) -> None:
-        m = self._values(self._momentums, variables)
-        v = self._values(self._velocities, variables)
-        v_hat = []
+        state = [self._momentums, self._velocities]
         if self.amsgrad:
-            v_hat = self._values(self._velocity_hats, variables)
+            state.append(self._velocity_hats)
+        lists = [
+            self._values(variables_of, variables) for variables_of in state
+        ]
 
         dtype = _plain.compute_dtype(w[0].dtype)
         lr, beta_1_power, beta_2_power, epsilon = self._shared_scalars(
             dtype, learning_rate
         )
         alpha = lr * ops.sqrt(1 - beta_2_power) / (1 - beta_1_power)
-        b1, b2 = float(self.beta_1), float(self.beta_2)
+        for fused, (some_w, some_grads, m, v, *v_hat) in _parts(
+            w, grads, *lists
+        ):
+            if fused:
+                self._fused_step(
+                    some_w, some_grads, m, v, *v_hat, lr=lr, alpha=alpha
+                )
+            else:
+                self._foreach_step(
+                    some_w,
+                    some_grads,
+                    m,
+                    v,
+                    *v_hat,
+                    alpha=alpha,
+                    epsilon=epsilon,
+                )
 
-        if _suits_fused(w, m, v, v_hat):
-            # The kernel is algorithm 1. After infinitely many steps there is
-            # no bias left to correct: with the corrections in the learning
-            # rate, it is the form with epsilon hat.
-            step = torch.tensor(math.inf, device="cpu")
-            if not self.epsilon_hat:
-                step = ops.cast(self.iterations + 1, "float32")
-                alpha = lr
-            torch._fused_adam_(
-                w,
-                [g.contiguous() for g in grads],
-                m,
-                v,
-                v_hat,
-                [step] * len(w),
-                lr=alpha,
-                beta1=b1,
-                beta2=b2,
-                weight_decay=0.0,
-                eps=float(self.epsilon),
-                amsgrad=self.amsgrad,
-                maximize=False,
-            )
-            return
+    def _fused_step(
+        self,
+        w: list[Tensor],
+        grads: list[Tensor],
+        m: list[Tensor],
+        v: list[Tensor],
+        v_hat: Sequence[Tensor] = (),
+        *,
+        lr: Tensor,
+        alpha: Tensor,
+    ) -> None:
+        # The kernel is algorithm 1. After infinitely many steps there is no
+        # bias left to correct: with the corrections in the learning rate, it
+        # is the form with epsilon hat.
+        step = torch.tensor(math.inf, device="cpu")
+        if not self.epsilon_hat:
+            step = ops.cast(self.iterations + 1, "float32")
+        torch._fused_adam_(
+            w,
+            [g.contiguous() for g in grads],
+            m,
+            v,
+            list(v_hat),
+            [step] * len(w),
+            lr=alpha if self.epsilon_hat else lr,
+            beta1=float(self.beta_1),
+            beta2=float(self.beta_2),
+            weight_decay=0.0,
+            eps=float(self.epsilon),
+            amsgrad=self.amsgrad,
+            maximize=False,
+        )
 
-        torch._foreach_lerp_(m, grads, 1 - b1)
-        torch._foreach_mul_(v, b2)
-        torch._foreach_addcmul_(v, grads, grads, 1 - b2)
+    def _foreach_step(
+        self,
+        w: list[Tensor],
+        grads: list[Tensor],
+        m: list[Tensor],
+        v: list[Tensor],
+        v_hat: Sequence[Tensor] = (),
+        *,
+        alpha: Tensor,
+        epsilon: Tensor,
+    ) -> None:
+        torch._foreach_lerp_(m, grads, 1 - float(self.beta_1))
+        torch._foreach_mul_(v, float(self.beta_2))
+        torch._foreach_addcmul_(v, grads, grads, 1 - float(self.beta_2))
         if self.amsgrad:
+            v_hat = list(v_hat)
             torch._foreach_maximum_(v_hat, v)
             v = v_hat
         denominator = torch._foreach_sqrt(v)

@@ -42,16 +42,15 @@ def test_golden_trajectory(epsilon_hat, trajectory):
 
 @pytest.mark.parametrize("amsgrad", [True, False])
 @pytest.mark.backend("torch")
-def test_torch_without_the_fused_kernel(rng, monkeypatch, amsgrad):
+def test_torch_with_and_without_the_fused_kernel(rng, monkeypatch, amsgrad):
     from keras_ext.optimizers import _torch
 
     gradients = rng.normal(size=(5, 4, 3))
     for epsilon_hat in (True, False):
         results = []
-        for fused in (True, False):
+        for fused_from in (0, 1000):
             with monkeypatch.context() as patch:
-                if not fused:
-                    patch.setattr(_torch, "_suits_fused", lambda *lists: False)
+                patch.setattr(_torch, "_LARGE", fused_from)
                 w = keras.Variable(np.ones((4, 3)), dtype="float32")
                 optimizer = Adam(0.01, amsgrad=amsgrad, epsilon_hat=epsilon_hat)
                 for g in gradients:
