@@ -59,13 +59,14 @@ def _suits(gradient: Tensor, variable: Any) -> bool:
     return isinstance(gradient, tf.Tensor) and dtype in ("float32", "float64")
 
 
-def _fused(variable: Any, at_least: int) -> bool:
-    """Tells whether XLA fuses the formula or the variable is small.
+def _compiled() -> bool:
+    """Tells whether XLA compiles what is traced, and fuses the formula."""
+    return tf.__internal__.get_enclosing_xla_context() is not None
 
-    In small variables it is the number of kernels that costs, not memory.
-    """
-    compiled = tf.__internal__.get_enclosing_xla_context() is not None
-    return compiled or math.prod(variable.shape) < at_least
+
+def _is_small(variable: Any, limit: int) -> bool:
+    """Tells whether it is the number of kernels that costs, not memory."""
+    return math.prod(variable.shape) < limit
 
 
 def _scratch(variable: Any, after: Tensor) -> Tensor:
@@ -155,7 +156,9 @@ class AdagradKernel(Optimizer):
 
         s0 = np.float32(self.initial_accumulator_value)
         close = 0.086 * self.epsilon < s0 * np.finfo("float32").eps
-        if dtype != "float32" or not close or _fused(variable, 2**16):
+        if dtype != "float32" or not close or _compiled():
+            return False
+        if _is_small(variable, 2**16):
             return False
         outside = (math.sqrt(2) - 1) * self.epsilon / math.sqrt(s0)
         # The bits of floats that are not negative are ordered as they are,
@@ -191,7 +194,7 @@ class RMSpropKernel(Optimizer):
         # The centered kernel takes the root of negative variances.
         if self.centered or not _suits(gradient, variable):
             return False
-        if self.momentum == 0 and _fused(variable, 2**12):
+        if self.momentum == 0 and (_compiled() or _is_small(variable, 2**12)):
             return False
         dtype = keras.backend.standardize_dtype(variable.dtype)
         lr, rho, momentum, epsilon = self._shared_scalars(dtype, learning_rate)
@@ -216,7 +219,7 @@ class RMSpropKernel(Optimizer):
 
 
 class AdamKernel(Optimizer):
-    """`ResourceApplyAdam`.
+    """`ResourceApplyAdam`, and fewer small ones for small variables.
 
     It rounds `beta_2` before subtracting it from 1, the formula after it,
     so in float32 the second moments differ by up to 1.3e-5 of their size.
@@ -238,17 +241,29 @@ class AdamKernel(Optimizer):
         lr, beta_1_power, beta_2_power, epsilon = self._shared_scalars(
             dtype, learning_rate
         )
+        beta_1 = tf.convert_to_tensor(self.beta_1, dtype)
+        beta_2 = tf.convert_to_tensor(self.beta_2, dtype)
         index = self._get_variable_index(variable)
+        m, v = self._momentums[index], self._velocities[index]
+        g = tf.cast(gradient, dtype)
+        if not _compiled() and _is_small(variable, 2**13):
+            # The kernel wakes all threads, for however little.
+            self._descend(m, 1 - beta_1, m.value - g)
+            self._descend(v, 1 - beta_2, v.value - tf.square(g))
+            alpha = lr * tf.sqrt(1 - beta_2_power) / (1 - beta_1_power)
+            direction = m.value / (tf.sqrt(v.value) + epsilon)
+            self._descend(variable, alpha, direction)
+            return True
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
-            m=self._momentums[index].handle,
-            v=self._velocities[index].handle,
+            m=m.handle,
+            v=v.handle,
             beta1_power=beta_1_power,
             beta2_power=beta_2_power,
             lr=lr,
-            beta1=tf.convert_to_tensor(self.beta_1, dtype),
-            beta2=tf.convert_to_tensor(self.beta_2, dtype),
+            beta1=beta_1,
+            beta2=beta_2,
             epsilon=epsilon,
-            grad=tf.cast(gradient, dtype),
+            grad=g,
         )
         return True

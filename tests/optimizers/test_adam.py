@@ -63,11 +63,11 @@ def test_torch_with_and_without_the_fused_kernel(rng, monkeypatch, amsgrad):
 def test_tensorflow_reads_what_all_variables_share_once():
     import tensorflow as tf
 
-    variables = [keras.Variable(np.ones(3)) for _ in range(4)]
+    variables = [keras.Variable(np.ones(9000)) for _ in range(4)]
     optimizer = Adam()
     optimizer.build(variables)
     step = tf.function(lambda grads: optimizer.apply(grads, variables))
-    graph = step.get_concrete_function([tf.ones(3)] * 4).graph
+    graph = step.get_concrete_function([tf.ones(9000)] * 4).graph
     kinds = [operation.type for operation in graph.get_operations()]
     # The iteration, for the powers and for counting on, and the rate.
     assert kinds.count("ReadVariableOp") <= 4

@@ -804,7 +804,7 @@ def test_mirrored_strategy_on_two_devices():
         ("rmsprop", (3,), "GradientDescent"),
         ("rmsprop", (5000,), "RMSProp"),
         ("rmsprop_momentum", (3,), "RMSProp"),
-        ("adam", (3,), "Adam"),
+        ("adam", (9000,), "Adam"),
     ],
 )
 def test_tensorflow_takes_one_kernel_per_variable(kind, shape, kernel):
