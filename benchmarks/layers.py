@@ -14,10 +14,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # PyTorch's idle threads would spin, which counts as CPU time.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import functools
+
 import keras
 import numpy as np
 
-from benchmarks import paired
+from benchmarks import paired, programs
 
 BACKEND = keras.config.backend()
 
@@ -69,13 +71,16 @@ def compiled(function, weights, state, xla):
             sources = [x, *[w.value for w in weights]]
             return y, tape.gradient(y, sources, dy)
 
+        step.program = lambda x, dy: programs.of_tensorflow(
+            step, x, dy, xla=xla
+        )
         return step
 
     if BACKEND == "jax":
         import jax
 
         @jax.jit
-        def step(x, dy, weights, state):
+        def compiled(x, dy, weights, state):
             y, pull, state = jax.vjp(
                 lambda x, w: function(x, w, state), x, weights, has_aux=True
             )
@@ -83,7 +88,14 @@ def compiled(function, weights, state, xla):
 
         weights = [w.value for w in weights]
         state = [v.value for v in state]
-        return lambda x, dy: jax.block_until_ready(step(x, dy, weights, state))
+
+        def step(x, dy):
+            return jax.block_until_ready(compiled(x, dy, weights, state))
+
+        step.program = lambda x, dy: programs.of_jax(
+            compiled, x, dy, weights, state
+        )
+        return step
 
     import torch
 
@@ -103,6 +115,8 @@ def repeated(step, x, dy, repeats):
         for _ in range(repeats):
             step(x, dy)
 
+    program = getattr(step, "program", None)
+    run.program = program and functools.partial(program, x, dy)
     return run
 
 

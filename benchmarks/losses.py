@@ -17,7 +17,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import keras
 import numpy as np
 
-from benchmarks import paired
+from benchmarks import paired, programs
 
 LOGITS = {"from_logits": True}
 CASES = [
@@ -80,6 +80,8 @@ def value_and_gradient(loss, y_true, y_pred, xla):
                 value = loss(y_true.read_value(), p)
             return value, tape.gradient(value, p)
 
+        step.program = lambda: programs.of_tensorflow(step, xla=xla)
+
     elif backend == "jax":
         import jax
 
@@ -88,6 +90,8 @@ def value_and_gradient(loss, y_true, y_pred, xla):
 
         def step():
             return jax.block_until_ready(compiled(y_pred, y_true))
+
+        step.program = lambda: programs.of_jax(compiled, y_pred, y_true)
 
     else:
         y_true = keras.ops.convert_to_tensor(y_true)

@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import keras
 import numpy as np
 
-from benchmarks import paired
+from benchmarks import paired, programs
 
 
 def mlp_shapes(n_in, width, depth, n_out):
@@ -95,6 +95,7 @@ def apply_step(module, class_name, options, shapes, repeats, xla=False):
             for _ in tf.range(repeats):
                 update()
 
+        step.program = lambda: programs.of_tensorflow(update, xla=xla)
         return step
 
     if backend == "jax":
@@ -110,7 +111,11 @@ def apply_step(module, class_name, options, shapes, repeats, xla=False):
             state[1], state[0] = apply(state[0], grads, state[1])
             jax.block_until_ready(state)
 
+        def program():
+            return programs.of_jax(apply, state[0], grads, state[1])
+
     else:
+        program = None
 
         def update():
             optimizer.apply(grads, variables)
@@ -119,6 +124,7 @@ def apply_step(module, class_name, options, shapes, repeats, xla=False):
         for _ in range(repeats):
             update()
 
+    step.program = program
     return step
 
 

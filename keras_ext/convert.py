@@ -53,7 +53,9 @@ def convert(
     a built-in only the parts are swapped.
 
     The given model is not changed. The new one has weights of its own, so
-    for a moment both are in memory, and once more on disk.
+    for a moment both are in memory, and once more on disk. While it loads,
+    the built-in layers' `__new__` is replaced: no other thread may make
+    layers then.
 
     Args:
         model: A Keras model, built or not, compiled or not. Its own classes

@@ -63,6 +63,10 @@ LECTURES = {
         "Adagrad",
         "RMSprop",
         "Adam",
+        "gradient clipping",
+        "weight decay, EMA, gradient accumulation, loss scaling, sparse "
+        "gradients",
+        "learning-rate schedules",
     ],
     "Layers": [
         "dense (fully connected)",
@@ -164,8 +168,29 @@ def builtin(path):
     return value
 
 
+# How docs/benchmarks.md calls the variants of one class.
+VARIANTS = {
+    "optimizers.SGD(momentum=β)": "momentum",
+    "optimizers.SGD(momentum=β, nesterov=True)": "Nesterov",
+}
+
+
+def measured(component):
+    """Yields the ratios on TensorFlow of the benchmarks of a component."""
+    name = VARIANTS.get(component, component.rpartition(".")[2])
+    for line in (ROOT / "docs/benchmarks.md").read_text().splitlines():
+        first, *ratios = [cell.strip() for cell in line.split("|")[1:-1]] or [
+            ""
+        ]
+        if re.match(rf"`?{name}\b", first):
+            yield ratios[0].split()[0]
+
+
 @pytest.mark.parametrize(("section", "row"), CELLS)
 def test_speeds_are_those_of_the_benchmarks(section, row):
-    measured = (ROOT / "docs/benchmarks.md").read_text()
-    for ratio in re.findall(r"\d+\.\d+", row["speed"]):
-        assert re.search(rf"\| {re.escape(ratio)} ", measured), ratio
+    components = re.findall(r"`([^`]+)`", row["component"])
+    told = re.findall(r"\d+\.\d+", row["speed"])
+    assert told or row["speed"] == "–"
+    known = [set(measured(component)) for component in components]
+    for ratio in told:
+        assert any(ratio in ratios for ratios in known), ratio

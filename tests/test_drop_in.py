@@ -34,15 +34,14 @@ GO_ON = """
 import sys
 import keras
 import numpy as np
-sys.path.insert(0, sys.argv[1])
 
-model = keras.saving.load_model(sys.argv[2])
-data = np.load(sys.argv[3])
+model = keras.saving.load_model(sys.argv[1])
+data = np.load(sys.argv[2])
 x = {key[2:]: data[key] for key in data if key.startswith("x/")}
 y = {name: data["y/" + name] for name in model.output_names}
 before = model.predict(x, verbose=0)
 loss = model.fit(x, y, batch_size=8, shuffle=False, verbose=0).history["loss"]
-np.savez(sys.argv[4], loss=loss, **before)
+np.savez(sys.argv[3], loss=loss, **before)
 """
 
 SERVE = """
@@ -224,7 +223,7 @@ def test_a_fresh_process_goes_on(trained, name, data_file, tmp_path):
     model = trained[name]
     model.save(tmp_path / "model.keras")
     paths = [tmp_path / "model.keras", data_file, tmp_path / "out.npz"]
-    run_in_loader(GO_ON, TESTS, *paths)
+    run_in_loader(GO_ON, *paths)
     result = dict(np.load(paths[2]))
     loss = result.pop("loss")
     assert_same(result, zoo.predict(model))

@@ -5,137 +5,20 @@ one would fall back to a loop over the variables.
 """
 
 import math
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from keras import ops
 
 from keras_ext.optimizers import _plain
+from keras_ext.optimizers._torch_groups import (
+    Optimizer,
+    parts,
+    subtract_quotients,
+)
 
 Tensor = Any
-
-# The fused kernels wake all threads, which takes longer than the update of
-# fewer numbers.
-_LARGE = 2**14
-
-
-class Optimizer(_plain.Optimizer):
-    """Updates all variables of one dtype and device together."""
-
-    _accumulated_gradients: list[Any]
-    _alike: bool
-
-    def build(self, variables: list[Any]) -> None:
-        """Creates the optimizer's variables."""
-        super().build(variables)
-        # Asking every tensor in every step would take longer than an update
-        # of a small one.
-        self._alike = len({variable.dtype for variable in variables}) == 1
-
-    def _group_step(
-        self,
-        grads: list[Tensor],
-        w: list[Tensor],
-        variables: list[Any],
-        learning_rate: Tensor,
-    ) -> None:
-        """Updates weights of one dtype on one device, `w` of `variables`."""
-        raise NotImplementedError
-
-    @torch.no_grad()
-    def _backend_update_step(
-        self,
-        grads: list[Tensor],
-        trainable_variables: list[Any],
-        learning_rate: Tensor,
-    ) -> None:
-        # A person's own `update_step` counts, not the kernel.
-        owner = getattr(self.update_step, "__module__", None) or ""
-        if not owner.startswith("keras_ext."):
-            super()._backend_update_step(
-                grads, trainable_variables, learning_rate
-            )
-            return
-        w = _tensors(trainable_variables)
-        if self._alike and w[0].is_cpu and w[0].dtype == grads[0].dtype:
-            self._group_step(grads, w, trainable_variables, learning_rate)
-            return
-        groups: dict[Any, Any] = defaultdict(lambda: ([], [], []))
-        for grad, value, variable in zip(
-            grads, w, trainable_variables, strict=True
-        ):
-            group = groups[value.dtype, value.device]
-            group[0].append(grad.to(value))
-            group[1].append(value)
-            group[2].append(variable)
-        for g, values, variables in groups.values():
-            self._group_step(g, values, variables, learning_rate)
-
-    def _values(self, state: list[Any], variables: list[Any]) -> list[Tensor]:
-        """Returns the tensors of the variables' optimizer variables."""
-        return _tensors([state[self._get_variable_index(v)] for v in variables])
-
-    @torch.no_grad()
-    def _backend_reset_gradient_accumulators(self) -> None:
-        torch._foreach_zero_(
-            [a.value for a in self._accumulated_gradients if a is not None]
-        )
-
-    @torch.no_grad()
-    def _backend_increment_gradient_accumulators(
-        self, grads: list[Tensor], acc_grads: list[Any]
-    ) -> None:
-        torch._foreach_add_([a.value for a in acc_grads], list(grads))
-
-
-def _tensors(variables: list[Any]) -> list[Tensor]:
-    """Returns the variables' tensors.
-
-    `value` looks for scopes that may replace it, which takes longer than the
-    update of a small tensor. If none replaces the first, none does others.
-    """
-    first = variables[0]
-    if first.value is vars(first).get("_value"):
-        return [variable._value for variable in variables]
-    return [variable.value for variable in variables]
-
-
-def _parts(*lists: list[Tensor]) -> Iterator[tuple[bool, list[list[Tensor]]]]:
-    """Splits lists of tensors into those for a fused kernel and the others.
-
-    The first list decides, and the kernel does not write to the second.
-    """
-    # GPUs keep to `_foreach`, as in Keras, and so does `torch.compile`, which
-    # cannot trace the fused kernels. These go through memory in order,
-    # whatever the strides say, and are silently wrong where they differ.
-    if torch.compiler.is_compiling() or not all(
-        tensor.is_cpu and tensor.is_contiguous()
-        for i, tensors in enumerate(lists)
-        for tensor in tensors
-        if i != 1
-    ):
-        yield False, list(lists)
-        return
-    # In half precision they alone do not round the decays.
-    large = [
-        tensor.numel() >= _LARGE or tensor.element_size() < 4
-        for tensor in lists[0]
-    ]
-    for fused in (True, False):
-        if fused in large:
-            yield (
-                fused,
-                [
-                    [
-                        x
-                        for x, y in zip(tensors, large, strict=True)
-                        if y is fused
-                    ]
-                    for tensors in lists
-                ],
-            )
 
 
 class SGDKernel(Optimizer):
@@ -165,7 +48,7 @@ class SGDKernel(Optimizer):
         if self.nesterov or not exact:
             self._foreach_step(w, grads, v, lr)
             return
-        for fused, (some_w, some_grads, some_v) in _parts(w, grads, v):
+        for fused, (some_w, some_grads, some_v) in parts(w, grads, v):
             if not fused:
                 self._foreach_step(some_w, some_grads, some_v, lr)
                 continue
@@ -221,7 +104,7 @@ class AdagradKernel(Optimizer):
         else:
             denominator = torch._foreach_sqrt(s)
             torch._foreach_add_(denominator, self.epsilon)
-        _subtract_quotients(w, grads, denominator, lr)
+        subtract_quotients(w, grads, denominator, lr)
 
 
 class RMSpropKernel(Optimizer):
@@ -258,24 +141,12 @@ class RMSpropKernel(Optimizer):
             denominator = torch._foreach_add(s, self.epsilon)
         torch._foreach_sqrt_(denominator)
         if self.momentum == 0:
-            _subtract_quotients(w, grads, denominator, lr)
+            subtract_quotients(w, grads, denominator, lr)
             return
         v = self._values(self._momentums, variables)
         torch._foreach_mul_(v, self.momentum)
-        _subtract_quotients(v, grads, denominator, -lr)
+        subtract_quotients(v, grads, denominator, -lr)
         torch._foreach_sub_(w, v)
-
-
-def _subtract_quotients(
-    w: list[Tensor], a: list[Tensor], b: Any, lr: Tensor
-) -> None:
-    """Subtracts `lr * a / b` from `w`; overwrites `b`."""
-    if w[0].is_cpu and not torch.compiler.is_compiling():
-        torch._foreach_addcdiv_(w, a, b, value=-float(lr))
-        return
-    # Reading a number from a GPU would wait for it.
-    torch._foreach_div_(b, -lr.to(w[0].dtype))
-    torch._foreach_addcdiv_(w, a, b)
 
 
 class AdamKernel(Optimizer):
@@ -309,7 +180,7 @@ class AdamKernel(Optimizer):
             dtype, learning_rate
         )
         alpha = lr * ops.sqrt(1 - beta_2_power) / (1 - beta_1_power)
-        for fused, (some_w, some_grads, m, v, *v_hat) in _parts(
+        for fused, (some_w, some_grads, m, v, *v_hat) in parts(
             w, grads, *lists
         ):
             if fused:
@@ -380,4 +251,4 @@ class AdamKernel(Optimizer):
             v = v_hat
         denominator = torch._foreach_sqrt(v)
         torch._foreach_add_(denominator, epsilon.to(w[0].dtype))
-        _subtract_quotients(w, m, denominator, alpha)
+        subtract_quotients(w, m, denominator, alpha)

@@ -43,14 +43,14 @@ def test_golden_trajectory(epsilon_hat, trajectory):
 @pytest.mark.parametrize("amsgrad", [True, False])
 @pytest.mark.backend("torch")
 def test_torch_with_and_without_the_fused_kernel(rng, monkeypatch, amsgrad):
-    from keras_ext.optimizers import _torch
+    from keras_ext.optimizers import _torch_groups
 
     gradients = rng.normal(size=(5, 4, 3))
     for epsilon_hat in (True, False):
         results = []
         for fused_from in (0, 1000):
             with monkeypatch.context() as patch:
-                patch.setattr(_torch, "_LARGE", fused_from)
+                patch.setattr(_torch_groups, "_LARGE", fused_from)
                 w = keras.Variable(np.ones((4, 3)), dtype="float32")
                 optimizer = Adam(0.01, amsgrad=amsgrad, epsilon_hat=epsilon_hat)
                 for g in gradients:

@@ -229,9 +229,9 @@ def test_reference(kind, shape, steps, learning_rate, seed):
 def fused_and_other_kernels(monkeypatch):
     """Lets PyTorch update small tensors in one way, others in the other."""
     if keras.config.backend() == "torch":
-        from keras_ext.optimizers import _torch
+        from keras_ext.optimizers import _torch_groups
 
-        monkeypatch.setattr(_torch, "_LARGE", 6)
+        monkeypatch.setattr(_torch_groups, "_LARGE", 6)
 
 
 @pytest.mark.parametrize(
@@ -865,3 +865,22 @@ def test_torch_compile(rng, kind):
         warnings.simplefilter("ignore")
         step(grads)
     assert_same((variables, optimizer.variables), train(builtin, *setting))
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="XLA tells JAX what it does")
+@pytest.mark.parametrize("kind", KINDS)
+def test_xla_moves_no_more_than_for_the_builtin(kind):
+    import jax
+
+    name, options = KINDS[kind]
+    moved = []
+    for module in (optimizers, keras.optimizers):
+        weights = [keras.Variable(np.ones(2000, "float32")) for _ in range(5)]
+        optimizer = getattr(module, name)(**options)
+        optimizer.build(weights)
+        update = jax.jit(optimizer.stateless_apply, donate_argnums=(0, 2))
+        state = [variable.value for variable in optimizer.variables]
+        values = [weight.value for weight in weights]
+        program = update.lower(state, values, values).compile()
+        moved.append(program.cost_analysis()["bytes accessed"])
+    assert 0 < moved[0] <= moved[1]
