@@ -48,7 +48,6 @@ class DeadReLULogger(Monitor):
     Raises:
         ValueError: If an argument is out of range, or, at the beginning of
             `fit`, if `layers` names a layer without a ReLU.
-        NotImplementedError: On a backend that cannot be measured yet.
 
     Example: a bias of −10 keeps both units silent.
 
@@ -72,7 +71,7 @@ class DeadReLULogger(Monitor):
             return None
         if self._can_go_on(model, sites):
             return self._gauge
-        return taps.backend_module().ActivityGauge(
+        return taps.ActivityGauge(
             sites, self.every_n_steps, model.steps_per_execution
         )
 

@@ -49,7 +49,6 @@ class GradientNormLogger(Monitor):
     Raises:
         ValueError: If an argument is out of range, or, at the beginning of
             `fit`, if `layers` names a layer that the model does not have.
-        NotImplementedError: On a backend that cannot be measured yet.
 
     Example:
     >>> import keras, keras_ext, numpy as np
@@ -75,7 +74,7 @@ class GradientNormLogger(Monitor):
                 return None
             if self._can_go_on(model, groups):
                 return self._gauge
-        return taps.backend_module().GradientGauge(
+        return taps.GradientGauge(
             functools.partial(taps.weight_groups, model),
             self.every_n_steps,
             model.steps_per_execution,

@@ -38,7 +38,6 @@ class Monitor(keras.callbacks.Callback):
         self, every_n_steps: int = 10, layers: Sequence[str] | None = None
     ):
         super().__init__()
-        taps.check_backend(type(self).__name__)
         if not isinstance(every_n_steps, int) or every_n_steps < 1:
             raise ValueError(
                 "`every_n_steps` must be a positive integer. "
@@ -129,7 +128,7 @@ class Monitor(keras.callbacks.Callback):
         if self._gauge is None:
             return
         self._steps_seen += self._model.steps_per_execution
-        if self._gauge.is_full(self._steps_seen):
+        if self._gauge.store.is_full(self._steps_seen):
             self._fetch()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -183,7 +182,7 @@ class Monitor(keras.callbacks.Callback):
         if self._gauge is None or tap is None:
             return
         self._steps_done = tap.steps_done()
-        index, rows = self._gauge.take()
+        index, rows = self._gauge.store.take()
         if len(index):
             step = {"step": self._first_step + index}
             block = step | self._step_values(rows)

@@ -4,11 +4,12 @@ See README.md in this folder for how it works. The callbacks in
 `keras_ext.callbacks` are the public face; nothing here knows MLflow.
 """
 
+from keras_ext.taps.gauges import ActivityGauge as ActivityGauge
+from keras_ext.taps.gauges import Gauge as Gauge
+from keras_ext.taps.gauges import GradientGauge as GradientGauge
 from keras_ext.taps.points import ReluSite as ReluSite
 from keras_ext.taps.points import WeightGroup as WeightGroup
 from keras_ext.taps.points import relu_sites as relu_sites
 from keras_ext.taps.points import select as select
 from keras_ext.taps.points import weight_groups as weight_groups
 from keras_ext.taps.tap import Tap as Tap
-from keras_ext.taps.tap import backend_module as backend_module
-from keras_ext.taps.tap import check_backend as check_backend

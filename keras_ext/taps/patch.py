@@ -1,7 +1,7 @@
 """Replacing attributes of one object for the length of a `with` block."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 _MISSING = object()
@@ -30,14 +30,3 @@ def replaced(obj: Any, name: str, value: Any) -> Iterator[None]:
             del attributes[name]
         else:
             attributes[name] = before
-
-
-def listened(function: Callable, listen: Callable[[Any], None]) -> Callable:
-    """Return `function`, followed by `listen(result)` at each call."""
-
-    def call_and_listen(*args: Any, **kwargs: Any) -> Any:
-        result = function(*args, **kwargs)
-        listen(result)
-        return result
-
-    return call_and_listen

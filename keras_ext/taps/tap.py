@@ -1,39 +1,10 @@
 """One tap per `fit`, shared by all the monitors in it."""
 
-import importlib
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-
-_BACKENDS = ("tensorflow",)
-
-
-def check_backend(who: str) -> None:
-    """Raise if the running backend cannot be measured.
-
-    Args:
-        who: Name of the class that asks, for the message.
-
-    Raises:
-        NotImplementedError: If Keras runs on such a backend.
-    """
-    backend = keras.config.backend()
-    if backend not in _BACKENDS:
-        raise NotImplementedError(
-            f"`{who}` measures on these backends so far: "
-            f"{', '.join(_BACKENDS)}. Received: backend={backend!r}"
-        )
-
-
-def backend_module() -> Any:
-    """Return the module that measures on the running backend.
-
-    It has the classes `GradientGauge`, `ActivityGauge` and `TrainFunctions`
-    and the function `why_not`.
-    """
-    return importlib.import_module(f"keras_ext.taps.{keras.config.backend()}")
+from keras_ext.taps._backend import TrainFunctions, why_not
 
 
 class Tap:
@@ -56,8 +27,7 @@ class Tap:
         self._bare: Any = None
         self._functions: Any = None
         self._steps = 0
-        backend = backend_module()
-        reason = backend.why_not(model)
+        reason = why_not(model)
         if reason:
             warnings.warn(f"Nothing is measured under {reason}", stacklevel=2)
             self.gauges = []
@@ -82,7 +52,7 @@ class Tap:
         if self._functions is not None:
             self._functions.begin_epoch()
         for gauge in self.gauges:
-            gauge.begin_epoch()
+            gauge.store.begin_epoch()
 
     def step_done(self) -> None:
         """Count a step."""
@@ -104,9 +74,7 @@ class Tap:
         bare = attributes["train_function"]
         if self._functions is None or bare is not self._bare:
             self._bare = bare
-            self._functions = backend_module().TrainFunctions(
-                self.model, self.gauges
-            )
+            self._functions = TrainFunctions(self.model, self.gauges)
         due = tuple(
             i
             for i, gauge in enumerate(self.gauges)

@@ -1,19 +1,18 @@
 """Measuring inside TensorFlow's train function."""
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-from keras_ext.taps import tensorflow_gauges as gauges_module
-from keras_ext.taps.patch import listened, replaced
-from keras_ext.taps.points import ReluSite
+from keras_ext.taps import record
+from keras_ext.taps import tensorflow_kernels as kernels
+from keras_ext.taps.patch import replaced
+from keras_ext.taps.tensorflow_store import StepCounter
+from keras_ext.taps.tensorflow_store import Store as Store
 
-ActivityGauge = gauges_module.ActivityGauge
-GradientGauge = gauges_module.GradientGauge
+__all__ = ["Record", "Store", "TrainFunctions", "kernels", "why_not"]
 
 
 def why_not(model: Any) -> str | None:
@@ -47,7 +46,7 @@ class TrainFunctions:
         self._gauges = list(gauges)
         self._train_step = model.train_step
         self._many_steps = model.steps_per_execution > 1
-        self._counter = gauges_module.StepCounter()
+        self._counter = StepCounter()
         self._traced = tf.function(self._measured_step, autograph=False)
         self._functions: dict[tuple[int, ...], Any] = {}
 
@@ -87,7 +86,8 @@ class TrainFunctions:
         else:
             logs, measured = self._traced(data)
         for i in due:
-            self._gauges[i].write(measured[i])
+            if measured[i] is not None:
+                self._gauges[i].store.write(*measured[i])
         return logs
 
     def _measured_step(
@@ -106,42 +106,35 @@ class TrainFunctions:
         for gauge in self._gauges:
 
             def measure(gauge: Any = gauge) -> tf.Tensor:
-                gauge.write(gauge.measure(record))
+                measured = gauge.measure(record)
+                if measured is not None:
+                    gauge.store.write(*measured)
                 return tf.constant(True)
 
             sampled = step % gauge.every_n_steps == 0
             tf.cond(sampled, measure, lambda: tf.constant(False))
         return logs
 
-    def _recorded_step(self, data: Any) -> tuple[Any, "StepRecord"]:
-        record = StepRecord(compiled=bool(self._model.jit_compile))
+    def _recorded_step(self, data: Any) -> tuple[Any, "Record"]:
+        record = Record(compiled=bool(self._model.jit_compile))
         sites = {s.key: s for gauge in self._gauges for s in gauge.sites}
-        with _listening(self._model, sites.values(), record):
+        weights = any(gauge.weights for gauge in self._gauges)
+        with record.listening(self._model, sites.values(), weights):
             logs = self._train_step(data)
         return logs, record
 
 
-class StepRecord:
-    """What one training step shows: gradients and ReLU outputs.
+class Record(record.Record):
+    """See `keras_ext.taps.record.Record`.
 
     Args:
         compiled: Whether XLA compiles the step.
-
-    Attributes:
-        compiled: The argument.
-        gradients: Maps the id of a `keras.Variable` to `(gradient, scale)`,
-            as the optimizer received it, and the factor by which its loss
-            was scaled or `None`.
-        outputs: Maps the key of a ReLU site to the outputs of its uses; a
-            site of which a use cannot be read is not in it.
     """
 
     def __init__(self, compiled: bool):
+        super().__init__()
         self.compiled = compiled
-        self.gradients: dict[int, tuple[Any, Any]] = {}
-        self.outputs: dict[tuple[int, str], list[tf.Tensor]] = {}
         self._graph = _current_graph()
-        self._unreadable: set[tuple[int, str]] = set()
 
     def anchors(self) -> list[tf.Tensor]:
         """Return tensors that exist only once the step has run."""
@@ -149,30 +142,20 @@ class StepRecord:
         outputs = [x for xs in self.outputs.values() for x in xs]
         return [_values(x) for x in (gradients + outputs)[:1]]
 
-    def hear_gradients(
-        self, optimizer: Any, grads: Any, variables: Any
-    ) -> None:
-        """Take the gradients that an optimizer is about to apply."""
-        scale = _loss_scale(optimizer)
-        if variables is None:
-            variables = optimizer._trainable_variables
-        for gradient, variable in zip(grads, variables, strict=True):
-            if gradient is not None and self._is_mine(gradient):
-                if self._graph is not None and not self.compiled:
-                    gradient = _apart(gradient)
-                self.gradients[id(variable)] = (gradient, scale)
+    def _readable_gradient(self, gradient: Any) -> Any:
+        if not self._is_mine(gradient):
+            return None
+        if self._graph is not None and not self.compiled:
+            return _apart(gradient)
+        return gradient
 
-    def hear_output(self, key: tuple[int, str], output: Any) -> None:
-        """Take the output of a ReLU."""
-        if _is_rehearsal(output):
-            return
-        if not self._is_mine(output):
-            # Keras runs a recurrent cell once outside its loop, to learn
-            # its output's shape: that use says nothing about the layer.
-            self._unreadable.add(key)
-            self.outputs.pop(key, None)
-        elif key not in self._unreadable:
-            self.outputs.setdefault(key, []).append(output)
+    def _hear(self, output: Any, note: Callable[[Any], None]) -> Any:
+        if not _is_rehearsal(output):
+            note(output if self._is_mine(output) else None)
+        return output
+
+    def _copy(self, variable: Any) -> Any:
+        return tf.identity(variable.value)
 
     def _is_mine(self, tensor: Any) -> bool:
         """Return whether the tensor can be read at the end of the step.
@@ -182,60 +165,6 @@ class StepRecord:
         if self._graph is None:
             return True
         return getattr(_values(tensor), "graph", None) is self._graph
-
-
-@contextlib.contextmanager
-def _listening(
-    model: Any, sites: Iterable[ReluSite], record: StepRecord
-) -> Iterator[None]:
-    """Listen to layers and optimizers while the step is traced, or runs.
-
-    `call`, `activation` and `apply` are replaced on the instances, for the
-    length of the block only.
-    """
-    with contextlib.ExitStack() as stack:
-        for site in sites:
-            method = getattr(site.owner, site.attribute)
-            hear = functools.partial(record.hear_output, site.key)
-            stack.enter_context(
-                replaced(site.owner, site.attribute, listened(method, hear))
-            )
-        for optimizer in _optimizers(model):
-            stack.enter_context(
-                replaced(optimizer, "apply", _heard(optimizer, record))
-            )
-        yield
-
-
-def _heard(optimizer: Any, record: StepRecord) -> Callable:
-    apply = optimizer.apply
-
-    def hear_and_apply(grads: Any, trainable_variables: Any = None) -> Any:
-        grads = list(grads)
-        if trainable_variables is not None:
-            trainable_variables = list(trainable_variables)
-        record.hear_gradients(optimizer, grads, trainable_variables)
-        return apply(grads, trainable_variables)
-
-    return hear_and_apply
-
-
-def _optimizers(model: Any) -> list[Any]:
-    """Return the optimizers that are attributes of the model."""
-    found = {
-        id(value): value
-        for value in vars(model).values()
-        if isinstance(value, keras.optimizers.Optimizer)
-    }
-    return list(found.values())
-
-
-def _loss_scale(optimizer: Any) -> Any:
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        if not optimizer.built:
-            return optimizer.initial_scale
-        return tf.identity(optimizer.dynamic_scale.value)
-    return optimizer.loss_scale_factor
 
 
 def _current_graph() -> Any:

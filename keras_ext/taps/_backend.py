@@ -1,0 +1,22 @@
+"""What measures on the running backend.
+
+Each of `tensorflow.py`, `jax.py` and `torch.py` has
+
+- `kernels`: the arithmetic, see `tensorflow_kernels.py`;
+- `Record`: a `keras_ext.taps.record.Record`, what one step shows;
+- `Store`: keeps the rows of a gauge on the device;
+- `TrainFunctions`: train functions of a model in which gauges write;
+- `why_not(model)`: why a model cannot be measured, or `None`.
+"""
+
+import importlib
+
+import keras
+
+_module = importlib.import_module(f"keras_ext.taps.{keras.config.backend()}")
+
+kernels = _module.kernels
+Record = _module.Record
+Store = _module.Store
+TrainFunctions = _module.TrainFunctions
+why_not = _module.why_not
