@@ -96,6 +96,16 @@ class Dropout(keras.layers.Dropout):
             raise ValueError(
                 f"`inverted` must be a boolean. Received: inverted={inverted}"
             )
+        if noise_shape is not None and not (
+            isinstance(noise_shape, tuple | list)
+            and all(
+                n is None or (isinstance(n, int) and n > 0) for n in noise_shape
+            )
+        ):
+            raise ValueError(
+                "`noise_shape` must be a tuple of positive integers and "
+                f"`None`. Received: noise_shape={noise_shape}"
+            )
         super().__init__(
             rate=rate, noise_shape=noise_shape, seed=seed, **kwargs
         )
@@ -115,6 +125,8 @@ class Dropout(keras.layers.Dropout):
         return ops.where(kept, inputs, ops.zeros_like(inputs))
 
     def _drop(self, x: Tensor) -> Tensor:
+        if self.rate == 1:  # which not every version of Keras can draw
+            return ops.zeros_like(x)
         return keras.random.dropout(
             x, self.rate, self.noise_shape, self.seed_generator
         )
