@@ -1,6 +1,7 @@
 # Everything runs in .venv, which each target fills with what it needs.
 PYTHON ?= python3
 BACKENDS ?= tensorflow jax torch
+GPU_BACKENDS ?= jax torch
 # Passed on to pytest, for example ARGS="-k adam".
 ARGS ?=
 SEARCH_ARGS ?=
@@ -8,11 +9,13 @@ MLFLOW_PORT ?= 5000
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# An environment whose JAX or PyTorch can use a GPU.
+GPU_PYTHON ?= $(BIN)/python
 FILES := pyproject.toml constraints/tested.txt
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help search ui test lint bench screenshots test-oldest clean
+.PHONY: help search ui test lint bench bench-gpu screenshots test-oldest clean
 
 help:
 	@echo "make search    install, run a hyperparameter search on digits"
@@ -21,6 +24,7 @@ help:
 	@echo "make lint      style and types"
 	@echo "make test-oldest   the same on the oldest supported versions"
 	@echo "make bench     measure what the docs claim"
+	@echo "make bench-gpu what monitors cost on a GPU, GPU_BACKENDS=\"$(GPU_BACKENDS)\""
 	@echo "make clean     remove .venv and caches (not your results)"
 
 .venv/bin/python:
@@ -70,9 +74,17 @@ bench: .venv/.test
 	        KERAS_BACKEND=$$backend $(BIN)/python -m benchmarks.$$what $$xla \
 	            || exit 1; \
 	    done; \
+	    echo "== monitors on $$backend"; \
+	    KERAS_BACKEND=$$backend $(BIN)/python -m benchmarks.monitors \
+	        || exit 1; \
 	done
 	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.memory
-	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.monitors
+
+bench-gpu:
+	@for backend in $(GPU_BACKENDS); do \
+	    KERAS_BACKEND=$$backend $(GPU_PYTHON) -m benchmarks.monitors \
+	        || exit 1; \
+	done
 
 clean:
 	rm -rf .venv .venv-oldest build dist *.egg-info .pytest_cache .mypy_cache \

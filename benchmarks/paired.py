@@ -45,8 +45,9 @@ def compare(
     builds: int = 4,
     pairs: int = 20,
     seed: int = 0,
+    clock: Callable[[], float] = time.process_time,
 ) -> Comparison:
-    """Compares the CPU time of two steps.
+    """Compares the time of two steps.
 
     Args:
         candidate: Builds the thing to be measured and returns its step.
@@ -54,6 +55,7 @@ def compare(
         builds: How often everything is built anew.
         pairs: Pairs of steps per build.
         seed: Seed of the order.
+        clock: Returns the time in seconds. Defaults to CPU time.
 
     Returns:
         The ratio candidate / baseline and baseline / baseline: medians over
@@ -73,7 +75,7 @@ def compare(
         build_ratios, build_noises = [], []
         for _ in range(pairs):
             order.shuffle(names)
-            spent = {name: _cpu_time(steps[name]) for name in names}
+            spent = {name: _time(steps[name], clock) for name in names}
             build_ratios.append(spent["new"] / spent["old"])
             build_noises.append(spent["old2"] / spent["old"])
             times.append(spent["old"])
@@ -92,10 +94,10 @@ def compare(
     )
 
 
-def _cpu_time(step: Step) -> float:
-    start = time.process_time()
+def _time(step: Step, clock: Callable[[], float]) -> float:
+    start = clock()
     step()
-    return time.process_time() - start
+    return clock() - start
 
 
 def _median(builds: list[list[float]]) -> tuple[float, tuple[float, float]]:
@@ -152,12 +154,15 @@ def report(description: str, cases: Callable[[bool], Iterable[Case]]) -> None:
         print(f"{row(name, c)} {bar:.2f} | {met} |", flush=True)
 
 
-def row(name: str, c: Comparison) -> str:
-    """Returns one row of the table."""
+def row(name: str, c: Comparison, digits: int = 2) -> str:
+    """Returns one row of the table, ratios with so many decimals."""
+    ratio, low, high, noise, noise_low, noise_high = (
+        f"{number:.{digits}f}"
+        for number in (c.ratio, *c.spread, c.noise, *c.noise_spread)
+    )
     return (
         f"| {name} "
-        f"| {c.ratio:.2f} ({c.spread[0]:.2f} to {c.spread[1]:.2f}) "
-        f"| {c.noise:.2f} ({c.noise_spread[0]:.2f} to "
-        f"{c.noise_spread[1]:.2f}) "
+        f"| {ratio} ({low} to {high}) "
+        f"| {noise} ({noise_low} to {noise_high}) "
         f"| {c.baseline_ms:.1f} |"
     )

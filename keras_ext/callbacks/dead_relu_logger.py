@@ -1,11 +1,17 @@
 """Logging how many ReLU units never fire."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ext import taps
-from keras_ext.callbacks.monitor import Monitor, Series
+from keras_ext import taps, tracking
+from keras_ext.callbacks.alarms import Alarm
+from keras_ext.callbacks.monitor import Monitor
+from keras_ext.callbacks.series import Series, of_kind
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class DeadReLULogger(Monitor):
@@ -34,6 +40,8 @@ class DeadReLULogger(Monitor):
     How to read it: a share that grows and does not come down again is a
     dying ReLU. A few dead units in a wide layer are harmless.
 
+    One warning in a `fit` tells of the first layer that is mostly dead.
+
     What it costs: one pass over the ReLUs' outputs in every n-th step, and
     two numbers per layer and sampled step and one flag per unit on the
     device.
@@ -44,6 +52,12 @@ class DeadReLULogger(Monitor):
         layers: Names or paths of the layers to log, `None` for all that
             have a ReLU. The name of a nested model stands for the layers in
             it. Defaults to `None`.
+        mostly_dead: Share of dead units in an epoch above which a layer is
+            warned of, `None` for no such warning. Defaults to `0.9`.
+        max_points: Most values that `steps` keeps for each key, `None` for
+            no limit. When they are reached, each two neighbours become one,
+            at the first one's step, with the larger of the two values. So
+            the whole curve stays, and so do its peaks. Defaults to `4096`.
 
     Raises:
         ValueError: If an argument is out of range, or, at the beginning of
@@ -65,8 +79,56 @@ class DeadReLULogger(Monitor):
     [1.0]
     """
 
+    _TABLES = {"dead_relu/": "Dead share of ReLU units"}
+    _BY_EPOCH = True
+
+    def __init__(
+        self,
+        every_n_steps: int = 10,
+        layers: Sequence[str] | None = None,
+        mostly_dead: float | None = 0.9,
+        max_points: int | None = 4096,
+    ):
+        if mostly_dead is not None and not 0 <= mostly_dead < 1:
+            raise ValueError(
+                "`mostly_dead` must be in [0, 1) or `None`. "
+                f"Received: mostly_dead={mostly_dead!r}"
+            )
+        self.mostly_dead = mostly_dead
+        super().__init__(every_n_steps, layers, max_points)
+
+    def plot(self) -> "Figure":
+        """Return curves of each layer's share of dead units.
+
+        Over the epochs, or over the steps as long as there are less than
+        two epochs.
+
+        Returns:
+            A `matplotlib.figure.Figure`, which pyplot does not know.
+
+        Raises:
+            ValueError: If nothing was measured.
+            ImportError: If Matplotlib is missing.
+        """
+        epochs = of_kind(self.epochs, "dead_relu/")
+        if len(epochs.get("global", ())) > 1:
+            return tracking.dead_unit_curves(epochs)
+        return tracking.dead_unit_curves(**self._for_figure("dead_relu/"))
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._alarm = Alarm("Dead ReLU units")
+        self._cannot_die: dict[str, str] = {}
+
     def _renewed_gauge(self, model: Any) -> Any:
-        sites = taps.select(taps.relu_sites(model), self.layers)
+        sites = taps.activation_sites(model)
+        self._cannot_die = {
+            s.path: "cannot die" for s in sites if s.kind == "leaky"
+        }
+        sites = [site for site in sites if site.kind == "relu"]
+        if self.layers is not None:
+            sites = taps.select(sites, self.layers)
+            self._cannot_die = {}
         if not sites:
             return None
         if self._can_go_on(model, sites):
@@ -76,25 +138,31 @@ class DeadReLULogger(Monitor):
         )
 
     def _step_values(self, rows: np.ndarray) -> Series:
-        rows = rows.astype(np.float64)
-        paths = [site.path for site in self._gauge.measured]
         units = np.array(self._gauge.units)
         dead, zero = np.split(rows, 2, axis=1)
         values = {}
-        for i, path in enumerate(paths):
-            values[f"dead_relu/{path}"] = dead[:, i]
-            values[f"zero_fraction/{path}"] = zero[:, i]
+        for i, site in enumerate(self._gauge.measured):
+            values[f"dead_relu/{site.path}"] = dead[:, i]
+            values[f"zero_fraction/{site.path}"] = zero[:, i]
         values["dead_relu/global"] = dead @ units / units.sum()
         return values
 
-    def _epoch_values(self, steps: Series) -> dict[str, float]:
-        values = {
-            key: float(series.mean())
-            for key, series in steps.items()
-            if key.startswith("zero_fraction/")
-        }
+    def _finish_epoch(self, values: dict[str, float]) -> None:
         fired = self._gauge.fired()
+        found = {}
         for site, flags in zip(self._gauge.measured, fired, strict=True):
-            values[f"dead_relu/{site.path}"] = float(1.0 - flags.mean())
+            share = float(1.0 - flags.mean())
+            values[f"dead_relu/{site.path}"] = share
+            if self.mostly_dead is not None and share > self.mostly_dead:
+                found[site.path] = (
+                    f"{share:.0%} of its units ({(~flags).sum()} of "
+                    f"{len(flags)}) fired in no sampled step of the epoch "
+                    f"that ended at step {self._last_step}, more than "
+                    f"`mostly_dead={self.mostly_dead:g}`",
+                    f"mostly dead, step {self._last_step}",
+                )
         values["dead_relu/global"] = float(1.0 - np.concatenate(fired).mean())
-        return values
+        self._alarm.sound(found)
+
+    def _notes(self, kind: str) -> dict[str, str]:
+        return self._alarm.notes | self._cannot_die

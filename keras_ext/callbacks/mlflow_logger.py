@@ -1,6 +1,7 @@
 """Logging a training, and what the monitors see of it, to MLflow."""
 
 import copy
+import functools
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -36,12 +37,13 @@ class MLflowLogger(keras.callbacks.Callback):
     | MLflow | what | horizontal axis |
     |---|---|---|
     | metrics `<key>` | the epoch's `logs`: `loss`, `val_loss`, … | epoch |
-    | metrics `grad_norm/…`, `dead_relu/…` | epoch values of monitors | epoch |
+    | metrics `grad_norm/…` and others | epoch values of monitors | epoch |
     | metrics `learning_rate`, `epoch_seconds` | as they say | epoch |
     | metrics `step/<key>` | step series of monitors | step of this `fit` |
     | parameters | `keras_ext.tracking.settings` | |
     | tags | `keras_ext.tracking.environment_tags` | |
     | `gradient_norms.png`, `dead_units.png` | figures, at the end | |
+    | `update_ratios.png`, `saturation.png` | figures, at the end | |
 
     A key has one axis: everything that counts in steps begins with `step/`.
 
@@ -136,6 +138,7 @@ class MLflowLogger(keras.callbacks.Callback):
         self._writer: tracking.RunWriter | None = None
         self._guard: RunGuard | None = None
         self._feeds: list[Feed] = []
+        self._follows = False
         self._epoch = -1
         self._epoch_began = 0.0
         self._complained = False
@@ -179,8 +182,13 @@ class MLflowLogger(keras.callbacks.Callback):
             self._feeds = _feeds(callback_list.callbacks, self)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Start the clock."""
+        """Start the clock, in the first epoch follow the monitors."""
         self._epoch_began = time.perf_counter()
+        if self.step_series and not self._follows:
+            # Not earlier: monitors behind this callback have begun only now.
+            self._follows = True
+            for feed in self._feeds:
+                feed.monitor.follow(functools.partial(self._log_steps, feed))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Log the epoch."""
@@ -190,14 +198,14 @@ class MLflowLogger(keras.callbacks.Callback):
         self._safely(self._log_epoch, epoch, values)
         for feed in self._feeds:
             last = epoch - feed.is_behind
-            self._safely(feed.send, self._writer, last, values)
+            self._safely(feed.send_epochs, self._writer, last, values)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Log what is left, draw the figures and end a new run."""
         if self._writer is None:
             return
         for feed in self._feeds:
-            self._safely(feed.send, self._writer, self._epoch, {})
+            self._safely(feed.send_epochs, self._writer, self._epoch, {})
         if self.figures:
             self._safely(self._log_figures)
         if self._guard is not None:
@@ -265,14 +273,23 @@ class MLflowLogger(keras.callbacks.Callback):
             rate = float(keras.ops.convert_to_numpy(rate))
             self._writer.metrics({"learning_rate": rate}, epoch)
 
+    def _log_steps(self, feed: Feed, block: Mapping[str, Any]) -> None:
+        self._safely(feed.send_steps, self._writer, block)
+
     def _log_figures(self) -> None:
         assert self._writer is not None
         epochs: dict[str, Any] = {}
         for feed in self._feeds:
-            epochs |= feed.monitor.epochs
+            epochs = feed.monitor.epochs | epochs
         kinds = (
             ("grad_norm/", tracking.gradient_heatmap, "gradient_norms.png"),
             ("dead_relu/", tracking.dead_unit_curves, "dead_units.png"),
+            (
+                "update_ratio/",
+                tracking.update_ratio_heatmap,
+                "update_ratios.png",
+            ),
+            ("saturation/", tracking.saturation_curves, "saturation.png"),
         )
         for prefix, draw, path in kinds:
             chosen = {k: v for k, v in epochs.items() if k.startswith(prefix)}
@@ -300,8 +317,9 @@ def _feeds(
     callbacks: list[keras.callbacks.Callback], owner: MLflowLogger
 ) -> list[Feed]:
     place = callbacks.index(owner) if owner in callbacks else len(callbacks)
+    owners: dict[str, Feed] = {}
     return [
-        Feed(callback, index > place, owner.step_series)
+        Feed(callback, index > place, owners)
         for index, callback in enumerate(callbacks)
         if isinstance(callback, Monitor)
     ]

@@ -1,19 +1,35 @@
 """What the monitors have in common."""
 
 import abc
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from keras_ext import taps
 from keras_ext.callbacks import fit_scope
+from keras_ext.callbacks.alarms import warn
+from keras_ext.callbacks.series import Means, Series, StepSeries, of_kind
+from keras_ext.callbacks.table import table
 
-Series = dict[str, np.ndarray]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-# Of the keys of these kinds the progress bar shows `<kind>global` alone.
-KEY_KINDS = ("grad_norm/", "dead_relu/", "zero_fraction/")
+# Of the keys of these kinds the progress bar shows `<kind>global` alone, if
+# it shows any.
+KEY_KINDS = (
+    "grad_norm/",
+    "dead_relu/",
+    "zero_fraction/",
+    "update_ratio/",
+    "saturation/",
+    "activation_mean/",
+    "activation_std/",
+)
+
+# Kinds whose changes `explain` tells as a factor; others as a difference.
+_BY_FACTOR = ("grad_norm/", "update_ratio/", "activation_std/")
 
 
 class Monitor(keras.callbacks.Callback):
@@ -23,22 +39,37 @@ class Monitor(keras.callbacks.Callback):
     which the first of them handles. What was measured stays on the device
     and is fetched in blocks, at the latest at the end of each epoch.
 
+    Several monitors of one class may take part in a `fit`, such as one for
+    all layers and one that looks at a single layer in every step. Each has
+    records of its own; of keys that they share, the logs hold the values of
+    the first.
+
     Args:
         every_n_steps: Measure in every n-th training step, beginning with
             the first one of each epoch. Defaults to `10`.
         layers: Names or paths of the layers to measure, `None` for all. The
             name of a nested model stands for the layers in it. Defaults to
             `None`.
+        max_points: Most values that `steps` keeps for each key, `None` for
+            no limit. Defaults to `4096`.
     """
 
     # What belongs to one `fit` and is not copied with the callback.
-    _OF_THIS_FIT = ("_model", "_gauge", "_tap", "_team")
+    _OF_THIS_FIT = ("_model", "_gauge", "_tap", "_team", "_driven")
+
+    # For each kind of key that `explain` shows: the title of its table.
+    _TABLES: Mapping[str, str]
+    # Whether `explain` shows epochs and not steps.
+    _BY_EPOCH = False
 
     def __init__(
-        self, every_n_steps: int = 10, layers: Sequence[str] | None = None
+        self,
+        every_n_steps: int = 10,
+        layers: Sequence[str] | None = None,
+        max_points: int | None = 4096,
     ):
         super().__init__()
-        if not isinstance(every_n_steps, int) or every_n_steps < 1:
+        if not _is_whole(every_n_steps) or every_n_steps < 1:
             raise ValueError(
                 "`every_n_steps` must be a positive integer. "
                 f"Received: every_n_steps={every_n_steps!r}"
@@ -48,18 +79,31 @@ class Monitor(keras.callbacks.Callback):
                 "`layers` must be a list of layer names or `None`. "
                 f"Received: layers={layers!r}"
             )
+        if max_points is not None and (
+            not _is_whole(max_points) or max_points < 2
+        ):
+            raise ValueError(
+                "`max_points` must be an integer of at least 2 or `None`. "
+                f"Received: max_points={max_points!r}"
+            )
         self.every_n_steps = every_n_steps
         self.layers = None if layers is None else list(layers)
+        self.max_points = max_points
         self._gauge: Any = None
         self._tap: taps.Tap | None = None
         self._team: list[Monitor] | None = None
-        self._blocks: list[Series] = []
-        self._epoch_blocks: list[Series] = []
+        self._driven: taps.Tap | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin without records; subclasses forget theirs too."""
+        self._series = StepSeries(self.max_points, self._merge)
+        self._means, self._all_means = Means(), Means()
         self._epochs: dict[str, list[float]] = {}
+        self._followers: list[Callable[[Series], None]] = []
         self._first_step = 0
         self._steps_done = 0
-        self._steps_seen = 0
-        self._forget()
+        self._last_step = 0
 
     @abc.abstractmethod
     def _renewed_gauge(self, model: Any) -> Any:
@@ -74,31 +118,107 @@ class Monitor(keras.callbacks.Callback):
         """Return, for each key, one value per row of the gauge."""
 
     @abc.abstractmethod
-    def _epoch_values(self, steps: Series) -> dict[str, float]:
-        """Return, for each key, the value of an epoch from its steps."""
+    def plot(self) -> "Figure":
+        """Return a figure of what was measured."""
+
+    def _merge(self, key: str) -> Callable:
+        """Return how neighbouring values become one, see `max_points`."""
+        return np.max
+
+    def _counts(self, block: Series) -> np.ndarray:
+        """Return which sampled steps take part in the epoch's means."""
+        return np.ones(len(block["step"]), bool)
+
+    def _examine(self, block: Series) -> None:
+        """Look at new records; a place for warnings."""
+
+    def _finish_epoch(self, values: dict[str, float]) -> None:
+        """Complete the values of an epoch; a place for warnings."""
+
+    def _notes(self, kind: str) -> dict[str, str]:
+        """Return what `explain` says about single layers."""
+        return {}
 
     @property
     def steps(self) -> Series:
         """One value per sampled step for each key.
 
         `steps["step"]` holds the steps' indices, counted from 0 at the
-        beginning of `fit`. Read in mid-epoch it waits for the device.
+        beginning of `fit`. Read in mid-epoch it waits for the device. On
+        long runs a value stands for several sampled steps, see
+        `max_points`.
         """
         self._fetch()
-        self._blocks = [_joined(self._blocks)]
-        return dict(self._blocks[0])
+        return self._series.values()
 
     @property
     def epochs(self) -> Series:
         """One value per epoch for each key."""
         return {key: np.array(v) for key, v in self._epochs.items()}
 
+    def explain(self, print_fn: Callable[[str], Any] = print) -> None:
+        """Print a table: each layer's values, how they changed, and notes.
+
+        `trend` compares the medians of the first and the last fifth of the
+        values: as a factor, or for shares and means as a difference.
+
+        Args:
+            print_fn: Receives the text. Defaults to `print`.
+        """
+        self._fetch()
+        series = self.epochs if self._BY_EPOCH else self.steps
+        texts = []
+        for kind, title in self._TABLES.items():
+            own = of_kind(series, kind)
+            notes = self._notes(kind)
+            if own or notes:
+                texts.append(
+                    table(
+                        f"{title}, {self._extent(series)}",
+                        own,
+                        notes,
+                        by_factor=kind in _BY_FACTOR,
+                    )
+                )
+        print_fn(
+            "\n\n".join(texts) or f"{type(self).__name__} measured nothing."
+        )
+
+    def _for_figure(self, kind: str) -> dict[str, Any]:
+        """Return the layers' values of one kind, and their steps."""
+        series = self.steps
+        if not series:
+            raise ValueError(
+                "`plot` needs something measured in a `fit`. Received: a "
+                f"`{type(self).__name__}` that measured nothing"
+            )
+        return {"epochs": of_kind(series, kind), "steps": series["step"]}
+
+    def _extent(self, series: Series) -> str:
+        if self._BY_EPOCH:
+            count = max(map(len, series.values()), default=0)
+            return f"{count} epochs" if count != 1 else "1 epoch"
+        if "step" not in series:
+            return "no steps"
+        steps = series["step"]
+        each = self._series.samples_per_point
+        every = "" if each == 1 else f", each of {each} sampled steps"
+        return f"{len(steps)} values{every}, steps {steps[0]} to {steps[-1]}"
+
+    def follow(self, follower: Callable[[Series], None]) -> None:
+        """Pass each new block of step values on, once, to the end of `fit`.
+
+        Args:
+            follower: Is called with `step`, the indices of sampled steps,
+                and for each key one value per index.
+        """
+        self._followers.append(follower)
+
     def on_train_begin(self, logs: Any = None) -> None:
         """Find the places to measure and the monitors to share a tap with."""
         self._forget()
-        taps.Tap.release(self._model)
-        self._gauge = self._renewed_gauge(self._model)
         self._team = [self]
+        self._driven = None
         callback_list = fit_scope.current_callback_list()
         if callback_list is not None:
             monitors = [
@@ -107,54 +227,55 @@ class Monitor(keras.callbacks.Callback):
             if self in monitors:
                 self._team = monitors
             fit_scope.keep_off_progress_bar(callback_list, _is_detail)
+        if not self._model.compiled:
+            self._gauge = None
+            if self._team[0] is self:
+                warn(
+                    "Monitors measure nothing: the model is not compiled, so "
+                    "it has no training step of its own."
+                )
+            return
+        taps.Tap.release(self._model)
+        self._gauge = self._renewed_gauge(self._model)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Begin to count the steps of the epoch."""
         self._first_step += self._steps_done
-        self._steps_done = self._steps_seen = 0
-        self._epoch_blocks = []
-        if self._leads():
-            self._shared_tap().begin_epoch()
+        self._steps_done = 0
+        self._means, self._all_means = Means(), Means()
+        if self._team is not None and self._team[0] is self:
+            self._driven = self._shared_tap()
+            self._driven.begin_epoch()
 
+    # Nothing is done when a batch ends: Keras then would wait for the
+    # results of each step to show them to the callback.
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Let the coming step be measured."""
-        if self._leads():
-            self._shared_tap().arm()
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Fetch what was measured if the device holds enough of it."""
-        if self._leads():
-            self._shared_tap().step_done()
-        if self._gauge is None:
-            return
-        self._steps_seen += self._model.steps_per_execution
-        if self._gauge.store.is_full(self._steps_seen):
-            self._fetch()
+        """Let the coming step be measured, fetch what fills the device."""
+        tap = self._driven
+        if tap is not None:
+            if tap.is_full:
+                self._fetch_all()
+            tap.arm()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Write the epoch's values into the logs."""
         self._fetch()
-        if not self._epoch_blocks:
+        values = self._means.values() or self._all_means.values()
+        if not values:
             return
-        values = self._epoch_values(_joined(self._epoch_blocks))
+        self._finish_epoch(values)
         for key, value in values.items():
             self._epochs.setdefault(key, []).append(value)
         if logs is not None:
-            logs.update(values)
+            for key, value in values.items():
+                logs.setdefault(key, value)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Fetch the rest and let go of the model's train function."""
-        self._fetch()
-        if self._tap is not None:
-            self._tap.disarm()
-
-    def _forget(self) -> None:
-        self._blocks = []
-        self._epoch_blocks = []
-        self._epochs = {}
-        self._first_step = 0
-        self._steps_done = 0
-        self._steps_seen = 0
+        if self._driven is not None:
+            self._fetch_all()
+            self._driven.disarm()
+            self._driven = None
 
     def _can_go_on(self, model: Any, points: Sequence[Any]) -> bool:
         """Return whether the gauge of the last `fit` measures the points."""
@@ -165,41 +286,45 @@ class Monitor(keras.callbacks.Callback):
             and self._gauge.measures(points)
         )
 
-    def _leads(self) -> bool:
-        return self._team is not None and self._team[0] is self
-
     def _shared_tap(self) -> taps.Tap:
         """Return the team's tap, made when the whole team is ready."""
         assert self._team
-        lead = self._team[0]
         gauges = [m._gauge for m in self._team if m._gauge is not None]
-        if lead._tap is None or not lead._tap.serves(self._model, gauges):
-            lead._tap = taps.Tap(self._model, gauges)
-        return lead._tap
+        if self._tap is None or not self._tap.serves(self._model, gauges):
+            self._tap = taps.Tap(self._model, gauges)
+        return self._tap
+
+    def _fetch_all(self) -> None:
+        assert self._team and self._driven
+        self._driven.is_full = False
+        for monitor in self._team:
+            monitor._fetch()
 
     def _fetch(self) -> None:
-        tap = self._team[0]._tap if self._team else None
+        tap = self._team[0]._driven if self._team else None
         if self._gauge is None or tap is None:
             return
         self._steps_done = tap.steps_done()
         index, rows = self._gauge.store.take()
-        if len(index):
-            step = {"step": self._first_step + index}
-            block = step | self._step_values(rows)
-            self._blocks.append(block)
-            self._epoch_blocks.append(block)
+        if not len(index):
+            return
+        block = {"step": self._first_step + index}
+        self._last_step = int(block["step"][-1])
+        block |= self._step_values(rows.astype(np.float64))
+        self._series.add(block)
+        self._means.add(block, self._counts(block))
+        self._all_means.add(block, np.ones(len(index), bool))
+        for follower in self._followers:
+            follower(block)
+        self._examine(block)
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | dict.fromkeys(self._OF_THIS_FIT)
+        mine = dict.fromkeys(self._OF_THIS_FIT)
+        return vars(self) | mine | {"_followers": []}
 
 
-def _joined(blocks: list[Series]) -> Series:
-    if not blocks:
-        return {}
-    return {
-        key: np.concatenate([block[key] for block in blocks])
-        for key in blocks[0]
-    }
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool)
 
 
 def _is_detail(key: str) -> bool:

@@ -5,10 +5,11 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_ext.taps._backend import Store, kernels
-from keras_ext.taps.points import ReluSite, WeightGroup
+from keras_ext.taps.points import ActivationSite, WeightGroup
 
 Tensor = Any
 
@@ -23,11 +24,13 @@ class Gauge(abc.ABC):
 
     Attributes:
         sites: The places whose outputs it wants to hear.
+        gradients: Whether it wants gradients.
         weights: Whether it wants weights before and after the update.
         store: Keeps the rows.
     """
 
-    sites: Sequence[ReluSite] = ()
+    sites: Sequence[ActivationSite] = ()
+    gradients = False
     weights = False
 
     def __init__(self, every_n_steps: int, steps_per_execution: int):
@@ -48,11 +51,8 @@ class Gauge(abc.ABC):
         """Return whether just these points are measured."""
 
 
-class GradientGauge(Gauge):
-    """Measures the L2 norm of each variable's gradient.
-
-    A row holds one norm per variable, in the order of the groups; the host
-    adds up their squares in float64. No gradient counts as a norm of zero.
+class WeightGauge(Gauge):
+    """What measures layers with trainable weights.
 
     Args:
         find_groups: Returns the layers to measure. Called in the first
@@ -75,17 +75,56 @@ class GradientGauge(Gauge):
         self._find_groups = find_groups
         self.groups: Sequence[WeightGroup] = []
 
+    @property
+    def variables(self) -> list[Any]:
+        """The variables of all groups, in the order of a row."""
+        if not self.groups:
+            self.groups = self._find_groups()
+        return [v for group in self.groups for v in group.variables]
+
     def measures(self, points: Sequence[WeightGroup]) -> bool:
         """See `Gauge.measures`."""
         return [tuple(map(id, g.variables)) for g in self.groups] == [
             tuple(map(id, g.variables)) for g in points
         ]
 
+    def per_group(self, squares: np.ndarray) -> np.ndarray:
+        """Add up what belongs to one group.
+
+        Args:
+            squares: Array of shape `(rows, variables)`.
+
+        Returns:
+            Array of shape `(rows, groups)`.
+        """
+        ends = np.cumsum([len(group.variables) for group in self.groups])
+        parts = np.split(squares, ends[:-1], axis=1)
+        return np.stack([part.sum(axis=1) for part in parts], axis=1)
+
+
+class GradientGauge(WeightGauge):
+    """Measures the L2 norm of each variable's gradient.
+
+    A row holds one norm per variable, in the order of the groups; the host
+    adds up their squares in float64. No gradient counts as a norm of zero.
+
+    Args:
+        find_groups: See `WeightGauge`.
+        every_n_steps: See `Gauge`.
+        steps_per_execution: See `Gauge`.
+
+    Attributes:
+        optimizers: For each variable the optimizer that received its
+            gradient, or `None`; empty before the first step.
+    """
+
+    gradients = True
+    optimizers: Sequence[Any] = ()
+
     def measure(self, record: Any) -> tuple[Tensor, None] | None:
         """See `Gauge.measure`."""
-        if not self.groups:
-            self.groups = self._find_groups()
-        variables = [v for group in self.groups for v in group.variables]
+        variables = self.variables
+        self.optimizers = [record.optimizers.get(id(v)) for v in variables]
         gradients = [
             record.gradients.get(id(v), (None, None)) for v in variables
         ]
@@ -94,38 +133,107 @@ class GradientGauge(Gauge):
         return kernels.norms(gradients, record.compiled), None
 
 
-class ActivityGauge(Gauge):
+class UpdateGauge(WeightGauge):
+    """Measures how far each variable moves, and how large it was before.
+
+    A row holds the L2 norm of each variable's change, then of each variable
+    before it. A variable that no optimizer touches has not moved.
+    """
+
+    weights = True
+
+    def measure(self, record: Any) -> tuple[Tensor, None] | None:
+        """See `Gauge.measure`."""
+        weights = []
+        for variable in self.variables:
+            pair = record.weights.get(id(variable))
+            if pair is None:
+                value = keras.ops.convert_to_tensor(variable)
+                pair = value, value
+            weights.append(pair)
+        if not weights:
+            return None
+        return kernels.update_norms(weights, record.compiled), None
+
+
+class SiteGauge(Gauge):
+    """What measures outputs of activations.
+
+    Args:
+        sites: Activations to measure.
+        every_n_steps: See `Gauge`.
+        steps_per_execution: See `Gauge`.
+
+    Attributes:
+        measured: What of the sites can be measured, known after the first
+            step.
+    """
+
+    def __init__(
+        self,
+        sites: Sequence[ActivationSite],
+        every_n_steps: int,
+        steps_per_execution: int,
+    ):
+        super().__init__(every_n_steps, steps_per_execution)
+        self.sites = list(sites)
+        self.measured: list[ActivationSite] = []
+        self._looked = False
+
+    def measures(self, points: Sequence[ActivationSite]) -> bool:
+        """See `Gauge.measures`."""
+        return [s.key for s in self.sites] == [s.key for s in points]
+
+    def _heard(
+        self, record: Any
+    ) -> list[tuple[ActivationSite, Sequence[Tensor]]]:
+        """Return each measured site and its outputs.
+
+        It is empty if one of them has none: in a step that runs eagerly, a
+        model may leave out a layer that it used before.
+        """
+        if not self._looked:
+            self._look(record)
+            self._looked = True
+        heard = [(s, record.outputs.get(s.key)) for s in self.measured]
+        return [] if any(not xs for _, xs in heard) else heard
+
+    def _can_measure(self, site: ActivationSite, output: Tensor) -> bool:
+        return True
+
+    def _look(self, record: Any) -> None:
+        left_out = []
+        for site in self.sites:
+            parts = [
+                part
+                for part in record.parts(site)
+                if self._can_measure(part, record.outputs[part.key][0])
+            ]
+            self.measured += parts
+            if not parts and not (site.inside and record.is_silent(site)):
+                left_out.append(site.path)
+        if left_out:
+            warnings.warn(
+                "Not measured, because they run inside a loop or their "
+                f"number of units is unknown: the activations of {left_out}",
+                stacklevel=2,
+            )
+
+
+class ActivityGauge(SiteGauge):
     """Measures which units of each ReLU fire, and how many outputs are zero.
 
     A row holds, per measured site, the share of units that fired for no
     input of the batch, then, per measured site, the share of zero outputs.
     One flag per unit says whether it fired.
 
-    Args:
-        sites: ReLUs to measure.
-        every_n_steps: See `Gauge`.
-        steps_per_execution: See `Gauge`.
-
     Attributes:
-        measured: The sites that can be measured, known after the first step.
-        units: Their numbers of units.
+        units: The measured sites' numbers of units.
     """
 
-    def __init__(
-        self,
-        sites: Sequence[ReluSite],
-        every_n_steps: int,
-        steps_per_execution: int,
-    ):
-        super().__init__(every_n_steps, steps_per_execution)
-        self.sites = list(sites)
-        self.measured: list[ReluSite] = []
+    def __init__(self, *args: Any):
+        super().__init__(*args)
         self.units: list[int] = []
-        self._looked = False
-
-    def measures(self, points: Sequence[ReluSite]) -> bool:
-        """See `Gauge.measures`."""
-        return [s.key for s in self.sites] == [s.key for s in points]
 
     def fired(self) -> list[np.ndarray]:
         """Return, per measured site, which units fired in this epoch."""
@@ -133,34 +241,32 @@ class ActivityGauge(Gauge):
 
     def measure(self, record: Any) -> tuple[Tensor, Tensor] | None:
         """See `Gauge.measure`."""
-        if not self._looked:
-            self._find_units(record)
-            self._looked = True
-        heard = []
-        for site in self.measured:
-            outputs = record.outputs[site.key]
-            heard.append((outputs, site.unit_axis(len(outputs[0].shape))))
+        heard = [
+            (outputs, site.unit_axis(len(outputs[0].shape)))
+            for site, outputs in self._heard(record)
+        ]
+        return kernels.activity(heard, record.compiled) if heard else None
+
+    def _can_measure(self, site: ActivationSite, output: Tensor) -> bool:
+        units = output.shape[site.unit_axis(len(output.shape))]
+        if units:
+            self.units.append(int(units))
+        return bool(units)
+
+
+class OutputGauge(SiteGauge):
+    """Measures mean, standard deviation and saturation of outputs.
+
+    A row holds, per measured site, the mean over all entries, then the
+    standard deviations, then the shares of saturated entries.
+    """
+
+    def measure(self, record: Any) -> tuple[Tensor, None] | None:
+        """See `Gauge.measure`."""
+        heard = [
+            (outputs, site.low, site.high)
+            for site, outputs in self._heard(record)
+        ]
         if not heard:
             return None
-        return kernels.activity(heard, record.compiled)
-
-    def _find_units(self, record: Any) -> None:
-        left_out = []
-        for site in self.sites:
-            outputs = record.outputs.get(site.key)
-            units = outputs and _units(site, outputs[0])
-            if units:
-                self.measured.append(site)
-                self.units.append(units)
-            else:
-                left_out.append(site.path)
-        if left_out:
-            warnings.warn(
-                "Not measured, because they run inside a loop or their "
-                f"number of units is unknown: the ReLUs of {left_out}",
-                stacklevel=2,
-            )
-
-
-def _units(site: ReluSite, output: Tensor) -> int | None:
-    return output.shape[site.unit_axis(len(output.shape))]
+        return kernels.moments(heard, record.compiled), None

@@ -1,22 +1,38 @@
-"""Where a model is measured: its layers with weights and its ReLUs."""
+"""Where a model is measured: its layers with weights and activations."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import keras
 
 from keras_ext import activations
+from keras_ext.taps import functions
 
-# Functions whose output is zero for a whole half-line of inputs.
-_RELU_FUNCTIONS = (
-    keras.activations.relu,
-    keras.activations.relu6,
-    activations.relu,
-)
-# What `keras.ops.relu(x)` becomes in a functional model: an operation that
-# is no layer. These classes have no public name.
-_RELU_OPERATIONS = ("Relu", "Relu6")
+# Kinds of activations by the names of the functions, which but for case and
+# underscores are those of the operations in a functional model. Operations
+# have no public classes.
+_KINDS = {
+    # Zero, with a slope of zero, for a whole half-line of inputs.
+    "relu": "relu relu6 hard_silu hard_swish sparse_plus",
+    # Alike, but with a slope on either side.
+    "leaky": "leaky_relu elu celu selu silu swish gelu mish softplus "
+    "squareplus",
+    "sigmoid": "sigmoid hard_sigmoid sparse_sigmoid",
+    "tanh": "tanh hard_tanh",
+    "softmax": "softmax sparsemax",
+    "other": "exponential glu hard_shrink log_sigmoid log_softmax "
+    "soft_shrink softsign tanh_shrink threshold",
+}
+_KIND_OF_NAME = {
+    name: kind for kind, names in _KINDS.items() for name in names.split()
+}
+_KIND_OF_OPERATION = {
+    name.replace("_", ""): kind for name, kind in _KIND_OF_NAME.items()
+}
+# Outputs at and beyond which an activation counts as saturated.
+_LIMITS = {"sigmoid": (0.01, 0.99), "tanh": (-0.99, 0.99)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,24 +49,41 @@ class WeightGroup:
 
 
 @dataclasses.dataclass(frozen=True)
-class ReluSite:
-    """A place in the model where a ReLU is applied.
+class ActivationSite:
+    """A place in the model where an activation is applied.
 
     Attributes:
         path: The path of the layer that applies it.
         owner: The layer or operation.
-        attribute: Name of the owner's callable whose result is the ReLU's
-            output: `"call"` or `"activation"`.
+        attribute: Name of the owner's callable whose result is the
+            activation's output: `"call"`, `"activation"` or `"function"`.
+        kind: `"relu"` (its units can die), `"leaky"` (like a ReLU, but its
+            units cannot die), `"sigmoid"`, `"tanh"`, `"softmax"` or
+            `"other"`.
+        low: Outputs up to this count as saturated; `None` for kinds that do
+            not saturate.
+        high: Outputs from this on count as saturated, or `None`.
+        inside: Whether the callable is a person's own code, of which it
+            takes a training step to find out whether it calls a ReLU. Then
+            what is measured is what the ReLU returns.
+        part: Which of the site's activations it is; `None` for all. See
+            `Record.parts`.
     """
 
     path: str
     owner: Any
     attribute: str
+    kind: str = "relu"
+    low: float | None = None
+    high: float | None = None
+    inside: bool = False
+    part: tuple[int, int | None] | None = None
 
-    @property
-    def key(self) -> tuple[int, str]:
+    @functools.cached_property
+    def key(self) -> tuple[Any, ...]:
         """What tells this site from others."""
-        return id(self.owner), self.attribute
+        key = id(self.owner), self.attribute, self.inside
+        return key if self.part is None else (*key, self.part)
 
     def unit_axis(self, rank: int) -> int:
         """Return the axis along which units are counted.
@@ -58,19 +91,24 @@ class ReluSite:
         The last axis, or the channel axis of a convolution with
         `data_format="channels_first"`.
         """
+        if rank < 3:
+            return rank - 1
         data_format = getattr(self.owner, "data_format", None)
         if data_format is None and rank > 3:
             data_format = keras.config.image_data_format()
-        if data_format == "channels_first" and rank > 2:
-            return 1
-        return rank - 1
+        return 1 if data_format == "channels_first" else rank - 1
 
 
-def _children(layer: Any) -> Iterator[Any]:
-    """Yield the layers directly inside a layer, in the order of creation."""
+def layers_in(layer: Any, recursive: bool = True) -> list[Any]:
+    """Return the layers inside a layer, in the order of their creation.
+
+    Args:
+        layer: A layer or model.
+        recursive: Whether to return those inside of these, too.
+    """
     # The one list of sublayers that every Keras layer has; `Model.layers`
     # is its public face, and there is none for other layers.
-    yield from layer._flatten_layers(recursive=False, include_self=False)
+    return list(layer._flatten_layers(recursive=recursive, include_self=False))
 
 
 def _walk(model: Any) -> Iterator[tuple[str, Any]]:
@@ -93,7 +131,7 @@ def _walk(model: Any) -> Iterator[tuple[str, Any]]:
         return candidate
 
     def visit(parent: Any, parent_path: str, fold: bool) -> Iterator[Any]:
-        for layer in _children(parent):
+        for layer in layers_in(parent, recursive=False):
             if id(layer) in seen:
                 continue
             seen.add(id(layer))
@@ -124,40 +162,107 @@ def weight_groups(model: Any) -> list[WeightGroup]:
     return [WeightGroup(path, tuple(vs)) for path, vs in grouped.items()]
 
 
-def _is_relu(activation: Any) -> bool:
-    return any(activation is function for function in _RELU_FUNCTIONS)
+def activation_sites(model: Any) -> list[ActivationSite]:
+    """Return the places where the model applies an activation.
 
-
-def relu_sites(model: Any) -> list[ReluSite]:
-    """Return the places where the model applies a ReLU.
-
-    Found are `activation=` arguments and `Activation` layers with `"relu"`
-    or `"relu6"`, `ReLU` layers without a negative slope, and
-    `keras.ops.relu` in a functional model.
+    Found are `activation=` arguments, `Activation` layers, layers such as
+    `ReLU` and `Softmax`, and operations such as `keras.ops.relu` in a
+    functional model. An argument or layer that is a person's own code is a
+    site with `inside`.
 
     Args:
         model: A `keras.Model`.
     """
+    kinds = _kinds_of_functions()
     sites = []
+    in_loop: set[int] = set()
     for path, layer in _walk(model):
-        if isinstance(layer, keras.layers.ReLU):
-            if not layer.negative_slope:
-                sites.append(ReluSite(path, layer, "call"))
-        elif _is_relu(vars(layer).get("activation")):
-            sites.append(ReluSite(path, layer, "activation"))
-        operations = getattr(layer, "operations", ())
+        if isinstance(layer, keras.layers.RNN):
+            in_loop |= {id(x) for x in layers_in(layer)}
+        own = [*_own_sites(path, layer, kinds)]
+        if id(layer) in in_loop:
+            # A recurrent layer whose cell has its usual functions runs as
+            # one kernel, but no more if somebody listens to them.
+            own = [site for site in own if site.kind == "relu"]
+        sites += own
         prefix = "" if layer is model else path + "/"
-        for operation in operations:
+        for operation in getattr(layer, "operations", ()):
             if isinstance(operation, keras.layers.Layer):
                 continue
-            if type(operation).__name__ in _RELU_OPERATIONS:
+            kind = _kind_of_operation(operation)
+            if kind is not None:
                 sites.append(
-                    ReluSite(prefix + operation.name, operation, "call")
+                    _site(prefix + operation.name, operation, "call", kind)
                 )
     return sites
 
 
-Point = TypeVar("Point", WeightGroup, ReluSite)
+def relu_sites(model: Any) -> list[ActivationSite]:
+    """Return the places where the model applies, or may apply, a ReLU.
+
+    Args:
+        model: A `keras.Model`.
+    """
+    return [site for site in activation_sites(model) if site.kind == "relu"]
+
+
+def _own_sites(
+    path: str, layer: Any, kinds: Sequence[tuple[Any, str]]
+) -> Iterator[ActivationSite]:
+    kind = _kind_of_layer(layer)
+    if kind is not None:
+        yield _site(path, layer, "call", kind)
+        return
+    attribute = "activation"
+    if isinstance(layer, keras.layers.Lambda):
+        attribute = "function"
+    activation = vars(layer).get(attribute)
+    kind = next((k for function, k in kinds if activation is function), None)
+    if kind is not None:
+        yield _site(path, layer, attribute, kind)
+    elif functions.is_someones_own(activation):
+        yield ActivationSite(path, layer, attribute, inside=True)
+    if functions.is_someones_own(layer):
+        if kind is not None:
+            path += "/call"  # the other one bears the layer's path
+        yield ActivationSite(path, layer, "call", inside=True)
+
+
+def _site(path: str, owner: Any, attribute: str, kind: str) -> ActivationSite:
+    low, high = _LIMITS.get(kind, (None, None))
+    return ActivationSite(path, owner, attribute, kind, low, high)
+
+
+def _kinds_of_functions() -> list[tuple[Any, str]]:
+    modules = (keras.activations, activations, keras.ops, *functions.modules())
+    return [
+        (getattr(module, name), kind)
+        for module in modules
+        for name, kind in _KIND_OF_NAME.items()
+        if hasattr(module, name)
+    ]
+
+
+def _kind_of_layer(layer: Any) -> str | None:
+    """Return the kind of an activation layer, `None` for other layers."""
+    layers = keras.layers
+    if isinstance(layer, layers.ReLU | layers.LeakyReLU):
+        return "leaky" if layer.negative_slope else "relu"
+    if isinstance(layer, layers.ELU):
+        return "leaky" if layer.alpha else "relu"
+    if isinstance(layer, layers.PReLU):
+        return "leaky"
+    return "softmax" if isinstance(layer, layers.Softmax) else None
+
+
+def _kind_of_operation(operation: Any) -> str | None:
+    name = type(operation).__name__.lower()
+    if getattr(operation, "negative_slope", 0):
+        return "leaky"
+    return _KIND_OF_OPERATION.get(name)
+
+
+Point = TypeVar("Point", WeightGroup, ActivationSite)
 
 
 def select(

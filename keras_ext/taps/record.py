@@ -2,17 +2,19 @@
 
 import abc
 import contextlib
+import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
 
-from keras_ext.taps.patch import replaced
-from keras_ext.taps.points import ReluSite
+from keras_ext.taps import functions, points
+from keras_ext.taps.patch import all_replaced
+from keras_ext.taps.points import ActivationSite
 
 Tensor = Any
-Key = tuple[int, str]
+Key = tuple[Any, ...]
 
 
 class Record(abc.ABC):
@@ -26,21 +28,25 @@ class Record(abc.ABC):
         gradients: Maps the id of a `keras.Variable` to `(gradient, scale)`:
             the gradient as the optimizer received it, and the factor by
             which its loss was scaled or `None`.
+        optimizers: Maps the id of a `keras.Variable` to the optimizer that
+            received its gradient.
         weights: Maps the id of a `keras.Variable` to its values before and
             after the optimizer's `apply`; filled only if asked for.
-        outputs: Maps the key of a site to the outputs of its uses; a site
-            of which a use cannot be read is not in it.
+        outputs: Maps the key of each of `parts` to the outputs of its uses.
     """
 
     def __init__(self) -> None:
         self.gradients: dict[int, tuple[Tensor, Any]] = {}
+        self.optimizers: dict[int, Any] = {}
         self.weights: dict[int, tuple[Tensor, Tensor]] = {}
         self.outputs: dict[Key, list[Tensor]] = {}
+        self._parts: dict[Key, list[tuple[int, int | None]]] = {}
         self._unreadable: set[Key] = set()
+        self._running = functions.Running(self._hear_function)
 
-    @abc.abstractmethod
     def _readable_gradient(self, gradient: Tensor) -> Tensor | None:
         """Return what can be measured of a gradient, `None` if nothing."""
+        return gradient
 
     @abc.abstractmethod
     def _hear(
@@ -56,6 +62,27 @@ class Record(abc.ABC):
     def _copy(self, variable: Any) -> Tensor:
         """Return the variable's present value, which later steps leave."""
 
+    def parts(self, site: ActivationSite) -> list[ActivationSite]:
+        """Return the activations that were heard at a site.
+
+        Usually one, which bears the site's path. There are several, with
+        numbered paths, if a person's code calls several ReLUs, or a layer is
+        used with different numbers of units. There is none if the site was
+        not heard, or a use of it cannot be read.
+        """
+        parts = self._parts.get(site.key, [])
+        path = site.path if len(parts) < 2 else f"{site.path}/{site.kind}"
+        return [
+            dataclasses.replace(
+                site, path=path + (f"_{i}" if i else ""), part=part
+            )
+            for i, part in enumerate(parts)
+        ]
+
+    def is_silent(self, site: ActivationSite) -> bool:
+        """Return whether nothing was heard of a site, readable or not."""
+        return site.key not in self._parts and site.key not in self._unreadable
+
     def _loss_scale(self, optimizer: Any) -> Any:
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             if not optimizer.built:
@@ -65,7 +92,7 @@ class Record(abc.ABC):
 
     @contextlib.contextmanager
     def listening(
-        self, model: Any, sites: Iterable[ReluSite], weights: bool = False
+        self, model: Any, sites: Iterable[ActivationSite], weights: bool = False
     ) -> Iterator[None]:
         """Listen for the length of the block.
 
@@ -75,35 +102,87 @@ class Record(abc.ABC):
             weights: Whether `weights` is asked for.
         """
         with contextlib.ExitStack() as stack:
-            for site in sites:
-                call = getattr(site.owner, site.attribute)
-                heard = self._heard_site(site.key, call)
-                stack.enter_context(replaced(site.owner, site.attribute, heard))
-            for optimizer in _optimizers(model):
-                stack.enter_context(
-                    replaced(
-                        optimizer,
-                        "apply",
-                        self._heard_apply(optimizer, weights),
-                    )
-                )
+            sites = list(sites)
+            stack.enter_context(all_replaced(self._heard_calls(sites)))
+            if any(site.inside for site in sites):
+                stack.enter_context(self._running.listening())
+            applies = [
+                (optimizer, "apply", self._heard_apply(optimizer, weights))
+                for optimizer in optimizers_of(model)
+            ]
+            stack.enter_context(all_replaced(applies))
             yield
 
-    def _heard_site(self, key: Key, call: Callable) -> Callable:
+    def _heard_calls(
+        self, sites: Sequence[ActivationSite]
+    ) -> Iterator[tuple[Any, str, Callable]]:
+        """Yield the owner and name of a callable and what takes its place."""
+        inside = [site for site in sites if site.inside]
+        for site in sites:
+            call = getattr(site.owner, site.attribute)
+            if inside:
+                owner = site if site.inside else None
+                call = self._running.owned(owner, call)
+            if not site.inside:
+                call = self._heard_site(site, call)
+            yield site.owner, site.attribute, call
+        # The ReLUs of a layer inside a person's own are not that one's.
+        owners = {id(site.owner): site.owner for site in inside}
+        others = {
+            id(x): x for o in owners.values() for x in points.layers_in(o)
+        }
+        for site in sites:
+            if site.attribute == "call":
+                others.pop(id(site.owner), None)
+        for layer in others.values():
+            yield layer, "call", self._running.owned(None, layer.call)
+
+    def _heard_site(self, site: ActivationSite, call: Callable) -> Callable:
         def call_and_hear(*args: Any, **kwargs: Any) -> Any:
-            output = call(*args, **kwargs)
-            return self._hear(output, functools.partial(self._note, key))
+            return self._hear_function(site, 0, call(*args, **kwargs))
 
         return call_and_hear
 
-    def _note(self, key: Key, output: Tensor | None) -> None:
-        if output is None:
+    def _hear_function(
+        self, site: ActivationSite, number: int, output: Tensor
+    ) -> Tensor:
+        return self._hear(output, functools.partial(self._note, site, number))
+
+    def _note(
+        self, site: ActivationSite, number: int, output: Tensor | None
+    ) -> None:
+        if output is None or getattr(output.shape, "rank", 0) is None:
             # Keras runs a recurrent cell once outside its loop, to learn
             # its output's shape: that use says nothing about the layer.
-            self._unreadable.add(key)
-            self.outputs.pop(key, None)
-        elif key not in self._unreadable:
-            self.outputs.setdefault(key, []).append(output)
+            self._unreadable.add(site.key)
+            for part in self._parts.pop(site.key, []):
+                del self.outputs[(*site.key, part)]
+        if output is None or site.key in self._unreadable:
+            return
+        rank = len(output.shape)
+        if rank < 2:
+            return  # numbers of examples, not of units
+        part = number, output.shape[site.unit_axis(rank)]
+        key = (*site.key, part)
+        if key not in self.outputs:
+            self._parts.setdefault(site.key, []).append(part)
+            self.outputs[key] = []
+        self.outputs[key].append(output)
+
+    def _note_gradients(
+        self,
+        optimizer: Any,
+        grads: Iterable[Any],
+        variables: Iterable[Any],
+        scale: Any,
+    ) -> None:
+        """Note what an optimizer received."""
+        for gradient, variable in zip(grads, variables, strict=True):
+            if gradient is not None:
+                gradient = self._readable_gradient(gradient)
+            if gradient is not None:
+                self.gradients[id(variable)] = gradient, scale
+                self.optimizers[id(variable)] = optimizer
 
     def _heard_apply(self, optimizer: Any, weights: bool) -> Callable:
         apply = optimizer.apply
@@ -114,11 +193,7 @@ class Record(abc.ABC):
             if trainable_variables is not None:
                 variables = trainable_variables = list(trainable_variables)
             scale = self._loss_scale(optimizer)
-            for gradient, variable in zip(grads, variables, strict=True):
-                if gradient is not None:
-                    gradient = self._readable_gradient(gradient)
-                if gradient is not None:
-                    self.gradients[id(variable)] = gradient, scale
+            self._note_gradients(optimizer, grads, variables, scale)
             before = [self._copy(v) for v in variables] if weights else []
             result = apply(grads, trainable_variables)
             for value, variable in zip(before, variables, strict=False):
@@ -128,7 +203,7 @@ class Record(abc.ABC):
         return hear_and_apply
 
 
-def _optimizers(model: Any) -> list[Any]:
+def optimizers_of(model: Any) -> list[Any]:
     """Return the optimizers that are attributes of the model."""
     found = {
         id(value): value

@@ -18,15 +18,26 @@ class Tap:
     Args:
         model: A compiled `keras.Model`.
         gauges: What measures.
+
+    Attributes:
+        is_full: Whether rows should be taken before the next step.
     """
 
     def __init__(self, model: Any, gauges: Sequence[Any]):
         self.model = model
         self.gauges = list(gauges)
+        self.is_full = False
         self._armed = False
         self._bare: Any = None
         self._functions: Any = None
-        self._steps = 0
+        self._function: Any = None
+        self._unsampled: Any = None
+        self._in_graph = False
+        # Calls of the train function in this epoch, and at which of them a
+        # gauge is due next.
+        self._calls = 0
+        self._next_due = 0
+        self._sampled = False
         reason = why_not(model)
         if reason:
             warnings.warn(f"Nothing is measured under {reason}", stacklevel=2)
@@ -48,39 +59,33 @@ class Tap:
 
     def begin_epoch(self) -> None:
         """Count the steps from zero; the first one is always sampled."""
-        self._steps = 0
+        self._calls = self._next_due = 0
+        self.is_full = False
         if self._functions is not None:
             self._functions.begin_epoch()
         for gauge in self.gauges:
             gauge.store.begin_epoch()
 
-    def step_done(self) -> None:
-        """Count a step."""
-        self._steps += 1
-
     def steps_done(self) -> int:
         """Return the number of steps since `begin_epoch`."""
-        if self._functions is not None and self._functions.decides_in_graph:
+        if self._in_graph:
             return self._functions.steps_done()
-        return self._steps
+        return self._calls
 
     def arm(self) -> None:
         """Let the next call of the model's train function be a tapped one."""
         if self._armed or not self.gauges:
             return
         attributes = vars(self.model)
-        if attributes.get("train_function") is None:
-            self.model.make_train_function()
-        bare = attributes["train_function"]
-        if self._functions is None or bare is not self._bare:
-            self._bare = bare
-            self._functions = TrainFunctions(self.model, self.gauges)
-        due = tuple(
-            i
-            for i, gauge in enumerate(self.gauges)
-            if self._steps % gauge.every_n_steps == 0
-        )
-        self._next = self._functions.get(due)
+        bare = attributes.get("train_function")
+        if bare is None or bare is not self._bare:
+            bare = self._tap_anew()
+        if self._calls < self._next_due:
+            self._function = self._unsampled
+            self._sampled = False
+        else:
+            self._function = self._functions.get(self._due())
+            self._sampled = True
         attributes["train_function"] = self._run
         self._armed = True
 
@@ -102,6 +107,40 @@ class Tap:
         if isinstance(tap, Tap):
             tap.disarm()
 
+    def _tap_anew(self) -> Any:
+        """Make tapped functions for a model that has none or was compiled."""
+        attributes = vars(self.model)
+        if attributes.get("train_function") is None:
+            self.model.make_train_function()
+        self._bare = attributes["train_function"]
+        self._functions = TrainFunctions(self.model, self.gauges)
+        self._in_graph = self._functions.decides_in_graph
+        if not self._in_graph:
+            self._unsampled = self._functions.get(())
+        return self._bare
+
+    def _due(self) -> tuple[int, ...]:
+        """Return which gauges measure in this call, find the next one."""
+        everyone = enumerate(self.gauges)
+        if self._in_graph:
+            return tuple(i for i, _ in everyone)
+        due = tuple(
+            i for i, gauge in everyone if self._calls % gauge.every_n_steps == 0
+        )
+        self._next_due = min(
+            (self._calls // n + 1) * n
+            for n in (gauge.every_n_steps for gauge in self.gauges)
+        )
+        return due
+
     def _run(self, *args: Any) -> Any:
         self.disarm()
-        return self._next(*args)
+        result = self._function(*args)
+        # Not reached by the call that only finds the end of the data.
+        self._calls += 1
+        if self._sampled:
+            self.is_full = any(
+                gauge.store.is_full(self._calls * gauge.steps_per_execution)
+                for gauge in self.gauges
+            )
+        return result

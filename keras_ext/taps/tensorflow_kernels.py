@@ -1,11 +1,28 @@
-"""The arithmetic of the gauges, on TensorFlow."""
+"""The arithmetic of the gauges, on TensorFlow.
 
-from collections.abc import Sequence
+What costs is how many operations run, about a microsecond each, and writing
+something large to memory.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 Tensor = Any
+
+# Gradients up to this size are copied together rather than reduced apart.
+_SMALL = 2**9
+_LARGE_GRADIENT = 2**14
+# Layers with more outputs for an example are large: counting their zeros
+# would mean to write as many numbers again.
+_LARGE = 2**10
+# How many outputs of a large layer are looked at for zeros, at least those
+# of 8 examples.
+_LOOKED_AT = 2**16
 
 
 def norms(
@@ -21,22 +38,31 @@ def norms(
     Returns:
         A vector of float32, or of float64 if a gradient is.
     """
-    tensors = [g for g, _ in gradients]
-    scales = [scale for _, scale in gradients]
-    dtype = tf.float32
-    if any(g is not None and g.dtype == tf.float64 for g in tensors):
-        dtype = tf.float64
-    result = _norms(tensors, dtype, compiled)
-    if all(scale is None for scale in scales):
+    there = [i for i, (g, _) in enumerate(gradients) if g is not None]
+    if not there:
+        return tf.zeros([len(gradients)])
+    tensors = [_wide(_dense(gradients[i][0], compiled)) for i in there]
+    if any(x.dtype == tf.float64 for x in tensors):
+        tensors = [tf.cast(x, tf.float64) for x in tensors]
+    result = _norms(tensors, compiled)
+    scales = [gradients[i][1] for i in there]
+    if any(scale is not None for scale in scales):
+        factors = [1.0 if scale is None else scale for scale in scales]
+        result /= tf.stack([tf.cast(f, result.dtype) for f in factors])
+    if len(there) == len(gradients):
         return result
-    scales = [1.0 if scale is None else scale for scale in scales]
-    return result / tf.stack([tf.cast(s, dtype) for s in scales])
+    places = [[i] for i in there]
+    return tf.scatter_nd(places, result, [len(gradients)])
 
 
 def activity(
     sites: Sequence[tuple[Sequence[Tensor], int]], compiled: bool
 ) -> tuple[Tensor, Tensor]:
     """Return which units of each ReLU fire, and how many outputs are zero.
+
+    The zeros of a layer with more than 1024 outputs for an example are
+    counted in the first examples alone, of which there are 8, or as many as
+    have 65,536 outputs.
 
     Args:
         sites: For each ReLU the outputs of its uses, and the axis of its
@@ -45,26 +71,134 @@ def activity(
 
     Returns:
         A float32 vector: for each ReLU the share of units that fired for no
-        input, then for each the share of zeros. And one flag for each unit
-        of each ReLU: whether it fired.
+        input, then for each the share of zeros. And for each unit of each
+        ReLU a float32 that is not zero if it fired.
     """
-    fired, dead, zero = [], [], []
+    sums, shares = [], []
     for outputs, axis in sites:
-        active = tf.add_n([_active(x, axis) for x in outputs])
-        entries = tf.add_n([tf.cast(tf.size(x), tf.float32) for x in outputs])
-        # NaN compares unequal: a unit is dead only if it is zero.
-        fired.append(tf.not_equal(active, 0.0))
-        alive = tf.reduce_mean(tf.cast(fired[-1], tf.float32))
-        dead.append(1.0 - alive)
-        zero.append(1.0 - tf.reduce_sum(active) / entries)
-    return tf.stack(dead + zero), tf.concat(fired, 0)
+        x, axis = _joined(outputs, axis)
+        per_example = math.prod(n or 1 for n in x.shape[1:])
+        if per_example <= _LARGE:
+            share = tf.cast(_means(_signs(x), axis), tf.float32)
+            sums.append(share)
+            shares.append(share)
+        else:
+            sums.append(tf.cast(_sums(x, axis, compiled), tf.float32))
+            examples = max(8, _LOOKED_AT // per_example)
+            shares.append(_means(_signs(x[:examples]), axis))
+    # NaN compares unequal: a unit is dead only if it is zero.
+    fired = tf.not_equal(tf.concat(sums, 0), 0.0)
+    flags = tf.cast(fired, tf.float32)
+    widths = [units.shape[0] for units in sums]
+    alive = _part_means(flags, widths, compiled)
+    active = _part_means(tf.concat(shares, 0), widths, compiled)
+    # The mean of ones may be a rounding error more than one.
+    return tf.maximum(1.0 - tf.concat([alive, active], 0), 0.0), flags
 
 
-def _active(output: Tensor, axis: int) -> Tensor:
-    """Return for each unit how many of its outputs are not zero."""
-    others = [i for i in range(output.shape.rank) if i != axis]
-    signs = tf.cast(tf.sign(output), tf.float32)
-    return tf.reduce_sum(signs, others)
+def update_norms(
+    weights: Sequence[tuple[Tensor, Tensor]], compiled: bool
+) -> Tensor:
+    """Return how far each weight moved, and how long it was.
+
+    Args:
+        weights: Pairs of a weight's values before and after the update.
+        compiled: Whether XLA compiles the step.
+
+    Returns:
+        A vector of float32, or of float64 if a weight is: for each weight
+        the L2 norm of its change, then for each its L2 norm before.
+    """
+    pairs = [(_wide(before), _wide(after)) for before, after in weights]
+    changes = [(after - before, None) for before, after in pairs]
+    lengths = [(before, None) for before, _ in pairs]
+    return norms(changes + lengths, compiled)
+
+
+def moments(
+    sites: Sequence[tuple[Sequence[Tensor], float | None, float | None]],
+    compiled: bool,
+) -> Tensor:
+    """Return mean and spread of each site's outputs, and how many saturate.
+
+    Args:
+        sites: For each site the outputs of its uses, and the values at and
+            beyond which an output counts as saturated, `None` for neither.
+        compiled: Whether XLA compiles the step.
+
+    Returns:
+        A float32 vector: for each site the mean, then for each the standard
+        deviation, then for each the share of saturated outputs.
+    """
+    means, deviations, saturated = [], [], []
+    for outputs, low, high in sites:
+        flat = [tf.reshape(tf.cast(x, tf.float32), [-1]) for x in outputs]
+        x = flat[0] if len(flat) == 1 else tf.concat(flat, 0)
+        mean = tf.reduce_mean(x)
+        means.append(mean)
+        deviations.append(tf.sqrt(tf.reduce_mean(tf.square(x - mean))))
+        share = tf.zeros([])
+        if low is not None:
+            share += tf.reduce_mean(tf.cast(x <= low, tf.float32))
+        if high is not None:
+            share += tf.reduce_mean(tf.cast(x >= high, tf.float32))
+        saturated.append(share)
+    return tf.stack(means + deviations + saturated)
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x if x.dtype == tf.float64 else tf.cast(x, tf.float32)
+
+
+def _signs(x: Tensor) -> Tensor:
+    return tf.cast(tf.sign(x), tf.float32)
+
+
+def _means(x: Tensor, axis: int) -> Tensor:
+    """Return the mean of each unit."""
+    others = [i for i in range(x.shape.rank) if i != axis]
+    return tf.raw_ops.Mean(input=x, axis=others)
+
+
+def _sums(x: Tensor, axis: int, compiled: bool) -> Tensor:
+    """Return a sum for each unit, whose rounding does not matter."""
+    inner = x.shape[1:]
+    if compiled or axis == 0 or None in inner or not _product_is_faster(x):
+        others = [i for i in range(x.shape.rank) if i != axis]
+        return tf.reduce_sum(x, others)
+    examples = tf.reshape(x, [-1, math.prod(inner)])
+    ones = tf.ones([1, tf.shape(examples)[0]], x.dtype)
+    total = tf.reshape(tf.matmul(ones, examples), inner)
+    return tf.reduce_sum(total, [i for i in range(len(inner)) if i != axis - 1])
+
+
+def _product_is_faster(x: Tensor) -> bool:
+    """Return whether a product with ones adds up fast; not on all devices."""
+    devices = tf.config.get_visible_devices()
+    return x.dtype in (tf.float32, tf.float64) and all(
+        device.device_type == "CPU" for device in devices
+    )
+
+
+def _joined(outputs: Sequence[Tensor], axis: int) -> tuple[Tensor, int]:
+    """Return the outputs of several uses as one, and the axis of its units."""
+    if len(outputs) == 1:
+        return outputs[0], axis
+    units = outputs[0].shape[axis]
+    order = [*range(outputs[0].shape.rank)]
+    order.append(order.pop(axis))
+    rows = [tf.transpose(x, order) for x in outputs]
+    return tf.concat([tf.reshape(x, [-1, units]) for x in rows], 0), 1
+
+
+def _part_means(x: Tensor, sizes: Sequence[int], compiled: bool) -> Tensor:
+    """Return the mean of each part of a vector."""
+    if len(set(sizes)) == 1:
+        return tf.reduce_mean(tf.reshape(x, [-1, sizes[0]]), 1)
+    if compiled:  # XLA has no `segment_mean`
+        return tf.stack([tf.reduce_mean(part) for part in tf.split(x, sizes)])
+    means = tf.math.segment_mean(x, np.repeat(np.arange(len(sizes)), sizes))
+    return tf.ensure_shape(means, [len(sizes)])
 
 
 def _dense(gradient: Any, compiled: bool) -> tf.Tensor:
@@ -79,41 +213,103 @@ def _dense(gradient: Any, compiled: bool) -> tf.Tensor:
     )
 
 
-def _norms(
-    gradients: Sequence[Any], dtype: tf.DType, compiled: bool
-) -> tf.Tensor:
-    """Return the L2 norms; `None` counts as zero.
+def _norms(tensors: Sequence[tf.Tensor], compiled: bool) -> tf.Tensor:
+    """Return the L2 norms of tensors of one dtype.
 
-    One pass over each gradient. Where the sum of squares leaves the range in
-    which it is exact, as in a network whose gradients have vanished or
-    exploded, all are taken again after division by their largest entry.
+    One pass over each. Where a sum of squares leaves the range in which
+    float32 is exact, as in a network whose gradients have vanished or
+    exploded, it is taken again in float64.
     """
-    zero = tf.zeros([], dtype)
-    tensors = [
-        None if g is None else tf.cast(_dense(g, compiled), dtype)
-        for g in gradients
-    ]
-    squares = tf.stack(
-        [zero if g is None else 2.0 * tf.nn.l2_loss(g) for g in tensors]
-    )
+    # Small ones share a branch. A large one has its own, so that it is let
+    # go of as soon as possible: the optimizer then reuses its memory.
+    sizes = [x.shape.num_elements() for x in tensors]
+    large = [i for i, n in enumerate(sizes) if n is None or n > _LARGE_GRADIENT]
+    small = [i for i in range(len(tensors)) if i not in set(large)]
+    parts, order = [], []
+    for part in ([small] if small else []) + [[i] for i in large]:
+        groups = _same_shapes(tensors, part)
+        order += [i for group in groups for i in group]
+        stacks = [[tensors[i] for i in group] for group in groups]
+        squares = _square_sums(stacks)
+        if squares.dtype == tf.float64:
+            parts.append(tf.sqrt(squares))
+            continue
+        # Squares of entries that underflow add up to less than a millionth
+        # of this, for up to 10^8 entries. NaN compares as false.
+        exact = (squares >= 1e-24) & (squares < math.inf)
+        parts.append(
+            _if_else(
+                tf.reduce_all(exact),
+                tf.sqrt(squares),
+                functools.partial(_norms_in_float64, stacks),
+                compiled,
+            )
+        )
+    norms = parts[0] if len(parts) == 1 else tf.concat(parts, 0)
+    if order == sorted(order):
+        return norms
+    return tf.gather(norms, np.argsort(order))
 
-    def plain() -> tf.Tensor:
-        return tf.sqrt(squares)
 
-    def rescaled() -> tf.Tensor:
-        norms = []
-        for g in tensors:
-            if g is None:
-                norms.append(zero)
-                continue
-            largest = tf.reduce_max(tf.abs(g))
-            usable = (largest > 0) & tf.math.is_finite(largest)
-            unit = tf.where(usable, largest, tf.ones_like(largest))
-            norms.append(unit * tf.sqrt(2.0 * tf.nn.l2_loss(g / unit)))
-        return tf.stack(norms)
+def _same_shapes(
+    tensors: Sequence[tf.Tensor], indices: Sequence[int]
+) -> list[list[int]]:
+    if len(indices) == 1:
+        return [list(indices)]
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for i in indices:
+        groups.setdefault(tuple(tensors[i].shape), []).append(i)
+    return list(groups.values())
 
-    # Squares of entries that underflow add up to less than a millionth of
-    # this, for up to 10^8 entries.
-    smallest = 1e-24 if dtype == tf.float32 else 1e-294
-    exact = (squares >= smallest) & tf.math.is_finite(squares)
-    return tf.cond(tf.reduce_all(exact), plain, rescaled)
+
+def _square_sums(stacks: Sequence[Sequence[tf.Tensor]]) -> tf.Tensor:
+    """Return the sum of squares of each tensor."""
+    sums, halves = [], []
+    for stack in stacks:
+        size = stack[0].shape.num_elements()
+        if len(stack) > 3 and size <= _SMALL:
+            if halves:
+                sums.append(2.0 * tf.stack(halves))
+                halves = []
+            sums.append(_row_sums(tf.square(tf.stack(stack))))
+        else:
+            halves += [tf.nn.l2_loss(x) for x in stack]
+    if halves:
+        sums.append(2.0 * tf.stack(halves))
+    return sums[0] if len(sums) == 1 else tf.concat(sums, 0)
+
+
+def _norms_in_float64(stacks: Sequence[Sequence[tf.Tensor]]) -> tf.Tensor:
+    sums = []
+    for stack in stacks:
+        rows = tf.stack(stack) if len(stack) > 1 else stack[0][None]
+        sums.append(_row_sums(tf.square(tf.cast(rows, tf.float64))))
+    return tf.cast(tf.sqrt(tf.concat(sums, 0)), tf.float32)
+
+
+def _row_sums(x: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(x, list(range(1, x.shape.rank)))
+
+
+def _if_else(
+    condition: tf.Tensor,
+    value: tf.Tensor,
+    otherwise: Callable[[], tf.Tensor],
+    compiled: bool,
+) -> tf.Tensor:
+    """Return the value, or else what a function makes.
+
+    `tf.cond` either runs an operation for each tensor that the function uses
+    or calls a function, whether it uses them or not. Here all of it is dead
+    by the one dependency on the condition.
+    """
+    if tf.executing_eagerly():
+        return value if condition else otherwise()
+    if compiled:
+        return tf.cond(condition, lambda: value, otherwise)
+    unmet = tf.raw_ops.Switch(data=condition, pred=condition).output_false
+    with tf.control_dependencies([tf.identity(unmet)]):
+        made = otherwise()
+    kept = tf.raw_ops.Switch(data=value, pred=condition).output_true
+    result = tf.raw_ops.Merge(inputs=[kept, made]).output
+    return tf.ensure_shape(result, value.shape)

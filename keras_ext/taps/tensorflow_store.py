@@ -85,7 +85,7 @@ class Store:
         """Return which flags were set in any row of the epoch."""
         if self._flags is None:
             return np.zeros(0, bool)
-        return self._flags.numpy()
+        return self._flags.numpy() != 0
 
     def write(self, row: Any, flags: Any = None) -> None:
         """Keep the numbers of one step; called inside it."""
@@ -98,9 +98,11 @@ class Store:
                 )
             if self._flags is None and flags is not None:
                 self._flags = tf.Variable(
-                    tf.zeros(flags.shape, tf.bool), trainable=False
+                    tf.zeros(flags.shape), trainable=False
                 )
         slot = self._written.next([row]) % self._capacity
-        self._rows.scatter_update(tf.IndexedSlices(row, slot))
-        if flags is not None:
-            self._flags.assign(self._flags | flags)
+        tf.raw_ops.ResourceScatterUpdate(
+            resource=self._rows.handle, indices=slot, updates=row
+        )
+        if self._flags is not None:
+            self._flags.assign_add(flags, read_value=False)

@@ -9,10 +9,15 @@ from keras_ext.tracking.client import connect as connect
 from keras_ext.tracking.environment import (
     environment_tags as environment_tags,
 )
+from keras_ext.tracking.figures import activation_heatmap as activation_heatmap
 from keras_ext.tracking.figures import dead_unit_curves as dead_unit_curves
 from keras_ext.tracking.figures import gradient_heatmap as gradient_heatmap
 from keras_ext.tracking.figures import (
     parallel_coordinates as parallel_coordinates,
+)
+from keras_ext.tracking.figures import saturation_curves as saturation_curves
+from keras_ext.tracking.figures import (
+    update_ratio_heatmap as update_ratio_heatmap,
 )
 from keras_ext.tracking.keys import metric_key as metric_key
 from keras_ext.tracking.redaction import redact as redact

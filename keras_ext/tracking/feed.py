@@ -10,28 +10,26 @@ class Feed:
     """What of one monitor's records has been written.
 
     Args:
-        monitor: Has `epochs` (for each key one value per epoch) and `steps`
-            (for each key one value per sampled step, and their indices
-            under `step`).
+        monitor: Has `epochs`: for each key one value per epoch.
         is_behind: Whether the monitor's turn comes after the feed's, so that
             the values of an epoch are there only when the next one ends.
-        with_steps: Whether to write values of single steps.
+        owners: Which feed writes a key, for all feeds of a run: of keys that
+            two monitors have, the first feed to meet it writes its own.
     """
 
-    def __init__(self, monitor: Any, is_behind: bool, with_steps: bool):
+    def __init__(self, monitor: Any, is_behind: bool, owners: dict[str, Any]):
         self.monitor = monitor
         self.is_behind = is_behind
-        self.with_steps = with_steps
-        self._steps = 0
+        self._owners = owners
         self._epochs: dict[str, int] = {}
 
-    def send(
+    def send_epochs(
         self,
         writer: RunWriter,
         last_epoch: int,
         written: Mapping[str, Any],
     ) -> None:
-        """Write what is new.
+        """Write the epochs that are new.
 
         Args:
             writer: Writes to the run.
@@ -39,6 +37,8 @@ class Feed:
             written: Values of that epoch that have been written already.
         """
         for key, values in self.monitor.epochs.items():
+            if not self._owns(key):
+                continue
             count = len(values)
             for index in range(self._epochs.get(key, 0), count):
                 if index == count - 1 and key in written:
@@ -46,13 +46,18 @@ class Feed:
                 epoch = last_epoch - (count - 1 - index)
                 writer.metrics({key: values[index]}, epoch)
             self._epochs[key] = count
-        if not self.with_steps:
-            return
-        series = self.monitor.steps
-        steps = series.get("step", ())
-        if len(steps) > self._steps:
-            new = slice(self._steps, len(steps))
-            for key, values in series.items():
-                if key != "step":
-                    writer.series(f"step/{key}", steps[new], values[new])
-            self._steps = len(steps)
+
+    def send_steps(self, writer: RunWriter, block: Mapping[str, Any]) -> None:
+        """Write values of single steps.
+
+        Args:
+            writer: Writes to the run.
+            block: The indices of steps under `step`, and for each key one
+                value per step.
+        """
+        for key, values in block.items():
+            if key != "step" and self._owns(key):
+                writer.series(f"step/{key}", block["step"], values)
+
+    def _owns(self, key: str) -> bool:
+        return self._owners.setdefault(key, self) is self

@@ -1,7 +1,5 @@
 """The callbacks that every fit of a tracked search gets."""
 
-import functools
-import warnings
 from typing import Any
 
 import keras
@@ -33,26 +31,14 @@ def callbacks_of_an_execution(
     Returns:
         A new list.
     """
+    # Without warnings: a search tries what is bad, too, and its runs show it.
     monitors = [
         monitor
-        for kind in (GradientNormLogger, DeadReLULogger)
-        if not any(isinstance(callback, kind) for callback in given)
-        for monitor in _made(kind)
+        for monitor in (
+            GradientNormLogger(vanishing=None, exploding=None, nonfinite=False),
+            DeadReLULogger(mostly_dead=None),
+        )
+        if not any(isinstance(callback, type(monitor)) for callback in given)
     ]
     logger = MLflowLogger(run_id=run_id, client=client)
     return [*monitors, *given, logger, recorder]
-
-
-def _made(kind: type[keras.callbacks.Callback]) -> list[Any]:
-    try:
-        return [kind()]
-    except NotImplementedError as error:
-        _warn_once(
-            f"The trials go on without `{kind.__name__}`: {error}",
-        )
-        return []
-
-
-@functools.cache
-def _warn_once(message: str) -> None:
-    warnings.warn(message, stacklevel=2)

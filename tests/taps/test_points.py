@@ -1,8 +1,9 @@
 import keras
+import numpy as np
 import pytest
 from monitored_models import LAYERS, functional, mlp
 
-from keras_ext import taps
+from keras_ext import activations, callbacks, layers, taps
 
 
 def test_weight_groups_of_a_sequential_model_are_its_layers_in_order():
@@ -71,6 +72,13 @@ def test_relu_sites_are_found_by_what_they_are():
         LAYERS.Activation("relu"),
         LAYERS.ReLU(),
         LAYERS.ReLU(max_value=6.0),
+        LAYERS.ReLU(threshold=1.0),
+        LAYERS.LeakyReLU(negative_slope=0.0),
+        LAYERS.Dense(2, activation="hard_silu"),
+        layers.ReLU(max_value=2.0),
+        layers.Dense(2, activation="relu"),
+        layers.Dense(2, activation=activations.relu),
+        LAYERS.SimpleRNN(2, activation="relu"),
         LAYERS.Conv1D(2, 1, activation=keras.activations.relu),
     ],
 )
@@ -87,6 +95,8 @@ def test_every_kind_of_relu_is_one_site(layer):
         LAYERS.ReLU(negative_slope=0.1),
         LAYERS.LeakyReLU(),
         LAYERS.ELU(),
+        layers.Perceptron(2),
+        layers.Step(),
     ],
 )
 def test_what_has_no_dead_units_is_no_site(layer):
@@ -126,3 +136,127 @@ def test_select_says_which_layers_there_are():
     groups = taps.weight_groups(mlp())
     with pytest.raises(ValueError, match="'firts'.*'first', 'norm'"):
         taps.select(groups, ["firts"])
+
+
+LIMITS = {
+    "relu": (None, None),
+    "leaky": (None, None),
+    "sigmoid": (0.01, 0.99),
+    "tanh": (-0.99, 0.99),
+    "softmax": (None, None),
+    "other": (None, None),
+}
+KINDS = [
+    ("leaky", LAYERS.ReLU(negative_slope=0.1)),
+    ("leaky", LAYERS.LeakyReLU()),
+    ("leaky", LAYERS.ELU()),
+    ("leaky", LAYERS.PReLU()),
+    ("leaky", LAYERS.Dense(2, activation="swish")),
+    ("leaky", LAYERS.Dense(2, activation="gelu")),
+    ("leaky", LAYERS.Dense(2, activation=LAYERS.LeakyReLU())),
+    ("leaky", layers.SELU()),
+    ("leaky", layers.Swish()),
+    ("sigmoid", LAYERS.Dense(2, activation="sigmoid")),
+    ("sigmoid", LAYERS.Activation("hard_sigmoid")),
+    ("sigmoid", layers.Sigmoid()),
+    ("sigmoid", LAYERS.Lambda(keras.ops.sigmoid)),
+    ("tanh", LAYERS.Dense(2, activation=keras.ops.tanh)),
+    ("tanh", layers.Dense(2, activation=activations.tanh)),
+    ("tanh", layers.Tanh()),
+    ("softmax", LAYERS.Softmax()),
+    ("softmax", LAYERS.Dense(2, activation="softmax")),
+    ("other", LAYERS.Dense(2, activation="softsign")),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer"),
+    KINDS,
+    ids=[f"{kind} {layer.name}" for kind, layer in KINDS],
+)
+def test_activations_are_known_by_what_they_are(kind, layer):
+    model = keras.Sequential([keras.Input((3,)), layer])
+    (site,) = taps.activation_sites(model)
+    assert (site.kind, site.inside) == (kind, False)
+    assert (site.low, site.high) == LIMITS[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "operation"),
+    [
+        ("relu", keras.ops.relu),
+        ("relu", lambda x: keras.activations.relu(x, threshold=1.0)),
+        ("leaky", lambda x: keras.activations.relu(x, negative_slope=0.1)),
+        ("leaky", keras.ops.leaky_relu),
+        ("leaky", keras.activations.gelu),
+        ("sigmoid", keras.ops.sigmoid),
+        ("tanh", keras.ops.tanh),
+        ("softmax", keras.ops.softmax),
+    ],
+)
+def test_operations_are_known_by_what_they_are(kind, operation):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, operation(inputs))
+    (site,) = taps.activation_sites(model)
+    assert (site.kind, site.attribute) == (kind, "call")
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        LAYERS.Dense(2),
+        LAYERS.Dense(2, activation="linear"),
+        LAYERS.Dropout(0.5),
+        layers.Linear(),
+        # To listen to these would keep them from their fused kernels.
+        LAYERS.LSTM(2),
+        LAYERS.GRU(2),
+        LAYERS.Bidirectional(LAYERS.LSTM(2)),
+    ],
+)
+def test_what_is_no_activation_or_not_readable_is_no_site(layer):
+    model = keras.Sequential([keras.Input((4, 3)), layer])
+    assert taps.activation_sites(model) == []
+
+
+def test_a_persons_own_code_may_hold_a_relu():
+    class Own(LAYERS.Layer):
+        def call(self, x):
+            return x
+
+    class OwnDense(LAYERS.Dense):  # what it calls is Keras's
+        pass
+
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            Own(name="own"),
+            OwnDense(2, name="dense"),
+            LAYERS.Dense(2, activation=lambda x: x, name="argument"),
+            LAYERS.Lambda(lambda x: x, name="lambda"),
+        ]
+    )
+    sites = taps.relu_sites(model)
+    assert all(site.inside for site in sites)
+    assert [(s.path, s.attribute) for s in sites] == [
+        ("own", "call"),
+        ("argument", "activation"),
+        ("lambda", "function"),
+    ]
+
+
+def test_a_relu_of_several_widths_is_several_sites():
+    relu = LAYERS.ReLU(name="relu")
+    inputs = keras.Input((1,))
+    wide = relu(LAYERS.Dense(4, kernel_initializer="ones")(inputs))
+    narrow = relu(LAYERS.Dense(2, kernel_initializer="ones")(wide))
+    model = keras.Model(inputs, LAYERS.Dense(1)(narrow))
+    model.compile("sgd", "mse")
+    dead = callbacks.DeadReLULogger()
+    x = np.ones((4, 1))
+    model.fit(x, x, callbacks=[dead], verbose=0)
+    assert {k for k in dead.epochs if k.startswith("dead_relu/")} == {
+        "dead_relu/relu/relu",
+        "dead_relu/relu/relu_1",
+        "dead_relu/global",
+    }

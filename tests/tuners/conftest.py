@@ -1,21 +1,10 @@
 import contextlib
 import io
 import sys
-import warnings
 
-import keras
 import mlflow
 import pytest
 import searching
-
-
-@pytest.fixture(autouse=True)
-def monitors_may_be_missing():
-    """Backends that cannot be measured yet say so in a warning."""
-    with warnings.catch_warnings():
-        if keras.config.backend() != "tensorflow":
-            warnings.filterwarnings("ignore", "The trials go on without")
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +18,7 @@ def finished(tmp_path_factory, tracking_uri):
     )
     before = mlflow.get_tracking_uri(), mlflow.active_run()
     said = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The trials go on without")
+    with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "tensorboard", None)
         with contextlib.redirect_stdout(said):
             searching.search(tuner)

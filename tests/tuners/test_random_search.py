@@ -82,7 +82,6 @@ def test_epoch_metrics_have_the_epoch_as_step(finished):
         assert child.data.metrics["duration"] > 0
 
 
-@pytest.mark.backend("tensorflow")
 def test_children_have_gradient_norms_and_dead_units(finished, tmp_path):
     for child in children(finished):
         for layer in ("hidden", "top", "output", "global"):
@@ -106,12 +105,11 @@ def test_table_of_trials(finished, tmp_path):
         assert row["width"] == child.data.params["width"]
         assert row["slope"] == child.data.params.get("slope", "")
         assert float(row["duration"]) > 0
-        if keras.config.backend() == "tensorflow":
-            last = child.data.metrics
-            worst = min(last[f"grad_norm/{n}"] for n in ("hidden", "top"))
-            worst = min(worst, last["grad_norm/output"])
-            assert float(row["worst_grad_norm"]) == pytest.approx(worst)
-            assert float(row["dead_relu"]) == last["dead_relu/global"]
+        last = child.data.metrics
+        layers = ("hidden", "top", "output")
+        worst = min(last[f"grad_norm/{layer}"] for layer in layers)
+        assert float(row["worst_grad_norm"]) == pytest.approx(worst)
+        assert float(row["dead_relu"]) == last["dead_relu/global"]
     assert finished.trial_rows()[0]["trial"] == "0"
 
 
@@ -161,6 +159,50 @@ def test_the_best_model_loads_in_a_fresh_process(
     )
 
 
+RESTORE = """
+import sys, warnings, numpy as np, keras
+warnings.filterwarnings("error", "Skipping variable")
+checkpoint, width, last, x, y = sys.argv[1:]
+model = keras.Sequential(
+    [
+        keras.Input((8,)),
+        keras.layers.Dense(int(width), activation="relu", name="hidden"),
+        keras.layers.Dense(4, activation=last, name="top"),
+        keras.layers.Dense(2, activation="softmax", name="output"),
+    ]
+)
+model.compile("adam", "sparse_categorical_crossentropy")
+model.optimizer.build(model.trainable_variables)
+model.load_weights(checkpoint)
+assert "keras_ext" not in sys.modules
+assert int(model.optimizer.iterations) in (3, 6), "end of an epoch"
+momentum = keras.ops.convert_to_numpy(model.optimizer.variables[2])
+assert abs(momentum).sum() > 0
+np.save(y, model.predict(np.load(x), verbose=0))
+"""
+
+
+def test_the_tuner_s_checkpoint_restores_in_a_fresh_process(finished, tmp_path):
+    from fresh_process import run_python
+
+    x, _ = images()
+    np.save(tmp_path / "x.npy", x)
+    best = finished.oracle.get_best_trials()[0]
+    values = best.hyperparameters.values
+    run_python(
+        RESTORE,
+        finished._get_checkpoint_fname(best.trial_id),
+        values["width"],
+        values["last"],
+        tmp_path / "x.npy",
+        tmp_path / "y.npy",
+    )
+    expected = finished.get_best_models()[0].predict(x, verbose=0)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "y.npy"), expected, rtol=1e-5, atol=1e-6
+    )
+
+
 def test_searched_again_there_is_nothing_left_to_do(finished, tracking_uri):
     again = searching.tuner(finished.directory, tracking_uri)
     searching.search(again)
@@ -191,7 +233,6 @@ def test_executions_do_not_collide(tmp_path, tracking_uri):
         assert mean[epoch] == pytest.approx(expected)
 
 
-@pytest.mark.backend("tensorflow")
 def test_own_monitors_are_used(tmp_path, tracking_uri):
     tuner = searching.tuner(tmp_path, tracking_uri, max_trials=1)
     own = callbacks.GradientNormLogger(layers=["top"])

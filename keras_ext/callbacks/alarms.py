@@ -1,0 +1,225 @@
+"""Warnings about what monitors see: each kind once in a `fit`."""
+
+import dataclasses
+import os
+import sys
+import types
+import warnings
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+# A norm below this share of the whole gradient's is small for its model.
+# Layers of models that learn stay above 1/100.
+_SMALL_SHARE = 1e-3
+# A norm above this has exploded, however it began.
+_HUGE = 1e10
+# Sampled steps in a row after which one need not wait for the epoch's end.
+_LONG = 256
+
+_LIBRARIES = tuple(
+    os.path.dirname(os.path.abspath(path)) + os.sep
+    for path in (keras.__file__, os.path.dirname(__file__))
+)
+
+
+class Alarm:
+    """Warns the first time that something is found, and remembers where.
+
+    Args:
+        name: What is found, such as `"Vanishing gradient"`.
+
+    Attributes:
+        notes: For each layer that was found, what to say in a table.
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+        self.notes: dict[str, str] = {}
+        self._told = False
+
+    def sound(self, found: Mapping[str, tuple[str, str]]) -> None:
+        """Warn about the first layer found, if this is the first time.
+
+        Args:
+            found: For each layer, what to say in the warning and what in a
+                table.
+        """
+        new = [layer for layer in found if layer not in self.notes]
+        for layer in new:
+            self.notes[layer] = found[layer][1]
+        if not new or self._told:
+            return
+        self._told = True
+        more = f" ({len(new) - 1} more layers too)" if len(new) > 1 else ""
+        warn(f"{self.name} in layer '{new[0]}': {found[new[0]][0]}{more}")
+
+
+class GradientAlarms:
+    """Warns of gradients that vanish, explode or are not finite.
+
+    Args:
+        vanishing: See `GradientNormLogger`.
+        exploding: See `GradientNormLogger`.
+        nonfinite: See `GradientNormLogger`.
+    """
+
+    def __init__(
+        self,
+        vanishing: float | None,
+        exploding: float | None,
+        nonfinite: bool,
+    ):
+        self.vanishing = vanishing
+        self.exploding = exploding
+        self.nonfinite = nonfinite
+        self._vanished = Alarm("Vanishing gradient")
+        self._exploded = Alarm("Exploding gradient")
+        self._broken = Alarm("Gradient that is not finite")
+        self._first: dict[str, float] = {}
+        self._runs: dict[str, _Run] = {}
+        self._in_epoch = 0
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """For each layer that was found, what to say in a table."""
+        found = (self._vanished, self._exploded, self._broken)
+        layers = {layer for alarm in found for layer in alarm.notes}
+        return {
+            layer: ", ".join(a.notes[layer] for a in found if layer in a.notes)
+            for layer in layers
+        }
+
+    def see(
+        self,
+        steps: np.ndarray,
+        norms: Mapping[str, np.ndarray],
+        whole: np.ndarray,
+    ) -> None:
+        """Look at some more steps.
+
+        Args:
+            steps: Their indices.
+            norms: For each layer one norm per step.
+            whole: The norms of the whole gradient.
+        """
+        if not len(steps):
+            return
+        if self.nonfinite:
+            self._look_for_nonfinite(steps, norms)
+        if self.exploding is not None:
+            self._look_for_explosions(steps, norms)
+        if self.vanishing is not None:
+            self._in_epoch += len(steps)
+            self._count_small(steps, norms, whole)
+            if self._in_epoch >= _LONG:
+                self._look_for_vanished()
+
+    def end_epoch(self) -> None:
+        """Look at the epoch that ends with what was seen last."""
+        if self.vanishing is not None:
+            self._look_for_vanished()
+        self._in_epoch = 0
+
+    def _look_for_nonfinite(
+        self, steps: np.ndarray, norms: Mapping[str, np.ndarray]
+    ) -> None:
+        found = {}
+        for layer, values in norms.items():
+            where = np.flatnonzero(~np.isfinite(values))
+            if len(where):
+                step, value = steps[where[0]], values[where[0]]
+                found[layer] = (
+                    f"its norm is {value} at step {step}, the first sampled "
+                    "step in which it is not finite",
+                    f"{value}, step {step}",
+                )
+        self._broken.sound(found)
+
+    def _look_for_explosions(
+        self, steps: np.ndarray, norms: Mapping[str, np.ndarray]
+    ) -> None:
+        assert self.exploding is not None
+        found = {}
+        for layer, values in norms.items():
+            first = self._first.setdefault(layer, float(values[0]))
+            reference = max(first, 1.0) if np.isfinite(first) else 1.0
+            limit = min(self.exploding * reference, _HUGE)
+            where = np.flatnonzero((values > limit) & np.isfinite(values))
+            if len(where):
+                step, value = steps[where[0]], values[where[0]]
+                found[layer] = (
+                    f"its norm {value:.3g} at step {step} is above "
+                    f"{limit:.3g} (`exploding={self.exploding:g}`, norm in "
+                    f"the first step {first:.3g})",
+                    f"exploded, step {step}",
+                )
+        self._exploded.sound(found)
+
+    def _count_small(
+        self,
+        steps: np.ndarray,
+        norms: Mapping[str, np.ndarray],
+        whole: np.ndarray,
+    ) -> None:
+        limits = np.where(np.isfinite(whole), _SMALL_SHARE * whole, 0.0)
+        for layer, values in norms.items():
+            others = np.flatnonzero(
+                ~((values < self.vanishing) & (values < limits))
+            )
+            run = self._runs.get(layer)
+            if len(others) or run is None:
+                begin = others[-1] + 1 if len(others) else 0
+                if begin == len(steps):
+                    self._runs.pop(layer, None)
+                    continue
+                run = _Run(int(steps[begin]), -begin)
+                self._runs[layer] = run
+            run.length += len(steps)
+            run.step, run.norm, run.whole = steps[-1], values[-1], whole[-1]
+
+    def _look_for_vanished(self) -> None:
+        # One step says nothing: a branch that begins with weights of zero
+        # has no gradient in the first one.
+        needed = max(2, min(self._in_epoch, _LONG))
+        self._vanished.sound(
+            {
+                layer: (
+                    f"its norm {run.norm:.3g} at step {run.step} is below "
+                    f"`vanishing={self.vanishing:g}` and {_SMALL_SHARE:g} of "
+                    f"the whole gradient's {run.whole:.3g}, as in all sampled "
+                    f"steps since step {run.since}",
+                    f"vanished, step {run.since}",
+                )
+                for layer, run in self._runs.items()
+                if run.length >= needed
+            }
+        )
+
+
+@dataclasses.dataclass
+class _Run:
+    """Sampled steps in a row in which a layer's norm is too small."""
+
+    since: int
+    length: int
+    step: int = 0
+    norm: float = 0.0
+    whole: float = 0.0
+
+
+def warn(message: str) -> None:
+    """Warn at the person's line that is running, such as that of `fit`.
+
+    Args:
+        message: One line.
+    """
+    level = 1
+    frame: types.FrameType | None = sys._getframe(0)
+    while frame is not None:
+        path = os.path.abspath(frame.f_code.co_filename)
+        if not path.startswith(_LIBRARIES):
+            break
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level if frame is not None else 2)

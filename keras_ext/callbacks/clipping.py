@@ -1,0 +1,48 @@
+"""Telling from norms what an optimizer does with a gradient."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def skipped(norms: np.ndarray, optimizers: Sequence[Any]) -> np.ndarray | None:
+    """Return which steps loss scaling skips, `None` if there is none.
+
+    Args:
+        norms: Norms of gradients, of shape `(steps, variables)`.
+        optimizers: For each variable the optimizer that receives its
+            gradient, or `None`.
+    """
+    scaled = [
+        isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        for optimizer in optimizers
+    ]
+    if not any(scaled):
+        return None
+    return ~np.isfinite(norms[:, scaled]).all(axis=1)
+
+
+def clipped(norms: np.ndarray, optimizers: Sequence[Any]) -> np.ndarray | None:
+    """Return in which steps a gradient is clipped, `None` if none ever is.
+
+    Args:
+        norms: Norms of gradients before clipping, of shape
+            `(steps, variables)`.
+        optimizers: For each variable the optimizer that receives its
+            gradient, or `None`.
+    """
+    found = []
+    for optimizer in {id(o): o for o in optimizers if o is not None}.values():
+        own = norms[:, [o is optimizer for o in optimizers]]
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            optimizer = optimizer.inner_optimizer
+        if optimizer.gradient_accumulation_steps:
+            continue  # what is clipped is the sum over several steps
+        if optimizer.clipnorm:
+            found.append((own > optimizer.clipnorm).any(axis=1))
+        elif optimizer.global_clipnorm:
+            whole = np.sqrt(np.square(own).sum(axis=1))
+            found.append(whole > optimizer.global_clipnorm)
+    return np.any(found, axis=0) if found else None

@@ -1,0 +1,40 @@
+"""What the monitors of trainable weights have in common."""
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from keras_ext import taps
+from keras_ext.callbacks.monitor import Monitor
+from keras_ext.callbacks.series import Series
+
+
+class WeightMonitor(Monitor):
+    """Base class of the monitors that measure layers with weights."""
+
+    _GAUGE: type[taps.WeightGauge]
+
+    def _renewed_gauge(self, model: Any) -> Any:
+        groups = taps.weight_groups(model)
+        if model.built:
+            taps.select(groups, self.layers)  # names a layer that is not there
+            if not groups:
+                return None
+            if self._can_go_on(model, groups):
+                return self._gauge
+        return self._GAUGE(
+            functools.partial(taps.weight_groups, model),
+            self.every_n_steps,
+            model.steps_per_execution,
+        )
+
+    def _of_layers(self, kind: str, per_group: np.ndarray) -> Series:
+        """Return the columns of the selected layers, with their keys."""
+        groups = self._gauge.groups
+        chosen = {group.path for group in taps.select(groups, self.layers)}
+        return {
+            f"{kind}{group.path}": values
+            for group, values in zip(groups, per_group.T, strict=True)
+            if group.path in chosen
+        }

@@ -1,0 +1,251 @@
+"""Measuring inside JAX's training step."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import jax
+import keras
+from jax import lax
+from jax import numpy as jnp
+
+from keras_ext.taps import jax_kernels as kernels
+from keras_ext.taps import record
+from keras_ext.taps.jax_store import Store as Store
+from keras_ext.taps.patch import replaced
+
+__all__ = ["Record", "Store", "TrainFunctions", "kernels", "why_not"]
+
+
+def why_not(model: Any) -> str | None:
+    """Return why the model cannot be measured, or `None` if it can be."""
+    if keras.config.is_nnx_enabled():
+        return "Flax NNX"
+    return None
+
+
+class TrainFunctions:
+    """The train function of a model in which some gauges write.
+
+    Keras's own `make_train_function` builds it around a `train_step` that
+    listens. Beside the data that step is given which of the gauges are due,
+    and beside the logs it returns their rows: there is one program, and in
+    it a branch that measures or does not. Gauges of one `every_n_steps`
+    share a branch.
+
+    Args:
+        model: A compiled `keras.Model`.
+        gauges: What measures.
+    """
+
+    decides_in_graph = True
+
+    def __init__(self, model: Any, gauges: Sequence[Any]):
+        self._model = model
+        self._train_step = model.train_step
+        self._teams: dict[int, list[Any]] = {}
+        for gauge in gauges:
+            self._teams.setdefault(gauge.every_n_steps, []).append(gauge)
+        self._sites = {s.key: s for gauge in gauges for s in gauge.sites}
+        self._weights = any(gauge.weights for gauge in gauges)
+        self._compiled = bool(model.jit_compile) and not model.run_eagerly
+        self._flags: tuple[Any, Any] = (False, True)
+        if self._compiled:  # no transfer in each step
+            self._flags = jnp.asarray(False), jnp.asarray(True)
+        self._steps = 0
+        # One step at a time, each of which may be sampled. `jax.jit` would
+        # reuse what it traced for an equal function, such as a bound method.
+        with (
+            replaced(model, "train_function", None),
+            replaced(model, "steps_per_execution", 1),
+            replaced(model, "train_step", lambda s, d: self._step(s, d)),
+        ):
+            model.make_train_function(force=True)
+            self._function = vars(model)["train_function"]
+
+    def begin_epoch(self) -> None:
+        """Count the steps from zero."""
+        self._steps = 0
+
+    def steps_done(self) -> int:
+        """Return the number of steps since `begin_epoch`."""
+        return self._steps
+
+    def get(self, due: tuple[int, ...]) -> Callable:
+        """Return the train function; it knows which gauges are due."""
+        return self._run
+
+    def _run(self, state: Any, iterator: Any) -> tuple[Any, Any]:
+        logs, state = self._run_step(state, iterator)
+        for _ in range(self._model.steps_per_execution - 1):
+            try:
+                logs, state = self._run_step(state, iterator)
+            except StopIteration:
+                break
+        return logs, state
+
+    def _run_step(self, state: Any, iterator: Any) -> tuple[Any, Any]:
+        step = self._steps
+        due = [step % n == 0 for n in self._teams]
+        data = next(iterator), tuple(self._flags[d] for d in due)
+        (logs, rows), state = self._function(state, iter((data,)))
+        self._steps += 1
+        for is_due, team, packed in zip(
+            due, self._teams.values(), rows, strict=True
+        ):
+            if is_due:
+                for gauge, row in zip(team, packed, strict=True):
+                    if row is not None:
+                        gauge.store.write(step, row)
+        return logs, state
+
+    def _step(self, state: Any, data: Any) -> tuple[Any, Any]:
+        data, flags = data
+        record = Record(self._compiled, state)
+        if self._weights:
+            record.note_weights(self._model.trainable_variables, state[0])
+        with record.listening(self._model, self._sites.values(), self._weights):
+            logs, state = self._train_step(state, data)
+        rows = [
+            self._measured(flag, team, record)
+            for flag, team in zip(flags, self._teams.values(), strict=True)
+        ]
+        return (logs, rows), state
+
+    def _measured(self, flag: Any, gauges: list[Any], record: "Record") -> Any:
+        def measure() -> list[Any]:
+            rows = []
+            for gauge in gauges:
+                measured = gauge.measure(record)
+                if measured is not None:
+                    measured = gauge.store.packed(*measured)
+                rows.append(measured)
+            return rows
+
+        if not self._compiled:
+            return measure() if flag else None
+        shapes = jax.eval_shape(measure)
+        return lax.cond(
+            flag,
+            measure,
+            lambda: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes),
+        )
+
+
+class Record(record.Record):
+    """See `keras_ext.taps.record.Record`.
+
+    Args:
+        compiled: Whether XLA compiles the step.
+        state: The state that is given to the step.
+    """
+
+    def __init__(self, compiled: bool, state: Any):
+        super().__init__()
+        self.compiled = compiled
+        self._traces = {
+            x._trace
+            for x in jax.tree.leaves(state)
+            if isinstance(x, jax.core.Tracer)
+        }
+
+    def note_weights(self, variables: Any, values: Any) -> None:
+        """Note variables that an optimizer may leave as they are."""
+        for variable, value in zip(variables, values, strict=True):
+            self.weights[id(variable)] = value, value
+
+    @contextlib.contextmanager
+    def listening(
+        self,
+        model: Any,
+        sites: Iterable[Any],
+        weights: bool = False,
+    ) -> Iterator[None]:
+        """See `keras_ext.taps.record.Record.listening`."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(super().listening(model, sites, weights))
+            for optimizer in record.optimizers_of(model):
+                if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+                    heard = self._heard_stateless_apply(optimizer, weights)
+                    stack.enter_context(
+                        replaced(optimizer, "stateless_apply", heard)
+                    )
+            yield
+
+    def _heard_stateless_apply(self, optimizer: Any, weights: bool) -> Callable:
+        """Hear what the loss scale's optimizer receives.
+
+        On JAX it does not call its own `apply`.
+        """
+        stateless_apply = optimizer.stateless_apply
+
+        def hear_and_apply(
+            optimizer_variables: Any, grads: Any, trainable_variables: Any
+        ) -> Any:
+            grads = list(grads)
+            variables = optimizer._trainable_variables
+            (scale,) = (
+                value
+                for variable, value in zip(
+                    optimizer.variables, optimizer_variables, strict=True
+                )
+                if variable is optimizer.dynamic_scale
+            )
+            self._note_gradients(optimizer, grads, variables, scale)
+            result = stateless_apply(
+                optimizer_variables, grads, trainable_variables
+            )
+            if weights:
+                for variable, before, after in zip(
+                    variables, trainable_variables, result[0], strict=True
+                ):
+                    self.weights[id(variable)] = before, after
+            return result
+
+        return hear_and_apply
+
+    def _readable_gradient(self, gradient: Any) -> Any:
+        return gradient if self._is_mine(gradient) else None
+
+    def _hear(self, output: Any, note: Callable[[Any], None]) -> Any:
+        if not isinstance(output, jax.Array):
+            note(None)
+            return output
+        if self._is_mine(output):
+            note(output)
+            return output
+        # Inside `jax.grad` the value is known to the outer trace, but only
+        # the rule of differentiation is given it.
+        heard = []
+
+        @jax.custom_jvp
+        def listen(x: Any) -> Any:
+            return x
+
+        @listen.defjvp
+        def rule(primals: Any, tangents: Any) -> Any:
+            heard.append(True)
+            # Once more, as gradients may be nested.
+            return self._hear(primals[0], note), tangents[0]
+
+        result = listen(output)
+        if not heard:
+            note(None)  # the body of a loop or of a recomputed block
+            return output
+        logits = getattr(output, "_keras_logits", None)
+        if logits is not None:  # which Keras's losses look for
+            result._keras_logits = logits
+        return result
+
+    def _copy(self, variable: Any) -> Any:
+        return variable.value
+
+    def _is_mine(self, tensor: Any) -> bool:
+        """Return whether the tensor can be read at the end of the step.
+
+        One that lives in the body of a loop or of a recomputed block cannot.
+        """
+        return (
+            not isinstance(tensor, jax.core.Tracer)
+            or tensor._trace in self._traces
+        )

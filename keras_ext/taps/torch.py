@@ -1,0 +1,123 @@
+"""Measuring inside PyTorch's training step."""
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+
+from keras_ext.taps import record
+from keras_ext.taps import torch_kernels as kernels
+from keras_ext.taps.torch_store import Store as Store
+
+__all__ = ["Record", "Store", "TrainFunctions", "kernels", "why_not"]
+
+
+def why_not(model: Any) -> str | None:
+    """Return why the model cannot be measured, or `None` if it can be."""
+    if model.jit_compile and not hasattr(torch.compiler, "set_stance"):
+        return "`jit_compile=True` with a PyTorch older than 2.6"
+    return None
+
+
+class TrainFunctions:
+    """The train functions of a model in which some gauges write.
+
+    Where no gauge is due it is the model's own. A sampled step runs that
+    function too, and listens; what `torch.compile` made of it runs as the
+    Python that it was made of, since compiled code cannot be listened to.
+
+    Args:
+        model: A compiled `keras.Model`.
+        gauges: What measures.
+    """
+
+    decides_in_graph = False
+
+    def __init__(self, model: Any, gauges: Sequence[Any]):
+        self._model = model
+        self._gauges = list(gauges)
+        self._bare = vars(model)["train_function"]
+
+    def begin_epoch(self) -> None:
+        """Do nothing: the host counts the steps."""
+
+    def get(self, due: tuple[int, ...]) -> Callable:
+        """Return the train function in which the gauges `due` write.
+
+        Args:
+            due: Indices of gauges.
+        """
+        if not due:
+            return self._bare
+        gauges = [self._gauges[i] for i in due]
+
+        def sampled_step(data: Any) -> Any:
+            record = Record(any(gauge.gradients for gauge in gauges))
+            sites = {s.key: s for gauge in gauges for s in gauge.sites}
+            weights = any(gauge.weights for gauge in gauges)
+            with (
+                record.listening(self._model, sites.values(), weights),
+                _as_python(self._model),
+            ):
+                logs = self._bare(data)
+            for gauge in gauges:
+                gauge.store.write(gauge.measure(record))
+            return logs
+
+        return sampled_step
+
+
+def _as_python(model: Any) -> contextlib.AbstractContextManager:
+    if model.jit_compile:
+        return torch.compiler.set_stance("force_eager")
+    return contextlib.nullcontext()
+
+
+class Record(record.Record):
+    """See `keras_ext.taps.record.Record`.
+
+    Of a gradient it keeps the norm alone, taken before the optimizer's
+    `apply`: the tensor is the variable's `grad`, and whoever wants to may
+    change it afterwards.
+
+    Args:
+        gradients: Whether `gradients` is asked for.
+    """
+
+    compiled = False
+
+    def __init__(self, gradients: bool):
+        super().__init__()
+        self._wants_gradients = gradients
+
+    def _note_gradients(
+        self,
+        optimizer: Any,
+        grads: Iterable[Any],
+        variables: Iterable[Any],
+        scale: Any,
+    ) -> None:
+        pairs = zip(grads, variables, strict=True)
+        found = [(g, v) for g, v in pairs if g is not None]
+        if not found or not self._wants_gradients:
+            return
+        norms = kernels.norms_of([gradient for gradient, _ in found])
+        if scale is not None:
+            norms = norms / scale
+        ids = [id(variable) for _, variable in found]
+        places = zip(itertools.repeat(norms), range(len(ids)), strict=False)
+        for key, place in zip(ids, places, strict=True):
+            self.gradients[key] = place, None
+            self.optimizers[key] = optimizer
+
+    def _hear(self, output: Any, note: Callable[[Any], None]) -> Any:
+        if not isinstance(output, torch.Tensor):
+            note(None)
+        elif not output.is_meta:  # where Keras finds out shapes
+            note(output.detach())
+        return output
+
+    def _copy(self, variable: Any) -> Any:
+        return variable.value.detach().clone()

@@ -1,0 +1,310 @@
+"""The arithmetic of the gauges, on PyTorch."""
+
+import functools
+import math
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any
+
+import torch
+
+Tensor = Any
+
+# Outputs of at most so many entries are measured together where they can
+# be: for them the number of calls counts, for others the copying.
+_SMALL = 1 << 14
+
+# Shape and dtype of an output, and what else it must have in common with
+# those that are measured together with it.
+Kind = tuple[torch.Size, torch.dtype, Any]
+
+
+# The norm of a gradient, taken when the optimizer received it: the norms of
+# all gradients that it received, and the gradient's own place among them.
+Norm = tuple[Tensor, int]
+
+
+@torch.no_grad()
+def norms(
+    gradients: Sequence[tuple[Norm | None, None]], compiled: bool
+) -> Tensor:
+    """Return the L2 norm of each gradient.
+
+    Args:
+        gradients: What the record holds of the gradients; `None` counts as
+            zero.
+        compiled: Makes no difference here.
+
+    Returns:
+        A vector of float32, or of float64 if a gradient is.
+    """
+    taken = [norm for norm, _ in gradients]
+    vectors = {id(norm[0]): norm[0] for norm in taken if norm is not None}
+    if not vectors:
+        return torch.zeros(len(taken))
+    starts, length = {}, 0
+    for key, vector in vectors.items():
+        starts[key] = length
+        length += len(vector)
+    values = next(iter(vectors.values()))
+    if len(vectors) > 1 or None in taken:
+        values = torch.cat([*vectors.values(), values.new_zeros(1)])
+    order = tuple(
+        length if norm is None else starts[id(norm[0])] + norm[1]
+        for norm in taken
+    )
+    if order == tuple(range(len(values))):
+        return values
+    return values[_constant(order, values.device)]
+
+
+@torch.no_grad()
+def update_norms(
+    weights: Sequence[tuple[Tensor, Tensor]], compiled: bool
+) -> Tensor:
+    """Return how far each weight moved, and how large it was.
+
+    Args:
+        weights: Pairs of values before and after the update.
+        compiled: Makes no difference here.
+
+    Returns:
+        A vector: for each weight the L2 norm of its change, then for each
+        the L2 norm of its value before.
+    """
+    before = [b for b, _ in weights]
+    after = [a for _, a in weights]
+    return norms_of([*torch._foreach_sub(after, before), *before])
+
+
+@torch.no_grad()
+def norms_of(tensors: Sequence[Tensor]) -> Tensor:
+    """Return L2 norms, in whatever range the entries are.
+
+    One pass over each tensor. Where squares leave the range in which they
+    are exact, as in a network whose gradients have vanished or exploded,
+    there is a second pass in float64. An accelerator, on which it would take
+    a halt to find out, sums in float64 at once.
+
+    Args:
+        tensors: At least one tensor, which may be sparse.
+
+    Returns:
+        A vector of float32, or of float64 if a tensor is.
+    """
+    dense = [_dense(x) if x.is_sparse else x for x in tensors]
+    dtypes = {x.dtype for x in dense}
+    wide = torch.float64 in dtypes
+    dtype = torch.float64 if wide else torch.float32
+    if dense[0].is_cuda:
+        sums = torch._foreach_norm(dense, 2, dtype=torch.float64)
+        return torch.stack(sums).to(dtype)
+    if dtypes != {dtype}:
+        dense = [x.to(dtype) for x in dense]
+    result = torch.stack(torch._foreach_norm(dense, 2))
+    # Squares of entries that underflow add up to less than a millionth of
+    # the square of this, for up to 10^8 entries.
+    smallest = 1e-147 if wide else 1e-12
+    for i, norm in enumerate(result.tolist()):
+        if not smallest <= norm < math.inf:
+            result[i] = _rescaled_norm(dense[i])
+    return result
+
+
+def _rescaled_norm(x: Tensor) -> Tensor:
+    if not x.numel():
+        return x.new_zeros(())
+    largest = x.abs().max()
+    if not 0 < largest < math.inf:
+        return largest  # zero, infinite or NaN
+    return largest * torch.linalg.vector_norm(x / largest)
+
+
+def _dense(gradient: Tensor) -> Tensor:
+    """Add up the rows of a sparse gradient that belong together."""
+    return gradient.coalesce().values()
+
+
+@torch.no_grad()
+def activity(
+    sites: Sequence[tuple[Sequence[Tensor], int]], compiled: bool
+) -> tuple[Tensor, Tensor]:
+    """Return which units of each ReLU fire, and how many outputs are zero.
+
+    Args:
+        sites: For each ReLU the outputs of its uses, and the axis of its
+            units.
+        compiled: Makes no difference here.
+
+    Returns:
+        A float32 vector: for each ReLU the share of units that fired for no
+        input, then for each the share of zeros. And one flag for each unit
+        of each ReLU: whether it fired.
+    """
+    uses = [x for outputs, _ in sites for x in outputs]
+    kinds = _kinds(uses, [axis for outputs, axis in sites for _ in outputs])
+    counts = tuple(len(outputs) for outputs, _ in sites)
+    found = [
+        (where, _active(stacked, axis + 1))
+        for where, stacked, axis in _stacked(uses, kinds)
+    ]
+    if len(found) == 1 and len(uses) == len(sites):
+        active = found[0][1].flatten()
+    else:
+        active = _by_site(found, counts)
+    fired = active != 0
+    segments, whole = _layout(kinds, counts, active.device)
+    shares = active.new_zeros(2, len(sites))
+    shares.index_add_(1, segments, torch.stack([fired.float(), active]))
+    return 1.0 - shares.view(-1) / whole, fired
+
+
+def _by_site(
+    found: Sequence[tuple[Sequence[int], Tensor]], counts: Sequence[int]
+) -> Tensor:
+    """Add up the uses of each site, and put the sites side by side."""
+    rows = {
+        i: row
+        for where, stacked in found
+        for i, row in zip(where, stacked.unbind(), strict=True)
+    }
+    uses = iter(range(len(rows)))
+    sums = [
+        functools.reduce(torch.add, [rows[next(uses)] for _ in range(count)])
+        for count in counts
+    ]
+    return torch.cat(sums)
+
+
+@functools.lru_cache(maxsize=32)
+def _layout(
+    kinds: Sequence[Kind], counts: Sequence[int], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return each unit's site, and how many units and entries a site has."""
+    uses = iter(kinds)
+    units, entries = [], []
+    for count in counts:
+        shapes = [next(uses) for _ in range(count)]
+        shape, _, axis = shapes[0]
+        units.append(shape[axis])
+        entries.append(sum(math.prod(shape) for shape, _, _ in shapes))
+    whole = torch.tensor(units + entries, dtype=torch.float32, device=device)
+    return _segments(tuple(units), device), whole
+
+
+def _active(stacked: Tensor, axis: int) -> Tensor:
+    """Return how many entries of each unit of each output are not zero."""
+    # NaN is not equal to 0: a unit is dead only if it is zero.
+    signs = torch.ne(
+        stacked, 0, out=torch.empty_like(stacked, dtype=torch.float32)
+    )
+    if axis == signs.ndim - 1 and signs.is_contiguous():
+        rows = signs.flatten(1, -2)  # much faster than a sum over rows
+        return torch.matmul(rows.new_ones(rows.shape[1]), rows)
+    return signs.sum([i for i in range(1, signs.ndim) if i != axis])
+
+
+@torch.no_grad()
+def moments(
+    sites: Sequence[tuple[Sequence[Tensor], float | None, float | None]],
+    compiled: bool,
+) -> Tensor:
+    """Return mean, standard deviation and saturation of outputs.
+
+    Args:
+        sites: For each site the outputs of its uses, and the limits at and
+            beyond which an entry counts as saturated; `None` for no limit.
+        compiled: Makes no difference here.
+
+    Returns:
+        A float32 vector: for each site the mean of its entries, then for
+        each their standard deviation, then for each the share of entries
+        that are saturated.
+    """
+    uses = [x for outputs, _, _ in sites for x in outputs]
+    limits = [(low, high) for xs, low, high in sites for _ in xs]
+    found = []
+    order: list[int] = []
+    for where, stacked, (low, high) in _stacked(uses, _kinds(uses, limits)):
+        order += where
+        found.append(_moments(stacked.flatten(1).float(), low, high))
+    columns = torch.cat(found, 1)
+    device = columns.device
+    if order != sorted(order):
+        columns[:, _constant(tuple(order), device)] = columns.clone()
+    if len(uses) > len(sites):
+        columns = _pooled(columns, [[x.numel() for x in s[0]] for s in sites])
+    mean, variance, saturated = columns
+    return torch.cat([mean, variance.sqrt(), saturated])
+
+
+def _moments(x: Tensor, low: float | None, high: float | None) -> Tensor:
+    """Return mean, variance and saturated share of each row."""
+    variance, mean = torch.var_mean(x, 1, correction=0)
+    saturated = torch.zeros_like(mean)
+    if low is not None:
+        saturated += torch.le(x, low, out=torch.empty_like(x)).mean(1)
+    if high is not None:
+        saturated += torch.ge(x, high, out=torch.empty_like(x)).mean(1)
+    return torch.stack([mean, variance, saturated])
+
+
+def _pooled(columns: Tensor, sizes: Sequence[Sequence[int]]) -> Tensor:
+    """Return what the uses of each site amount to, taken as one."""
+    segments = _segments(tuple(map(len, sizes)), columns.device)
+    weights = _constant(
+        tuple(n / sum(use) for use in sizes for n in use), columns.device
+    )
+
+    def pool(rows: Tensor) -> Tensor:
+        zeros = rows.new_zeros(len(rows), len(sizes))
+        return zeros.index_add_(1, segments, rows * weights)
+
+    mean, variance, saturated = columns
+    means = pool(mean[None])[0]
+    spread = variance + (mean - means[segments]).square()
+    return torch.cat([means[None], pool(torch.stack([spread, saturated]))])
+
+
+def _kinds(
+    outputs: Sequence[Tensor], commons: Sequence[Hashable]
+) -> tuple[Kind, ...]:
+    pairs = zip(outputs, commons, strict=True)
+    return tuple([(x.shape, x.dtype, common) for x, common in pairs])
+
+
+def _stacked(
+    outputs: Sequence[Tensor], kinds: tuple[Kind, ...]
+) -> Iterator[tuple[Sequence[int], Tensor, Any]]:
+    """Stack the outputs that can be measured together.
+
+    Yields:
+        The places of the outputs, the stacked outputs, and what else these
+        have in common.
+    """
+    for where in _batches(kinds):
+        if len(where) == 1:
+            stacked = outputs[where[0]][None]
+        else:
+            stacked = torch.stack([outputs[i] for i in where])
+        yield where, stacked, kinds[where[0]][2]
+
+
+@functools.lru_cache(maxsize=32)
+def _batches(kinds: tuple[Kind, ...]) -> list[list[int]]:
+    batches: dict[Any, list[int]] = {}
+    for i, kind in enumerate(kinds):
+        alone = i if math.prod(kind[0]) > _SMALL else None
+        batches.setdefault((kind, alone), []).append(i)
+    return list(batches.values())
+
+
+@functools.lru_cache(maxsize=32)
+def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    return torch.tensor(values, device=device)
+
+
+@functools.lru_cache(maxsize=32)
+def _segments(lengths: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return 0 as often as the first length says, then 1, and so on."""
+    index = [i for i, length in enumerate(lengths) for _ in range(length)]
+    return torch.tensor(index, device=device)

@@ -1,0 +1,71 @@
+"""Keeping rows of numbers on the device, on PyTorch."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+# Rows that are kept on the device before the host fetches them.
+ROWS = 256
+
+
+class Store:
+    """Keeps one row for each sampled step, and flags for each epoch.
+
+    Args:
+        every_n_steps: Every how many steps a row is written. The first
+            step of each epoch always writes one.
+        steps_per_execution: Always 1 on PyTorch.
+    """
+
+    def __init__(self, every_n_steps: int, steps_per_execution: int):
+        self._every_n_steps = every_n_steps
+        self.begin_epoch()
+
+    def begin_epoch(self) -> None:
+        """Forget what was written."""
+        self._sampled = 0
+        self._index: list[int] = []
+        self._rows: list[Any] = []
+        self._flags: Any = None
+
+    def is_full(self, steps: int) -> bool:
+        """Return whether the rows of so many steps should be taken now."""
+        return len(self._rows) >= ROWS
+
+    def take(self) -> tuple[np.ndarray, np.ndarray]:
+        """Fetch the rows written since the last call.
+
+        Returns:
+            The indices of the sampled steps in the epoch, and an array of
+            one row for each.
+        """
+        if not self._rows:
+            return np.zeros(0, np.int64), np.zeros((0, 0))
+        index = np.array(self._index, np.int64)
+        rows = torch.stack(self._rows).cpu().numpy()
+        self._index, self._rows = [], []
+        return index, rows
+
+    def flags(self) -> np.ndarray:
+        """Return which flags were set in any row of the epoch."""
+        if self._flags is None:
+            return np.zeros(0, bool)
+        return self._flags.cpu().numpy()
+
+    def write(self, measured: tuple[Any, Any] | None) -> None:
+        """Keep what was measured in a sampled step.
+
+        Args:
+            measured: The row and the flags or `None`; `None` if there was
+                nothing to measure.
+        """
+        step = self._sampled * self._every_n_steps
+        self._sampled += 1
+        if measured is None:
+            return
+        row, flags = measured
+        self._index.append(step)
+        self._rows.append(row)
+        if flags is not None:
+            self._flags = flags if self._flags is None else self._flags | flags

@@ -1,0 +1,53 @@
+"""Series of layers, made ready for a figure."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+_LONGEST_NAME = 36
+
+
+def matrix(
+    series: Mapping[str, Sequence[float] | np.ndarray], prefix: str
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Return series as a matrix, `global` last.
+
+    Args:
+        series: For each layer (`<layer>` or `<prefix><layer>`) its values.
+        prefix: What the names of the layers may begin with.
+
+    Returns:
+        The names of the layers; the values, of shape `(layers, times)`,
+        filled up with NaN; and where a value was given, be it NaN.
+
+    Raises:
+        ValueError: `series` is empty.
+    """
+    own = {key.removeprefix(prefix): v for key, v in series.items()}
+    length = max((len(v) for v in own.values()), default=0)
+    if length == 0:
+        raise ValueError(
+            "`epochs` must hold at least one value of one layer. "
+            f"Received: epochs={dict(series)}"
+        )
+    if "global" in own:
+        own["global"] = own.pop("global")
+    values = np.full((len(own), length), np.nan)
+    for row, numbers in zip(values, own.values(), strict=True):
+        row[: len(numbers)] = numbers
+    ends = np.array([len(numbers) for numbers in own.values()])
+    return list(own), values, np.arange(length) < ends[:, None]
+
+
+def short(names: Sequence[str]) -> list[str]:
+    """Cut long paths in the middle, as far as they remain different."""
+    limit = _LONGEST_NAME
+    while True:
+        half = (limit - 1) // 2
+        short = [
+            name if len(name) <= limit else f"{name[:half]}…{name[-half:]}"
+            for name in names
+        ]
+        if len(set(short)) == len(set(names)):
+            return short
+        limit += 8

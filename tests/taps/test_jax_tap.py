@@ -1,0 +1,298 @@
+"""What is particular to JAX: tracers, one program, state outside the model."""
+
+import keras
+import numpy as np
+import pytest
+from fresh_process import run_python
+from monitored_models import LAYERS, compiled, data, mlp, state
+
+from keras_ext import callbacks
+
+pytestmark = pytest.mark.backend("jax")
+
+
+def monitors(n=1):
+    return [
+        callbacks.GradientNormLogger(every_n_steps=n),
+        callbacks.DeadReLULogger(every_n_steps=n),
+    ]
+
+
+def fitted(build, chain, optimizer=None, **options):
+    x, y = data(samples=24)
+    model = compiled(build, optimizer, **options)
+    model.fit(x, y, batch_size=8, shuffle=False, callbacks=chain, verbose=0)
+    return model
+
+
+def relu_after(kernel, **kwargs):
+    """A layer of one unit for each entry, all fed with the first input."""
+    weights = np.zeros((6, len(kernel)))
+    weights[0] = kernel
+    return LAYERS.Dense(
+        len(kernel),
+        activation="relu",
+        use_bias=False,
+        kernel_initializer=lambda shape, dtype: keras.ops.cast(weights, dtype),
+        **kwargs,
+    )
+
+
+def test_layers_that_nothing_is_differentiated_by_are_measured():
+    x = np.abs(data(samples=8)[0])
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            relu_after([1, -1, -1, 1], name="frozen", trainable=False),
+            LAYERS.Dense(2, activation="relu", name="free"),
+            LAYERS.Dense(3, activation="relu", name="last", trainable=False),
+        ]
+    )
+    model.compile("sgd", "mse")
+    dead = callbacks.DeadReLULogger()
+    model.fit(x, np.ones((8, 3)), callbacks=[dead], verbose=0)
+    assert dead.epochs["dead_relu/frozen"] == [0.5]
+    assert {"dead_relu/free", "dead_relu/last"} < set(dead.epochs)
+
+
+def test_a_gradient_in_the_loss_hides_nothing():
+    import jax
+
+    class Penalized(keras.Sequential):
+        """With a penalty on the gradient by the inputs, as WGAN-GP has."""
+
+        def compute_loss(self, x, y, y_pred, sample_weight, training=True):
+            def output(x):
+                return keras.ops.sum(self(x))
+
+            slope = jax.grad(output)(x)
+            return keras.ops.mean(keras.ops.square(slope)) + 0 * y_pred[0, 0]
+
+    model = Penalized(
+        [keras.Input((6,)), relu_after([1, -1, 1], name="hidden")]
+    )
+    model.compile("sgd")
+    dead = callbacks.DeadReLULogger()
+    x = np.ones((8, 6))
+    model.fit(x, np.ones((8, 3)), callbacks=[dead], verbose=0)
+    np.testing.assert_allclose(dead.epochs["dead_relu/hidden"], [1 / 3])
+
+
+@keras.saving.register_keras_serializable("test_jax_tap")
+class Recomputed(LAYERS.Dense):
+    def call(self, x):
+        return keras.remat(super().call)(x)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: LAYERS.SimpleRNN(3, activation="relu", name="inner"),
+        lambda: Recomputed(3, activation="relu", name="inner"),
+    ],
+    ids=["loop", "recomputed"],
+)
+def test_what_cannot_be_read_is_named_once_and_left_out(layer):
+    x = np.ones((8, 5, 6))
+    model = keras.Sequential(
+        [
+            keras.Input((5, 6)),
+            LAYERS.Dense(6, activation="relu", name="outer"),
+            layer(),
+            LAYERS.Dense(1, name="out"),
+        ]
+    )
+    model.compile("sgd", "mse")
+    dead = callbacks.DeadReLULogger()
+    y = np.ones(model.output_shape[1:])[None].repeat(8, 0)
+    with pytest.warns(UserWarning, match="Not measured.*'inner'") as caught:
+        model.fit(x, y, epochs=2, callbacks=[dead], verbose=0)
+    assert len(caught) == 1
+    assert "dead_relu/outer" in dead.epochs
+    assert "dead_relu/inner" not in dead.epochs
+
+
+def test_one_program_serves_every_step_and_every_fit():
+    traces = []
+
+    class Counted(keras.Sequential):
+        def train_step(self, state, data):
+            traces.append(1)
+            return super().train_step(state, data)
+
+    x, y = data(samples=24)
+    model = compiled(lambda: Counted(mlp().layers))
+    chain = monitors(n=2)
+    for epochs in (1, 2):
+        model.fit(x, y, batch_size=8, epochs=epochs, callbacks=chain, verbose=0)
+    assert len(traces) == 1
+    # The model's own function was not traced, and now it can be.
+    model.fit(x, y, batch_size=8, verbose=0)
+    model.fit(x, y, batch_size=8, callbacks=chain, verbose=0)
+    assert len(traces) == 2
+
+
+def test_gauges_of_different_rhythm():
+    x, y = data(samples=48)
+    chain = [
+        callbacks.GradientNormLogger(every_n_steps=2),
+        callbacks.DeadReLULogger(every_n_steps=3),
+    ]
+    compiled(mlp).fit(x, y, batch_size=8, callbacks=chain, verbose=0)
+    norms, dead = chain
+    assert norms.steps["step"].tolist() == [0, 2, 4]
+    assert dead.steps["step"].tolist() == [0, 3]
+    assert (norms.steps["grad_norm/out"] > 0).all()
+
+
+def test_a_tapped_function_sees_no_more_than_the_models_own():
+    bare, chain = fitted(mlp, []), monitors()
+    model = fitted(mlp, chain)
+    for a, b in zip(state(bare), state(model), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    assert set(vars(model)) == set(vars(bare))
+    assert set(vars(model.optimizer)) == set(vars(bare.optimizer))
+    for owner in (model, model.optimizer, *model.layers):
+        patched = {"train_step", "apply", "stateless_apply", "call"}
+        assert not patched & set(vars(owner))
+
+
+def test_a_loss_scale_is_divided_out_and_skipped_steps_are_seen():
+    # The first of the scales overflows: 1e35 · 32768 is no float32.
+    model = keras.Sequential([keras.Input((1,)), LAYERS.Dense(1)])
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.0))
+    model.compile(optimizer, lambda y, p: y * p)
+    y = np.array([[1e35], [1.0], [1.0]])
+    norms = callbacks.GradientNormLogger(every_n_steps=1)
+    model.fit(
+        np.ones((3, 1)),
+        y,
+        batch_size=1,
+        shuffle=False,
+        callbacks=[norms],
+        verbose=0,
+    )
+    steps = norms.steps["grad_norm/global"]
+    assert not np.isfinite(steps[0])
+    np.testing.assert_allclose(steps[1:], np.sqrt(2), rtol=1e-6)
+    assert "stateless_apply" not in vars(optimizer)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1.0, 1e25])
+def test_norms_and_updates_at_every_magnitude(scale):
+    from keras_ext.taps import jax_kernels as kernels
+
+    rng = np.random.default_rng(0)
+    shapes = [(3, 4), (3, 4), (200, 100), (200, 100), (), (0,)]
+    arrays = [scale * rng.normal(size=s).astype("float32") for s in shapes]
+    tensors = [keras.ops.convert_to_tensor(a) for a in arrays]
+    exact = [np.linalg.norm(np.float64(a)) for a in arrays]
+
+    pairs = [(t, None) for t in tensors] + [(None, None), (tensors[0], 4.0)]
+    found = kernels.norms(pairs, True)
+    np.testing.assert_allclose(found, [*exact, 0.0, exact[0] / 4], rtol=1e-5)
+    assert kernels.norms([(None, None)], True).tolist() == [0.0]
+
+    moved = [(t, t * 1.5) for t in tensors]
+    np.testing.assert_allclose(
+        kernels.update_norms(moved, True),
+        [*(0.5 * n for n in exact), *exact],
+        rtol=1e-4,
+    )
+
+
+def test_not_a_number_and_infinity_are_passed_on():
+    from keras_ext.taps import jax_kernels as kernels
+
+    entries = [[1.0, np.nan], [1.0, np.inf], [3.0, 4.0]]
+    tensors = [keras.ops.convert_to_tensor(e, "float32") for e in entries]
+    found = kernels.norms([(t, None) for t in tensors], True)
+    np.testing.assert_allclose(found, [np.nan, np.inf, 5.0])
+    moved = kernels.activity([([tensors[0][None]], 1)], True)
+    assert moved[1].tolist() == [True, True]
+
+
+@pytest.mark.parametrize("axis", [1, 3])
+def test_activity_and_moments_over_all_uses(axis):
+    from keras_ext.taps import jax_kernels as kernels
+
+    rng = np.random.default_rng(0)
+    uses = [rng.normal(size=s) for s in [(2, 4, 5, 4), (3, 4, 6, 4)]]
+    uses = [np.float32(np.maximum(x, 0.0)) for x in uses]
+    for x in uses:
+        np.moveaxis(x, axis, 0)[2] = 0.0
+    tensors = [keras.ops.convert_to_tensor(x) for x in uses]
+    sites = [(tensors, axis), (tensors[:1], axis), (tensors[1:], axis)]
+    row, flags = kernels.activity(sites, True)
+    entries = np.concatenate([x.ravel() for x in uses])
+    zero = [(x == 0).mean() for x in (entries, *uses)]
+    np.testing.assert_allclose(row, [0.25] * 3 + zero, rtol=1e-5)
+    assert flags.tolist() == 3 * [True, True, False, True]
+
+    limits = [(tensors, None, None), (tensors, 0.0, None), (tensors, 0.0, 1.0)]
+    row = kernels.moments(limits, True)
+    means, deviations, saturated = np.split(np.array(row), 3)
+    np.testing.assert_allclose(means, 3 * [entries.mean()], rtol=1e-5)
+    np.testing.assert_allclose(deviations, 3 * [entries.std()], rtol=1e-5)
+    high = (entries >= 1).mean()
+    np.testing.assert_allclose(
+        saturated, [0, zero[0], zero[0] + high], rtol=1e-5
+    )
+
+
+def test_flags_are_kept_as_bits_and_or_ed():
+    from keras_ext.taps.jax_store import Store
+
+    store = Store(1, 1)
+    assert store.flags().tolist() == []
+    for step in range(3):
+        row = np.array([1.0 * step])
+        flags = np.arange(11) == 3 * step
+        packed = store.packed(row, flags)
+        assert packed[1].nbytes == 2
+        store.write(step, packed)
+        if step == 1:
+            store.take()
+    index, rows = store.take()
+    assert (index.tolist(), rows.tolist()) == ([2], [[2.0]])
+    assert np.flatnonzero(store.flags()).tolist() == [0, 3, 6]
+    store.begin_epoch()
+    assert not store.flags().any() and len(store.flags()) == 11
+
+
+SHARDED = """
+import os, sys
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+import keras, numpy as np
+from keras_ext import callbacks
+
+def logged():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([
+        keras.Input((6,)),
+        keras.layers.Dense(8, activation="relu", name="hidden"),
+        keras.layers.Dense(3, activation="softmax", name="out"),
+    ])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(32, 6)), rng.integers(0, 3, 32)
+    chain = [
+        callbacks.GradientNormLogger(every_n_steps=2),
+        callbacks.DeadReLULogger(every_n_steps=1),
+    ]
+    model.fit(x, y, batch_size=8, shuffle=False, callbacks=chain, verbose=0)
+    kernel = model.trainable_variables[0].value
+    return chain[0].steps | chain[1].steps, len(kernel.sharding.device_set)
+
+alone, devices = logged()
+assert devices == 1
+keras.distribution.set_distribution(keras.distribution.DataParallel())
+shared, devices = logged()
+assert devices == 2
+for key, values in alone.items():
+    np.testing.assert_allclose(shared[key], values, rtol=1e-3, err_msg=key)
+"""
+
+
+def test_two_devices_give_the_norm_of_the_whole_gradient():
+    run_python(SHARDED)

@@ -1,0 +1,254 @@
+"""What is PyTorch's own in the taps."""
+
+import copy
+import functools
+
+import keras
+import numpy as np
+import pytest
+from monitored_models import LAYERS, compiled, data, mlp, state
+
+from keras_ext import callbacks, taps
+
+torch = pytest.importorskip("torch")
+
+pytestmark = pytest.mark.backend("torch")
+if keras.config.backend() == "torch":
+    from keras_ext.taps import torch as backend
+    from keras_ext.taps import torch_kernels as kernels
+
+
+def norms(tensors):
+    return kernels.norms_of(tensors).double().numpy()
+
+
+def test_norms_in_whatever_range():
+    values = [3e-30, 1e-25, 1e-3, 2.0, 1e15, 1e25, 1e37, 0.0]
+    tensors = [torch.full((2, 2), value) for value in values]
+    np.testing.assert_allclose(norms(tensors), 2 * np.array(values), rtol=1e-5)
+
+
+def test_norms_of_large_and_small_entries_together():
+    tensor = torch.cat([torch.full((10_000,), 1e-20), torch.full((1,), 1e-15)])
+    expected = np.linalg.norm(tensor.double().numpy())
+    np.testing.assert_allclose(norms([tensor]), expected, rtol=1e-6)
+
+
+def test_norms_of_what_is_not_finite():
+    inf, nan = float("inf"), float("nan")
+    found = norms([torch.tensor([1.0, x]) for x in (inf, -inf, nan)])
+    np.testing.assert_array_equal(found, [inf, inf, nan])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "result"),
+    [
+        ("float16", "float32"),
+        ("bfloat16", "float32"),
+        ("float64", "float64"),
+    ],
+)
+def test_norms_of_other_dtypes(dtype, result):
+    found = kernels.norms_of(
+        [torch.tensor([3.0, 4.0], dtype=getattr(torch, dtype)), torch.ones(4)]
+    )
+    assert found.dtype == getattr(torch, result)
+    assert found.tolist() == [5.0, 2.0]
+
+
+def test_norms_of_a_sparse_gradient_add_up_its_rows():
+    gradient = torch.sparse_coo_tensor(
+        [[0, 2, 0]],
+        torch.tensor([[1.0], [4.0], [2.0]]),
+        (5, 1),
+        check_invariants=True,
+    )
+    assert norms([gradient, torch.zeros(0)]).tolist() == [5.0, 0.0]
+
+
+def test_norms_are_sorted_out_from_several_optimizers():
+    first, second = torch.tensor([1.0, 2.0]), torch.tensor([3.0])
+    found = kernels.norms(
+        [((first, 1), None), (None, None), ((second, 0), None)], False
+    )
+    assert found.tolist() == [2.0, 0.0, 3.0]
+    both = [((first, 0), None), ((first, 1), None)]
+    assert kernels.norms(both, False) is first
+    assert kernels.norms([(None, None)] * 2, False).tolist() == [0.0, 0.0]
+
+
+def test_update_norms():
+    before = [torch.tensor([3.0, 4.0]), torch.zeros(2)]
+    after = [torch.tensor([3.0, 3.0]), torch.tensor([0.0, 2.0])]
+    found = kernels.update_norms(list(zip(before, after, strict=True)), False)
+    assert found.tolist() == [1.0, 2.0, 5.0, 0.0]
+    assert before[0].tolist() == [3.0, 4.0]
+
+
+def test_activity_is_counted_by_hand():
+    small = torch.tensor([[1.0, 0.0], [2.0, 0.0]])
+    channels = torch.zeros(1, 3, 2, 2)
+    channels[0, 1, 0, 0] = 7.0
+    large = torch.zeros(200, 100)
+    large[3, :50] = float("nan")  # not zero, so not dead
+    sites = [([small], 1), ([channels], 1), ([large], 1), ([small], 1)]
+    row, fired = kernels.activity(sites, False)
+    np.testing.assert_allclose(
+        row,
+        [0.5, 2 / 3, 0.5, 0.5, 0.5, 11 / 12, 1 - 50 / 20_000, 0.5],
+        rtol=1e-6,
+    )
+    assert fired[:5].tolist() == [True, False, False, True, False]
+
+
+def test_activity_adds_up_the_uses_of_a_site():
+    a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 0.0], [0.0, 5.0]])
+    row, fired = kernels.activity([([a, b], 1), ([a], 1)], False)
+    np.testing.assert_allclose(row, [0.0, 0.5, 4 / 6, 0.5], rtol=1e-6)
+    assert fired.tolist() == [True, True, True, False]
+
+
+def test_moments_are_those_of_numpy():
+    rng = np.random.default_rng(0)
+    a, b, c = (rng.normal(size=(8, 3)).astype("float32") for _ in range(3))
+    sites = [
+        ([a], -1.0, 1.0),
+        ([b[:5], c], 0.0, None),
+        ([c], None, None),
+    ]
+    found = kernels.moments(
+        [([torch.tensor(x) for x in xs], lo, hi) for xs, lo, hi in sites],
+        False,
+    )
+    joined = [np.concatenate(xs) for xs, _, _ in sites]
+    expected = [x.mean() for x in joined] + [x.std() for x in joined]
+    expected += [np.mean(np.abs(a) >= 1), np.mean(joined[1] <= 0), 0.0]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_gradients_are_read_before_the_optimizer_can_change_them():
+    class Greedy(keras.optimizers.SGD):
+        def apply(self, grads, trainable_variables=None):
+            super().apply(grads, trainable_variables)
+            for gradient in grads:
+                gradient.zero_()
+
+    x, y = data(samples=32)
+    found = []
+    for optimizer in (keras.optimizers.SGD(0.1), Greedy(0.1)):
+        norms = callbacks.GradientNormLogger()
+        model = compiled(mlp, optimizer)
+        model.fit(x, y, shuffle=False, callbacks=[norms], verbose=0)
+        found.append(norms.epochs["grad_norm/global"][0])
+    assert found[0] == found[1] > 0
+
+
+def test_steps_between_samples_run_the_models_own_function():
+    x, y = data(samples=64)
+    model = compiled(mlp)
+    model.make_train_function()
+    own, ran = model.train_function, []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            function = model.train_function
+            ran.append(getattr(function, "__self__", None) is None)
+
+    norms = callbacks.GradientNormLogger(every_n_steps=4)
+    model.fit(x, y, batch_size=8, callbacks=[norms, Watch()], verbose=0)
+    assert model.train_function is own
+    functions = backend.TrainFunctions(model, [norms._gauge])
+    assert functions.get(()) is own
+    assert ran[0] is False
+
+
+def test_nothing_of_a_step_outlives_it():
+    import gc
+    import weakref
+
+    heard = []
+
+    class Note(LAYERS.Layer):
+        def call(self, x):
+            if isinstance(x, torch.Tensor) and not x.is_meta:
+                heard.append(weakref.ref(x))
+            return x * 1.0
+
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            LAYERS.Dense(4, activation="relu"),
+            Note(),
+            LAYERS.Dense(3),
+        ]
+    )
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(True))
+    x, y = data(samples=24)
+    dead = callbacks.DeadReLULogger(every_n_steps=1)
+    model.fit(x, y, batch_size=8, callbacks=[dead], verbose=0)
+    gc.collect()
+    assert len(heard) == 3
+    assert not any(reference() is not None for reference in heard)
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+def test_a_layer_that_is_left_out_of_a_step_kills_nothing():
+    class Sometimes(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.a = LAYERS.Dense(2, activation="relu", name="a")
+            self.b = LAYERS.Dense(2, activation="relu", name="b")
+            self.steps = 0
+
+        def call(self, x):
+            x = self.a(x)
+            self.steps += isinstance(x, torch.Tensor) and not x.is_meta
+            return self.b(x) if self.steps < 3 else x
+
+    model = Sometimes()
+    model.compile("sgd", "mse")
+    dead = callbacks.DeadReLULogger(every_n_steps=1, mostly_dead=None)
+    x = np.ones((8, 2))
+    model.fit(x, x, batch_size=2, callbacks=[dead], verbose=0)
+    assert dead.steps["step"].tolist() == [0, 1]
+
+
+# PyTorch's compiler warns of its own parts, and of how Keras uses it.
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_step_gives_the_same_numbers(monkeypatch):
+    # The graphs are what it takes; to make machine code of them takes long.
+    quick = functools.partial(torch.compile, backend="eager")
+    monkeypatch.setattr(torch, "compile", quick)
+    x = np.linspace(-1.0, 1.0, 24).reshape(12, 2)
+
+    def fitted(jit_compile):
+        keras.utils.set_random_seed(7)
+        hidden = LAYERS.Dense(4, activation="relu", name="hidden")
+        out = LAYERS.Dense(2, name="out")
+        model = keras.Sequential([keras.Input((2,)), hidden, out])
+        model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=jit_compile)
+        monitors = [
+            callbacks.GradientNormLogger(2),
+            callbacks.DeadReLULogger(2),
+        ]
+        model.fit(
+            x, x, batch_size=3, shuffle=False, callbacks=monitors, verbose=0
+        )
+        return model, monitors
+
+    (plain, loggers), (compiled_one, others) = fitted(False), fitted(True)
+    for logger, other in zip(loggers, others, strict=True):
+        assert logger.steps["step"].tolist() == [0, 2]
+        for key, values in logger.steps.items():
+            np.testing.assert_allclose(other.steps[key], values, rtol=1e-4)
+    for a, b in zip(state(plain), state(compiled_one), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_a_monitored_model_can_be_copied_and_saved(tmp_path):
+    x, y = data(samples=16)
+    model = compiled(mlp)
+    model.fit(x, y, callbacks=[callbacks.GradientNormLogger()], verbose=0)
+    copy.deepcopy(model)
+    model.save(tmp_path / "model.keras")
+    assert taps.weight_groups(keras.models.load_model(tmp_path / "model.keras"))
