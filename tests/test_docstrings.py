@@ -10,9 +10,14 @@ import keras_ext
 CLASSES = [
     keras_ext.callbacks.GradientNormLogger,
     keras_ext.callbacks.DeadReLULogger,
+    keras_ext.callbacks.UpdateRatioLogger,
+    keras_ext.callbacks.ActivationLogger,
     keras_ext.callbacks.MLflowLogger,
     keras_ext.tracking.RunWriter,
     keras_ext.tracking.redact,
+    keras_ext.tracking.update_ratio_heatmap,
+    keras_ext.tracking.activation_heatmap,
+    keras_ext.tracking.saturation_curves,
     keras_ext.tuners.RandomSearch,
 ]
 

@@ -72,7 +72,7 @@ class DeadReLULogger(Monitor):
     ... )
     >>> model = keras.Sequential([hidden, keras.layers.Dense(1)])
     >>> model.compile("sgd", "mse")
-    >>> dead = keras_ext.callbacks.DeadReLULogger()
+    >>> dead = keras_ext.callbacks.DeadReLULogger(mostly_dead=None)
     >>> x, y = np.ones((32, 1)), np.zeros((32, 1))
     >>> history = model.fit(x, y, callbacks=[dead], verbose=0)
     >>> history.history["dead_relu/hidden"]

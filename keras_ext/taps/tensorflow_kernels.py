@@ -6,7 +6,7 @@ something large to memory.
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ def norms(
     tensors = [_wide(_dense(gradients[i][0], compiled)) for i in there]
     if any(x.dtype == tf.float64 for x in tensors):
         tensors = [tf.cast(x, tf.float64) for x in tensors]
-    result = _norms(tensors, compiled)
+    result = _norms(tensors)
     scales = [gradients[i][1] for i in there]
     if any(scale is not None for scale in scales):
         factors = [1.0 if scale is None else scale for scale in scales]
@@ -213,7 +213,7 @@ def _dense(gradient: Any, compiled: bool) -> tf.Tensor:
     )
 
 
-def _norms(tensors: Sequence[tf.Tensor], compiled: bool) -> tf.Tensor:
+def _norms(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     """Return the L2 norms of tensors of one dtype.
 
     One pass over each. Where a sum of squares leaves the range in which
@@ -229,7 +229,7 @@ def _norms(tensors: Sequence[tf.Tensor], compiled: bool) -> tf.Tensor:
     for part in ([small] if small else []) + [[i] for i in large]:
         groups = _same_shapes(tensors, part)
         order += [i for group in groups for i in group]
-        stacks = [[tensors[i] for i in group] for group in groups]
+        stacks = [_stacked([tensors[i] for i in group]) for group in groups]
         squares = _square_sums(stacks)
         if squares.dtype == tf.float64:
             parts.append(tf.sqrt(squares))
@@ -238,11 +238,10 @@ def _norms(tensors: Sequence[tf.Tensor], compiled: bool) -> tf.Tensor:
         # of this, for up to 10^8 entries. NaN compares as false.
         exact = (squares >= 1e-24) & (squares < math.inf)
         parts.append(
-            _if_else(
+            tf.cond(
                 tf.reduce_all(exact),
-                tf.sqrt(squares),
+                functools.partial(tf.sqrt, squares),
                 functools.partial(_norms_in_float64, stacks),
-                compiled,
             )
         )
     norms = parts[0] if len(parts) == 1 else tf.concat(parts, 0)
@@ -262,54 +261,37 @@ def _same_shapes(
     return list(groups.values())
 
 
-def _square_sums(stacks: Sequence[Sequence[tf.Tensor]]) -> tf.Tensor:
+def _stacked(tensors: list[tf.Tensor]) -> tf.Tensor | list[tf.Tensor]:
+    """Return tensors of one shape as one, if it is worth the copy."""
+    size = tensors[0].shape.num_elements()
+    worth_it = len(tensors) > 3 and size <= _SMALL
+    return tf.stack(tensors) if worth_it else tensors
+
+
+def _square_sums(
+    stacks: Sequence[tf.Tensor | list[tf.Tensor]],
+) -> tf.Tensor:
     """Return the sum of squares of each tensor."""
-    sums, halves = [], []
+    sums: list[Any] = []
     for stack in stacks:
-        size = stack[0].shape.num_elements()
-        if len(stack) > 3 and size <= _SMALL:
-            if halves:
-                sums.append(2.0 * tf.stack(halves))
-                halves = []
-            sums.append(_row_sums(tf.square(tf.stack(stack))))
+        if isinstance(stack, list):
+            halves = tf.stack([tf.nn.l2_loss(x) for x in stack])
+            sums.append(2.0 * halves)
         else:
-            halves += [tf.nn.l2_loss(x) for x in stack]
-    if halves:
-        sums.append(2.0 * tf.stack(halves))
+            sums.append(_row_sums(tf.square(stack)))
     return sums[0] if len(sums) == 1 else tf.concat(sums, 0)
 
 
-def _norms_in_float64(stacks: Sequence[Sequence[tf.Tensor]]) -> tf.Tensor:
+def _norms_in_float64(
+    stacks: Sequence[tf.Tensor | list[tf.Tensor]],
+) -> tf.Tensor:
     sums = []
     for stack in stacks:
-        rows = tf.stack(stack) if len(stack) > 1 else stack[0][None]
-        sums.append(_row_sums(tf.square(tf.cast(rows, tf.float64))))
+        if isinstance(stack, list):
+            stack = tf.stack(stack) if len(stack) > 1 else stack[0][None]
+        sums.append(_row_sums(tf.square(tf.cast(stack, tf.float64))))
     return tf.cast(tf.sqrt(tf.concat(sums, 0)), tf.float32)
 
 
 def _row_sums(x: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(x, list(range(1, x.shape.rank)))
-
-
-def _if_else(
-    condition: tf.Tensor,
-    value: tf.Tensor,
-    otherwise: Callable[[], tf.Tensor],
-    compiled: bool,
-) -> tf.Tensor:
-    """Return the value, or else what a function makes.
-
-    `tf.cond` either runs an operation for each tensor that the function uses
-    or calls a function, whether it uses them or not. Here all of it is dead
-    by the one dependency on the condition.
-    """
-    if tf.executing_eagerly():
-        return value if condition else otherwise()
-    if compiled:
-        return tf.cond(condition, lambda: value, otherwise)
-    unmet = tf.raw_ops.Switch(data=condition, pred=condition).output_false
-    with tf.control_dependencies([tf.identity(unmet)]):
-        made = otherwise()
-    kept = tf.raw_ops.Switch(data=value, pred=condition).output_true
-    result = tf.raw_ops.Merge(inputs=[kept, made]).output
-    return tf.ensure_shape(result, value.shape)

@@ -6,9 +6,12 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from keras_ext.tracking import (
+    activation_heatmap,
     dead_unit_curves,
     gradient_heatmap,
     parallel_coordinates,
+    saturation_curves,
+    update_ratio_heatmap,
 )
 
 
@@ -67,6 +70,30 @@ def test_heatmap_of_anything(epochs):
     figure = drawn(gradient_heatmap(epochs))
     labels = tick_labels(figure.axes[0])
     assert len(set(labels)) == len(epochs)
+
+
+def test_heatmap_of_a_long_run():
+    steps = np.arange(0, 100_000, 10)
+    values = np.ones(len(steps))
+    values[777], values[5000], values[9000] = 1e3, np.nan, 0.0
+    figure = drawn(gradient_heatmap({"a": values}, steps=steps))
+    axes = figure.axes[0]
+    assert axes.get_xlabel() == "training step"
+    assert axes.get_xlim() == (0, 100_000)
+    shown, broken = (mesh.get_array() for mesh in axes.collections)
+    # The spike and the NaN are there, the single zero is not the largest.
+    assert shown.shape == (1, 500) and shown.max() == 1e3
+    assert np.ma.count(broken) == 1
+
+
+@pytest.mark.parametrize(
+    "draw", [update_ratio_heatmap, activation_heatmap, saturation_curves]
+)
+def test_other_kinds(draw):
+    figure = drawn(draw({"first": [0.1, 0.2], "global": [0.3, 0.3]}))
+    assert figure.axes[0].get_xlabel() == "epoch"
+    figure = drawn(draw({"first": [0.1, 0.2]}, steps=[0, 10]))
+    assert figure.axes[0].get_xlabel() == "training step"
 
 
 def test_dead_units():
