@@ -204,10 +204,21 @@ class Record(abc.ABC):
 
 
 def optimizers_of(model: Any) -> list[Any]:
-    """Return the optimizers that are attributes of the model."""
-    found = {
-        id(value): value
-        for value in vars(model).values()
-        if isinstance(value, keras.optimizers.Optimizer)
-    }
+    """Return the optimizers of the model and of the models in it.
+
+    Found are attributes, and those that a list, a tuple or a dictionary of
+    optimizers holds.
+    """
+    found = {}
+    for layer in model._flatten_layers():
+        if not isinstance(layer, keras.Model):
+            continue
+        for value in vars(layer).values():
+            if isinstance(value, dict):
+                value = list(value.values())
+            if not isinstance(value, list | tuple):
+                value = [value]
+            # Not all of it: a list may be long.
+            if value and isinstance(value[0], keras.optimizers.Optimizer):
+                found.update({id(optimizer): optimizer for optimizer in value})
     return list(found.values())

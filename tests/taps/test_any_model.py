@@ -8,6 +8,7 @@ import pytest
 from any_model import CASES
 
 from keras_ext import callbacks, taps
+from keras_ext.taps.record import optimizers_of
 
 BATCH = 8
 
@@ -185,3 +186,22 @@ def test_a_loop_of_ones_own():
     np.testing.assert_allclose(
         norms.epochs["grad_norm/global"], [np.mean(wanted[::2])], rtol=1e-4
     )
+
+
+def test_optimizers_are_found_wherever_a_model_keeps_them():
+    class Holder(keras.Model):
+        def __init__(self):
+            super().__init__()
+            layers = [keras.Input((2,)), keras.layers.Dense(1)]
+            self.inner = keras.Sequential(layers)
+            self.inner.compile("adam", "mse")
+            self.several = [
+                keras.optimizers.RMSprop(),
+                keras.optimizers.Adagrad(),
+            ]
+            self.named = {"of": keras.optimizers.Adadelta()}
+
+    model = Holder()
+    model.compile("sgd", "mse")
+    found = {type(o).__name__ for o in optimizers_of(model)}
+    assert found == {"SGD", "Adam", "RMSprop", "Adagrad", "Adadelta"}
