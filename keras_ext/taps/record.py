@@ -218,7 +218,12 @@ def optimizers_of(model: Any) -> list[Any]:
                 value = list(value.values())
             if not isinstance(value, list | tuple):
                 value = [value]
-            # Not all of it: a list may be long.
-            if value and isinstance(value[0], keras.optimizers.Optimizer):
-                found.update({id(optimizer): optimizer for optimizer in value})
+            # Not all of any list: it may be long.
+            if not value or not _is_optimizer(value[0]):
+                continue
+            found.update({id(x): x for x in value if _is_optimizer(x)})
     return list(found.values())
+
+
+def _is_optimizer(value: Any) -> bool:
+    return isinstance(value, keras.optimizers.Optimizer)
