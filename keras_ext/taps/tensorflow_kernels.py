@@ -17,12 +17,6 @@ Tensor = Any
 # Gradients up to this size are copied together rather than reduced apart.
 _SMALL = 2**9
 _LARGE_GRADIENT = 2**14
-# Layers with more outputs for an example are large: counting their zeros
-# would mean to write as many numbers again.
-_LARGE = 2**10
-# How many outputs of a large layer are looked at for zeros, at least those
-# of 8 examples.
-_LOOKED_AT = 2**16
 
 
 def norms(
@@ -60,10 +54,6 @@ def activity(
 ) -> tuple[Tensor, Tensor]:
     """Return which units of each ReLU fire, and how many outputs are zero.
 
-    The zeros of a layer with more than 1024 outputs for an example are
-    counted in the first examples alone, of which there are 8, or as many as
-    have 65,536 outputs.
-
     Args:
         sites: For each ReLU the outputs of its uses, and the axis of its
             units.
@@ -74,24 +64,16 @@ def activity(
         input, then for each the share of zeros. And for each unit of each
         ReLU a float32 that is not zero if it fired.
     """
-    sums, shares = [], []
+    shares = []
     for outputs, axis in sites:
         x, axis = _joined(outputs, axis)
-        per_example = math.prod(n or 1 for n in x.shape[1:])
-        if per_example <= _LARGE:
-            share = tf.cast(_means(_signs(x), axis), tf.float32)
-            sums.append(share)
-            shares.append(share)
-        else:
-            sums.append(tf.cast(_sums(x, axis, compiled), tf.float32))
-            examples = max(8, _LOOKED_AT // per_example)
-            shares.append(_means(_signs(x[:examples]), axis))
+        shares.append(tf.cast(_means(_signs(x), axis), tf.float32))
+    widths = [units.shape[0] for units in shares]
+    share = tf.concat(shares, 0)
     # NaN compares unequal: a unit is dead only if it is zero.
-    fired = tf.not_equal(tf.concat(sums, 0), 0.0)
-    flags = tf.cast(fired, tf.float32)
-    widths = [units.shape[0] for units in sums]
+    flags = tf.cast(tf.not_equal(share, 0.0), tf.float32)
     alive = _part_means(flags, widths, compiled)
-    active = _part_means(tf.concat(shares, 0), widths, compiled)
+    active = _part_means(share, widths, compiled)
     # The mean of ones may be a rounding error more than one.
     return tf.maximum(1.0 - tf.concat([alive, active], 0), 0.0), flags
 
@@ -158,26 +140,6 @@ def _means(x: Tensor, axis: int) -> Tensor:
     """Return the mean of each unit."""
     others = [i for i in range(x.shape.rank) if i != axis]
     return tf.raw_ops.Mean(input=x, axis=others)
-
-
-def _sums(x: Tensor, axis: int, compiled: bool) -> Tensor:
-    """Return a sum for each unit, whose rounding does not matter."""
-    inner = x.shape[1:]
-    if compiled or axis == 0 or None in inner or not _product_is_faster(x):
-        others = [i for i in range(x.shape.rank) if i != axis]
-        return tf.reduce_sum(x, others)
-    examples = tf.reshape(x, [-1, math.prod(inner)])
-    ones = tf.ones([1, tf.shape(examples)[0]], x.dtype)
-    total = tf.reshape(tf.matmul(ones, examples), inner)
-    return tf.reduce_sum(total, [i for i in range(len(inner)) if i != axis - 1])
-
-
-def _product_is_faster(x: Tensor) -> bool:
-    """Return whether a product with ones adds up fast; not on all devices."""
-    devices = tf.config.get_visible_devices()
-    return x.dtype in (tf.float32, tf.float64) and all(
-        device.device_type == "CPU" for device in devices
-    )
 
 
 def _joined(outputs: Sequence[Tensor], axis: int) -> tuple[Tensor, int]:

@@ -108,7 +108,7 @@ def test_activity(kernels, mode, shapes, rng):
     np.testing.assert_allclose(zero, expected, rtol=1e-5)
 
 
-def test_zeros_of_a_large_layer_are_counted_in_eight_examples(kernels):
+def test_all_zeros_of_a_large_layer_are_counted(kernels):
     x = np.ones((10, 128, 128, 1), "float32")
     x[:2] = 0.0
     row, _ = run(
@@ -116,7 +116,7 @@ def test_zeros_of_a_large_layer_are_counted_in_eight_examples(kernels):
         "graph",
         [x],
     )
-    np.testing.assert_array_equal(row, [0.0, 0.25])
+    np.testing.assert_allclose(row, [0.0, 0.2], rtol=1e-6)
 
 
 @pytest.mark.parametrize("mode", MODES)
