@@ -98,8 +98,13 @@ class TrainFunctions:
         else:
             logs, measured = self._traced(data)
         for i in due:
-            if measured[i] is not None and _writes():
+            if not _writes():
+                continue
+            if measured[i] is not None:
                 self._gauges[i].store.write(*measured[i])
+            elif tf.executing_eagerly():
+                # A model may leave out a layer in some steps.
+                self._gauges[i].store.skip()
         return logs
 
     def _measured_step(
@@ -168,9 +173,9 @@ def _build_optimizer(model: Any) -> None:
     optimizer will be given.
     """
     own = type(model).train_step is not keras.Model.train_step
-    if own or not model.built or model.optimizer.built:
-        return
     optimizer = model.optimizer
+    if own or not model.built or optimizer is None or optimizer.built:
+        return
     with model.distribute_strategy.scope():
         # The scope in which `apply` builds it: it shows in variables' paths.
         with keras.name_scope(optimizer.name, caller=optimizer):

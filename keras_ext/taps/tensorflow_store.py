@@ -55,10 +55,12 @@ class Store:
         self._flags: tf.Variable | None = None
         self._written = StepCounter()
         self._taken = 0
+        self._skipped: set[int] = set()
 
     def begin_epoch(self) -> None:
         """Forget what was written."""
         self._taken = 0
+        self._skipped.clear()
         self._written.reset()
         if self._flags is not None:
             self._flags.assign(tf.zeros_like(self._flags))
@@ -78,6 +80,7 @@ class Store:
         if self._rows is None or not len(index):
             return np.zeros(0, np.int64), np.zeros((0, 0))
         self._taken += len(index)
+        index = np.array([i for i in index if i not in self._skipped], int)
         rows = self._rows.numpy()[index % self._capacity]
         return index * self._every_n_steps, rows
 
@@ -86,6 +89,11 @@ class Store:
         if self._flags is None:
             return np.zeros(0, bool)
         return self._flags.numpy() != 0
+
+    def skip(self) -> None:
+        """Leave out a sampled step, which ran eagerly."""
+        self._skipped.add(self._written.read())
+        self._written.next([])
 
     def write(self, row: Any, flags: Any = None) -> None:
         """Keep the numbers of one step; called inside it."""

@@ -205,3 +205,39 @@ def test_optimizers_are_found_wherever_a_model_keeps_them():
     model.compile("sgd", "mse")
     found = {type(o).__name__ for o in optimizers_of(model)}
     assert found == {"SGD", "Adam", "RMSprop", "Adagrad", "Adadelta"}
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+def test_a_step_that_leaves_a_layer_out():
+    class Sometimes(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.calls = 0
+            self.first = keras.layers.Dense(4, activation="relu", name="first")
+            self.last = keras.layers.Dense(4, name="last")
+
+        def call(self, x):
+            self.calls += 1
+            return self.last(self.first(x) if self.calls != 2 else x)
+
+    model = Sometimes()
+    x = any_model.numbers(32, 4)
+    model(x)
+    model.compile(keras.optimizers.SGD(0.0), "mse", run_eagerly=True)
+    dead = callbacks.DeadReLULogger(every_n_steps=1)
+    norms = callbacks.GradientNormLogger(every_n_steps=1)
+    # Keras may call the model before the first step.
+    start = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: setattr(model, "calls", 0)
+    )
+    model.fit(
+        x,
+        x,
+        batch_size=8,
+        shuffle=False,
+        callbacks=[dead, norms, start],
+        verbose=0,
+    )
+    assert dead.steps["step"].tolist() == [0, 2, 3]
+    assert norms.steps["step"].tolist() == [0, 1, 2, 3]
+    assert norms.steps["grad_norm/first"][1] == 0
