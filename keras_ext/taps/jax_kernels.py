@@ -158,21 +158,27 @@ def _norms(tensors: Sequence[Tensor]) -> Tensor:
     which it is exact, as in a network whose gradients have vanished or
     exploded, there is a second one, with larger or smaller entries.
     """
-    squares = _sums(tensors, jnp.square)
-    wide = squares.dtype == jnp.float64
+    dtype = jnp.result_type(jnp.float32, *tensors)
+    wide = dtype == jnp.float64
     # Squares of entries that underflow add up to less than a millionth of
     # this, for up to 10^8 entries.
-    exact = (squares >= (1e-294 if wide else 1e-24)) & jnp.isfinite(squares)
+    smallest = 1e-294 if wide else 1e-24
     power = 2.0 ** (500 if wide else 80)
 
-    def rescaled() -> Tensor:
-        factor = jnp.where(squares < 1.0, power, 1.0 / power)
-        factor = jnp.where(exact, 1.0, factor).astype(squares.dtype)
-        sums = _sums(tensors, lambda x, f: jnp.square(x * f), factor)
-        return jnp.sqrt(sums) / factor
+    def attempt(state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        tries, factor, _ = state
+        squares = _sums(tensors, lambda x, f: jnp.square(x * f), factor)
+        exact = (squares >= smallest) & jnp.isfinite(squares)
+        again = jnp.where(squares < 1.0, power, 1.0 / power).astype(dtype)
+        norms = jnp.sqrt(squares) / factor
+        inexact = _dot(~exact, np.ones(len(tensors))) > 0
+        tries = jnp.where(inexact, tries + 1, 2)
+        return tries, jnp.where(exact, factor, again), norms
 
-    inexact = _dot(~exact, np.ones(len(tensors)))
-    return lax.cond(inexact > 0, rescaled, lambda: jnp.sqrt(squares))
+    ones = jnp.ones(len(tensors), dtype)
+    start = jnp.zeros((), "int32"), ones, ones
+    # A loop and not a branch: XLA compiles the pass only once.
+    return lax.while_loop(lambda state: state[0] < 2, attempt, start)[2]
 
 
 def _activity(output: Tensor, axis: int) -> Tensor:

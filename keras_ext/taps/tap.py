@@ -83,7 +83,7 @@ class Tap:
         if self._calls < self._next_due:
             self._function = self._unsampled
             self._sampled = False
-        else:
+        elif not self._in_graph:
             self._function = self._functions.get(self._due())
             self._sampled = True
         attributes["train_function"] = self._run
@@ -115,17 +115,20 @@ class Tap:
         self._bare = attributes["train_function"]
         self._functions = TrainFunctions(self.model, self.gauges)
         self._in_graph = self._functions.decides_in_graph
-        if not self._in_graph:
+        if self._in_graph:
+            everyone = tuple(range(len(self.gauges)))
+            self._function = self._functions.get(everyone)
+            self._sampled = True
+        else:
             self._unsampled = self._functions.get(())
         return self._bare
 
     def _due(self) -> tuple[int, ...]:
         """Return which gauges measure in this call, find the next one."""
-        everyone = enumerate(self.gauges)
-        if self._in_graph:
-            return tuple(i for i, _ in everyone)
         due = tuple(
-            i for i, gauge in everyone if self._calls % gauge.every_n_steps == 0
+            i
+            for i, gauge in enumerate(self.gauges)
+            if self._calls % gauge.every_n_steps == 0
         )
         self._next_due = min(
             (self._calls // n + 1) * n
