@@ -17,7 +17,7 @@ from keras_ext import regularizers as regularizers
 from keras_ext.convert import convert as convert
 from keras_ext.version import __version__ as __version__
 
-_LAZY = ("callbacks", "tracking", "tuners")
+_LAZY = ("callbacks", "doctor", "tracking", "tuners")
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,8 @@ import keras
 from keras_ext import tracking
 from keras_ext.callbacks.fit_scope import current_callback_list
 from keras_ext.callbacks.monitor import Monitor
+from keras_ext.callbacks.training_doctor import TrainingDoctor
+from keras_ext.doctor import report
 from keras_ext.tracking.feed import Feed
 from keras_ext.tracking.guard import RunGuard
 from keras_ext.tracking.optional import require
@@ -44,8 +46,17 @@ class MLflowLogger(keras.callbacks.Callback):
     | tags | `keras_ext.tracking.environment_tags` | |
     | `gradient_norms.png`, `dead_units.png` | figures, at the end | |
     | `update_ratios.png`, `saturation.png` | figures, at the end | |
+    | tags `doctor.…`, `doctor/report.…` | see below | |
 
     A key has one axis: everything that counts in steps begins with `step/`.
+
+    With a `TrainingDoctor` among the callbacks the run gets its diagnosis,
+    also if `fit` ends early: the tags `doctor.problem` (of the first
+    finding, `none` if there is none), `doctor.severity` and `doctor.layer`
+    of the same (`none` if it is none or of no layer), `doctor.problems` (of
+    all findings, with commas between), and the reports `doctor/report.txt`
+    and `doctor/report.html`. Runs can be searched by it:
+    `tags."doctor.problem" = 'dying_relu'`.
 
     It does not matter whether the monitors stand before or after this
     callback. Records are sent by a background thread. If MLflow fails in
@@ -69,7 +80,8 @@ class MLflowLogger(keras.callbacks.Callback):
         run_name: Name of a new run; asks for one too. Defaults to `None`.
         tags: Tags for the run, new or not. Defaults to `None`.
         figures: Whether to draw figures at the end of the training, which
-            takes about a second. Defaults to `True`.
+            takes about a second, in the doctor's page too. Defaults to
+            `True`.
         step_series: Whether to log the monitors' values of single steps.
             Defaults to `True`.
         log_params: Whether to log parameters and the environment. Defaults
@@ -138,10 +150,12 @@ class MLflowLogger(keras.callbacks.Callback):
         self._writer: tracking.RunWriter | None = None
         self._guard: RunGuard | None = None
         self._feeds: list[Feed] = []
+        self._doctors: list[TrainingDoctor] = []
         self._follows = False
         self._epoch = -1
         self._epoch_began = 0.0
         self._complained = False
+        self._is_new = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "MLflowLogger":
         # What belongs to a running `fit` cannot be copied; a client need
@@ -155,7 +169,7 @@ class MLflowLogger(keras.callbacks.Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         mine = ("_writer", "_guard", "_model")
-        return vars(self) | dict.fromkeys(mine) | {"_feeds": []}
+        return vars(self) | dict.fromkeys(mine) | {"_feeds": [], "_doctors": []}
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Find or make the run; errors are raised here and only here."""
@@ -170,9 +184,20 @@ class MLflowLogger(keras.callbacks.Callback):
             run_id, is_new = self._open_run(client)
         self.current_run_id = run_id
         self._writer = tracking.RunWriter(client, run_id)
-        if is_new:
-            self._guard = RunGuard(self._writer, callback_list)
-        else:
+        if callback_list is not None:
+            self._doctors = [
+                callback
+                for callback in callback_list.callbacks
+                if isinstance(callback, TrainingDoctor)
+            ]
+        if is_new or self._doctors:
+            # A run that stays open gets its diagnosis too, if `fit` dies.
+            ending: Any = _Ending(
+                self._writer, self._doctors, is_new, self.figures
+            )
+            self._guard = RunGuard(ending, callback_list)
+        self._is_new = is_new
+        if not is_new:
             self._writer.tags(self.tags)
             if self.log_params:
                 self._writer.tags(tracking.environment_tags())
@@ -204,16 +229,18 @@ class MLflowLogger(keras.callbacks.Callback):
         """Log what is left, draw the figures and end a new run."""
         if self._writer is None:
             return
+        for doctor in self._doctors:
+            # A doctor behind this callback has not made its last diagnosis.
+            doctor.finish()
         for feed in self._feeds:
             self._safely(feed.send_epochs, self._writer, self._epoch, {})
         if self.figures:
             self._safely(self._log_figures)
+        self._safely(_log_diagnosis, self._writer, self._doctors, self.figures)
         if self._guard is not None:
             self._guard.release()
             self._guard = None
-            self._writer.close("FINISHED")
-        else:
-            self._writer.close(None)
+        self._writer.close("FINISHED" if self._is_new else None)
         self._writer = None
 
     def _checked_client(self) -> Any:
@@ -323,3 +350,58 @@ def _feeds(
         for index, callback in enumerate(callbacks)
         if isinstance(callback, Monitor)
     ]
+
+
+class _Ending:
+    """What a guard does with the run of a `fit` that died.
+
+    It must not lead to the callback list, whose end the guard waits for.
+    """
+
+    def __init__(
+        self,
+        writer: tracking.RunWriter,
+        doctors: list[TrainingDoctor],
+        is_new: bool,
+        figures: bool,
+    ):
+        self.writer = writer
+        self.doctors = doctors
+        self.is_new = is_new
+        self.figures = figures
+
+    def end(self, status: str) -> None:
+        """Log the diagnosis, and end the run if it is new."""
+        try:
+            _log_diagnosis(self.writer, self.doctors, self.figures)
+        except Exception as error:
+            logger.warning(
+                "The diagnosis is missing in MLflow run %s: %s: %s",
+                self.writer.run_id,
+                type(error).__name__,
+                scrub(error),
+            )
+        if self.is_new:
+            self.writer.end(status)
+
+
+def _log_diagnosis(
+    writer: tracking.RunWriter, doctors: list[TrainingDoctor], figures: bool
+) -> None:
+    """Log what the first doctor found; two of them see the same."""
+    for doctor in doctors[:1]:
+        findings = list(doctor.findings)
+        first = findings[0] if findings else None
+        problems = [f.problem for f in findings] or ["none"]
+        layer = first.layer if first else None
+        writer.tags(
+            {
+                "doctor.problem": problems[0],
+                "doctor.problems": ",".join(problems),
+                "doctor.severity": first.severity if first else "none",
+                "doctor.layer": "none" if layer is None else layer,
+            }
+        )
+        writer.text(report.text(findings, width=80), "doctor/report.txt")
+        records = doctor.records if figures else None
+        writer.text(report.html(findings, records), "doctor/report.html")

@@ -32,6 +32,17 @@ KEY_KINDS = (
 _BY_FACTOR = ("grad_norm/", "update_ratio/", "activation_std/")
 
 
+class MonitorOwner(keras.callbacks.Callback):
+    """Base class of callbacks that use monitors of their own.
+
+    Attributes:
+        monitors: They share the tap of the monitors that are callbacks of
+            the same `fit`. Their hooks are called by the owner.
+    """
+
+    monitors: Sequence["Monitor"] = ()
+
+
 class Monitor(keras.callbacks.Callback):
     """Base class of the callbacks that measure inside the training step.
 
@@ -95,6 +106,11 @@ class Monitor(keras.callbacks.Callback):
         self._driven: taps.Tap | None = None
         self._forget()
 
+    @property
+    def drives(self) -> bool:
+        """Whether it is the one that handles the tap of this `fit`."""
+        return self._driven is not None
+
     def _forget(self) -> None:
         """Begin without records; subclasses forget theirs too."""
         self._series = StepSeries(self.max_points, self._merge)
@@ -121,6 +137,9 @@ class Monitor(keras.callbacks.Callback):
     def plot(self) -> "Figure":
         """Return a figure of what was measured."""
 
+    def _complete(self, block: Series, index: np.ndarray) -> None:
+        """Change values that depend on the steps' places in the epoch."""
+
     def _merge(self, key: str) -> Callable:
         """Return how neighbouring values become one, see `max_points`."""
         return np.max
@@ -138,6 +157,11 @@ class Monitor(keras.callbacks.Callback):
     def _notes(self, kind: str) -> dict[str, str]:
         """Return what `explain` says about single layers."""
         return {}
+
+    @property
+    def monitors(self) -> list["Monitor"]:
+        """The monitor itself; see `MonitorOwner`."""
+        return [self]
 
     @property
     def steps(self) -> Series:
@@ -222,7 +246,10 @@ class Monitor(keras.callbacks.Callback):
         callback_list = fit_scope.current_callback_list()
         if callback_list is not None:
             monitors = [
-                c for c in callback_list.callbacks if isinstance(c, Monitor)
+                monitor
+                for c in callback_list.callbacks
+                if isinstance(c, Monitor | MonitorOwner)
+                for monitor in c.monitors
             ]
             if self in monitors:
                 self._team = monitors
@@ -311,6 +338,7 @@ class Monitor(keras.callbacks.Callback):
         block = {"step": self._first_step + index}
         self._last_step = int(block["step"][-1])
         block |= self._step_values(rows.astype(np.float64))
+        self._complete(block, index)
         self._series.add(block)
         self._means.add(block, self._counts(block))
         self._all_means.add(block, np.ones(len(index), bool))

@@ -4,6 +4,7 @@ See README.md in this folder for how it works. The callbacks in
 `keras_ext.callbacks` are the public face; nothing here knows MLflow.
 """
 
+from keras_ext.taps.batch_gauge import BatchGauge as BatchGauge
 from keras_ext.taps.gauges import ActivityGauge as ActivityGauge
 from keras_ext.taps.gauges import Gauge as Gauge
 from keras_ext.taps.gauges import GradientGauge as GradientGauge

@@ -167,6 +167,7 @@ class SiteGauge(Gauge):
     Attributes:
         measured: What of the sites can be measured, known after the first
             step.
+        warns: Whether it names those that cannot be.
     """
 
     def __init__(
@@ -178,6 +179,7 @@ class SiteGauge(Gauge):
         super().__init__(every_n_steps, steps_per_execution)
         self.sites = list(sites)
         self.measured: list[ActivationSite] = []
+        self.warns = True
         self._looked = False
 
     def measures(self, points: Sequence[ActivationSite]) -> bool:
@@ -212,7 +214,7 @@ class SiteGauge(Gauge):
             self.measured += parts
             if not parts and not (site.inside and record.is_silent(site)):
                 left_out.append(site.path)
-        if left_out:
+        if left_out and self.warns:
             warnings.warn(
                 "Not measured, because they run inside a loop or their "
                 f"number of units is unknown: the activations of {left_out}",

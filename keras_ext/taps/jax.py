@@ -106,6 +106,7 @@ class TrainFunctions:
             record.note_weights(self._model.trainable_variables, state[0])
         with record.listening(self._model, self._sites.values(), self._weights):
             logs, state = self._train_step(state, data)
+        record.data, record.logs = data, logs
         rows = [
             self._measured(flag, team, record)
             for flag, team in zip(flags, self._teams.values(), strict=True)

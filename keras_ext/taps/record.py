@@ -33,6 +33,8 @@ class Record(abc.ABC):
         weights: Maps the id of a `keras.Variable` to its values before and
             after the optimizer's `apply`; filled only if asked for.
         outputs: Maps the key of each of `parts` to the outputs of its uses.
+        data: The batch that the step was given.
+        logs: What the step returned.
     """
 
     def __init__(self) -> None:
@@ -40,6 +42,8 @@ class Record(abc.ABC):
         self.optimizers: dict[int, Any] = {}
         self.weights: dict[int, tuple[Tensor, Tensor]] = {}
         self.outputs: dict[Key, list[Tensor]] = {}
+        self.data: Any = None
+        self.logs: Any = None
         self._parts: dict[Key, list[tuple[int, int | None]]] = {}
         self._unreadable: set[Key] = set()
         self._running = functions.Running(self._hear_function)

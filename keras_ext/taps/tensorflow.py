@@ -114,6 +114,7 @@ class TrainFunctions:
             due = range(len(self._gauges))
         with self._listening() as record:
             logs = self._train_step(data)
+            record.data, record.logs = data, logs
             if self._replicas:
                 record.gather(self._gauges[i] for i in due)
         measured = [
@@ -125,6 +126,7 @@ class TrainFunctions:
     def _sampling_step(self, data: Any) -> Any:
         with self._listening() as record:
             logs = self._train_step(data)
+            record.data, record.logs = data, logs
             if self._replicas:
                 record.gather(self._gauges)
         if not _writes():

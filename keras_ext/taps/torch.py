@@ -62,6 +62,7 @@ class TrainFunctions:
                 _as_python(self._model),
             ):
                 logs = self._bare(data)
+            record.data, record.logs = data[0], logs
             for gauge in gauges:
                 gauge.store.write(gauge.measure(record))
             return logs

@@ -1,0 +1,96 @@
+"""How often the training doctor is right, and how often it cries wolf.
+
+    KERAS_BACKEND=jax python -m benchmarks.doctor_bench --cache DIR --runs 400
+    python -m benchmarks.doctor_bench --replay DIR --half dev
+
+The first command trains small models, healthy ones and ones with a single
+injected fault, under `TrainingDoctor`, and keeps what it recorded; with
+`--shard 0/2` and `--shard 1/2` two processes share the work. The second
+applies the rules to the records, as they were after each epoch, and prints
+how right they are beside the rules of others.
+
+Even seeds are for development; the odd ones, `--half report`, are looked at
+only to report.
+"""
+
+import argparse
+import os
+import pathlib
+import time
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# So that two shards do not fight for the processors.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+)
+
+from keras_ext.doctor import PROBLEMS
+
+HALVES = {"dev": 0, "report": 1}
+
+
+def generate(args: argparse.Namespace) -> None:
+    """Train, and keep the records."""
+    from benchmarks.doctor import runs
+
+    args.cache.mkdir(parents=True, exist_ok=True)
+    shard, shards = map(int, args.shard.split("/"))
+    problems = [p for p in PROBLEMS if args.only in p]
+    start, kept, tried = time.perf_counter(), 0, 0
+    index = args.first + shard
+    while kept * shards < args.runs:
+        seed = 2 * index + HALVES[args.half]
+        index += shards
+        for i, (run, problem, kind, more) in enumerate(
+            runs.family_of(seed, problems)
+        ):
+            tried += 1
+            rejected = more.get("rejected", "")
+            name = f"{args.half}-{seed:05d}-{i}"
+            if not rejected:
+                kept += 1
+                label = {"problem": problem, "kind": kind, "half": args.half}
+                runs.store(run, args.cache, name, label | {"seed": seed} | more)
+            spec = run.spec
+            print(
+                f"{name} {problem} {kind} {spec.task} {spec.family} "
+                f"score {run.score:.3f}"
+                + (f" REJECTED: {rejected}" if rejected else "")
+                + f" [{kept}/{tried}, {time.perf_counter() - start:.0f} s]",
+                flush=True,
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--cache", type=pathlib.Path, help="where to keep runs")
+    parser.add_argument("--replay", type=pathlib.Path, help="score kept runs")
+    parser.add_argument("--half", choices=list(HALVES), default="dev")
+    parser.add_argument("--runs", type=int, default=400)
+    parser.add_argument("--first", type=int, default=0, help="first seed")
+    parser.add_argument("--only", default="", help="part of a problem's name")
+    parser.add_argument("--shard", default="0/1", help="i/n")
+    parser.add_argument("--worst", action="store_true", help="list mistakes")
+    args = parser.parse_args()
+    if not args.cache and not args.replay:
+        parser.error("one of --cache and --replay is needed")
+    start = time.perf_counter()
+    if args.cache:
+        generate(args)
+    if args.replay or args.cache:
+        from benchmarks.doctor import scoring
+
+        scoring.report(
+            args.replay or args.cache, args.half, args.only, args.worst
+        )
+    print(f"{time.perf_counter() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

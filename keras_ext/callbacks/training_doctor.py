@@ -1,0 +1,295 @@
+"""Saying what is wrong with a training run while it runs."""
+
+import os
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from keras_ext.callbacks.activation_logger import ActivationLogger
+from keras_ext.callbacks.batch_monitor import BatchMonitor
+from keras_ext.callbacks.dead_relu_logger import DeadReLULogger
+from keras_ext.callbacks.gradient_norm_logger import GradientNormLogger
+from keras_ext.callbacks.monitor import KEY_KINDS, Monitor, MonitorOwner
+from keras_ext.callbacks.update_ratio_logger import UpdateRatioLogger
+from keras_ext.doctor import report
+from keras_ext.doctor.diagnose import diagnose
+from keras_ext.doctor.finding import SEVERITIES, Finding
+from keras_ext.doctor.model_facts import facts_of
+from keras_ext.doctor.records import Facts, Records
+
+OnFinding = str | Callable[[Finding], Any]
+
+
+class TrainingProblem(RuntimeError):
+    """What `TrainingDoctor(on_finding="raise")` raises.
+
+    Attributes:
+        finding: What was found.
+    """
+
+    def __init__(self, finding: Finding):
+        super().__init__(finding.message)
+        self.finding = finding
+
+
+class TrainingDoctor(MonitorOwner):
+    """Says what is wrong with a training run, where, why and what helps.
+
+    It records gradient norms, sizes of updates, dead ReLU units, saturation
+    and scales of activations, the loss and what the batches look like, in
+    the training step that `fit` runs, and looks at them at the end of each
+    epoch, and in the midst of long ones. `docs/doctor.md` tells what it
+    looks for.
+
+    What follows from something else is told with it: an unscaled input that
+    saturates the first layer is one finding. Each is told once, again if it
+    gets worse, and withdrawn if it heals.
+
+    Args:
+        on_finding: What happens when something is found. `"warn"` prints
+            it; `"stop"` prints it, and ends training if it is an error;
+            `"raise"` raises a `TrainingProblem` if it is an error, and
+            prints it otherwise; a callable is given the `Finding`. Defaults
+            to `"warn"`.
+        every_n_steps: Measure in every n-th training step, beginning with
+            the first one of each epoch. Defaults to `10`.
+        min_severity: Least severity that is acted on: `"info"`, `"warning"`
+            or `"error"`. `findings` holds all. Defaults to `"warning"`.
+
+    Attributes:
+        findings: What is wrong now, the worst first, as a list of
+            `keras_ext.doctor.Finding`. It stays after `fit`.
+        withdrawn: What was told and has healed since.
+        records: What was recorded, as `keras_ext.doctor.Records`.
+
+    Raises:
+        ValueError: If an argument is none of these.
+        TrainingProblem: In `fit`, if `on_finding="raise"`.
+
+    Example: with weights that are all zero, hidden units stay identical.
+
+    >>> import keras, keras_ext, numpy as np
+    >>> model = keras.Sequential([
+    ...     keras.layers.Dense(8, "tanh", kernel_initializer="zeros"),
+    ...     keras.layers.Dense(1, kernel_initializer="zeros"),
+    ... ])
+    >>> model.compile("sgd", "mse")
+    >>> doctor = keras_ext.callbacks.TrainingDoctor(on_finding=lambda f: None)
+    >>> x = np.linspace(-1, 1, 64).reshape(64, 1)
+    >>> history = model.fit(x, x**2, callbacks=[doctor], verbose=0)
+    >>> doctor.findings[0].problem
+    'symmetric_units'
+    """
+
+    def __init__(
+        self,
+        on_finding: OnFinding = "warn",
+        every_n_steps: int = 10,
+        min_severity: str = "warning",
+    ):
+        super().__init__()
+        if not callable(on_finding) and on_finding not in (
+            "warn",
+            "stop",
+            "raise",
+        ):
+            raise ValueError(
+                '`on_finding` must be "warn", "stop", "raise" or a callable. '
+                f"Received: on_finding={on_finding!r}"
+            )
+        if min_severity not in SEVERITIES:
+            raise ValueError(
+                f"`min_severity` must be one of {SEVERITIES}. "
+                f"Received: min_severity={min_severity!r}"
+            )
+        self.on_finding = on_finding
+        self.min_severity = min_severity
+        self._batches = BatchMonitor(every_n_steps)
+        self.monitors: list[Monitor] = [
+            self._batches,
+            GradientNormLogger(
+                every_n_steps, vanishing=None, exploding=None, nonfinite=False
+            ),
+            UpdateRatioLogger(every_n_steps),
+            DeadReLULogger(every_n_steps, mostly_dead=None),
+            ActivationLogger(every_n_steps),
+        ]
+        self._begin()
+
+    def _begin(self) -> None:
+        self.findings: list[Finding] = []
+        self.withdrawn: list[Finding] = []
+        self._told: dict[str, Finding] = {}
+        self._facts = Facts()
+        self._logs: dict[str, list[float]] = {}
+        self._steps_per_epoch = 0
+        self._planned_epochs: int | None = None
+        self._finished = False
+        self._in_epoch = False
+
+    @property
+    def records(self) -> Records:
+        """What was recorded up to now."""
+        steps = self._batches.steps.get("step", np.zeros(0, int))
+        series: dict[str, np.ndarray] = {}
+        epochs: dict[str, np.ndarray] = {}
+        for monitor in self.monitors:
+            values = monitor.steps
+            where = values.pop("step", np.zeros(0, int))
+            for key, column in values.items():
+                series.setdefault(key, _aligned(column, where, steps))
+            epochs |= monitor.epochs
+        return Records(
+            facts=self._facts,
+            batch=self._batches.bad_batch or self._batches.batch,
+            logs={k: np.array(v) for k, v in self._logs.items()},
+            steps=steps,
+            series=series,
+            epochs=epochs,
+            steps_per_epoch=self._steps_per_epoch,
+            planned_epochs=self._planned_epochs,
+            finished=self._finished,
+        )
+
+    def report(self, path: str | os.PathLike | None = None) -> str:
+        """Return the findings as text, or write them to a file.
+
+        Args:
+            path: A file; with the ending `.html` a self-contained page with
+                figures is written, otherwise text. Defaults to `None`.
+
+        Returns:
+            The text or the page.
+        """
+        if path is None:
+            return report.text(self.findings)
+        page = pathlib.Path(path)
+        if page.suffix.lower() in (".html", ".htm"):
+            content = report.html(self.findings, self.records)
+        else:
+            content = report.text(self.findings)
+        page.write_text(content, encoding="utf-8")
+        return content
+
+    def set_model(self, model: Any) -> None:
+        """Tell the monitors too."""
+        super().set_model(model)
+        for monitor in self.monitors:
+            monitor.set_model(model)
+
+    def set_params(self, params: Any) -> None:
+        """Tell the monitors too."""
+        super().set_params(params)
+        for monitor in self.monitors:
+            monitor.set_params(params)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Read the model, and let the monitors find what to measure."""
+        self._begin()
+        model = self._model
+        self._facts = facts_of(model)
+        self._planned_epochs = (self.params or {}).get("epochs")
+        self._batches.classes = _classes(self._facts)
+        self._batches.running_mean = not self._facts.own_train_step
+        for monitor in self.monitors:
+            monitor.on_train_begin()
+            if hasattr(monitor._gauge, "warns"):
+                monitor._gauge.warns = False
+        self._batches.follow(self._see)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Let the monitors count from zero."""
+        self._in_epoch = True
+        for monitor in self.monitors:
+            monitor.on_epoch_begin(epoch)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Let the coming step be measured."""
+        # The first of all monitors of this `fit` does it for the others.
+        if self._batches.drives:
+            self._batches.on_train_batch_begin(batch)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Look at what was recorded."""
+        self._in_epoch = False
+        for monitor in self.monitors:
+            monitor.on_epoch_end(epoch)
+        self._steps_per_epoch = self._batches._steps_done
+        for key, value in (logs or {}).items():
+            if not key.startswith(KEY_KINDS) and np.ndim(value) == 0:
+                self._logs.setdefault(key, []).append(float(value))
+        self._examine()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Look once more, knowing that it was the end."""
+        self.finish()
+
+    def finish(self) -> None:
+        """Make the last diagnosis, unless it is made."""
+        if self._finished:
+            return
+        for monitor in self.monitors:
+            monitor.on_train_end()
+        self._finished = True
+        self._examine()
+
+    def _see(self, block: Any) -> None:
+        """Look at what the device handed over in the midst of an epoch."""
+        if self._in_epoch:
+            self._examine()
+
+    def _examine(self) -> None:
+        found = diagnose(self.records)
+        self.findings = found
+        present = {p: f for f in found for p in f.chain}
+        for problem in [p for p in self._told if p not in present]:
+            self.withdrawn.append(self._told.pop(problem))
+        for finding in found:
+            before = self._told.get(finding.problem)
+            if before is None or _rank(finding) > _rank(before):
+                self._told |= dict.fromkeys(finding.chain, finding)
+                if _rank(finding) >= SEVERITIES.index(self.min_severity):
+                    self._act(finding)
+
+    def _act(self, finding: Finding) -> None:
+        if callable(self.on_finding):
+            self.on_finding(finding)
+            return
+        is_error = finding.severity == "error"
+        if self.on_finding == "raise" and is_error:
+            raise TrainingProblem(finding)
+        report.write([finding], sys.stderr)
+        if self.on_finding == "stop" and is_error:
+            self._model.stop_training = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_model": None}
+
+
+def _rank(finding: Finding) -> int:
+    return SEVERITIES.index(finding.severity)
+
+
+def _classes(facts: Facts) -> int:
+    """Return the number of classes that the targets tell."""
+    outputs = [o for o in facts.outputs if o.loss is not None]
+    if len(outputs) != 1 or "crossentropy" not in outputs[0].loss:
+        return 0
+    units = outputs[0].units or 0
+    return 2 if units == 1 else units
+
+
+def _aligned(
+    values: np.ndarray, where: np.ndarray, steps: np.ndarray
+) -> np.ndarray:
+    """Return values at steps, NaN at those that have none."""
+    if len(where) == len(steps):
+        return values
+    result = np.full(len(steps), np.nan)
+    place = np.searchsorted(steps, where)
+    known = (place < len(steps)) & np.isin(where, steps)
+    result[place[known]] = values[known]
+    return result

@@ -1,0 +1,33 @@
+"""Rules that say what is wrong with a training run, and reports of it.
+
+The rules are plain Python and NumPy. What reads models, `check` alone, loads
+Keras when it is first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from keras_ext.doctor.diagnose import diagnose as diagnose
+from keras_ext.doctor.finding import PROBLEMS as PROBLEMS
+from keras_ext.doctor.finding import SEVERITIES as SEVERITIES
+from keras_ext.doctor.finding import Finding as Finding
+from keras_ext.doctor.finding import Remedy as Remedy
+from keras_ext.doctor.records import BatchFacts as BatchFacts
+from keras_ext.doctor.records import Facts as Facts
+from keras_ext.doctor.records import LayerFacts as LayerFacts
+from keras_ext.doctor.records import OutputFacts as OutputFacts
+from keras_ext.doctor.records import Records as Records
+from keras_ext.doctor.remedies import remedies_for as remedies_for
+
+if TYPE_CHECKING:
+    from keras_ext.doctor.check import check as check
+
+
+def __getattr__(name: str) -> Any:
+    if name == "check":
+        # A function and a module of one name: importing the module would
+        # put itself here.
+        function = importlib.import_module("keras_ext.doctor.check").check
+        globals()["check"] = function
+        return function
+    raise AttributeError(f"module 'keras_ext.doctor' has no attribute {name!r}")

@@ -1,0 +1,116 @@
+"""From records to findings: rules, their order, and what follows from what."""
+
+import dataclasses
+from collections.abc import Callable
+
+from keras_ext.doctor import (
+    gradient_rules,
+    output_rules,
+    progress_rules,
+    static_rules,
+    unit_rules,
+)
+from keras_ext.doctor.finding import SEVERITIES, Finding
+from keras_ext.doctor.records import Records
+from keras_ext.doctor.signs import Signs
+
+# Root causes first: of two problems in one run, the one that stands above
+# is told, and the other as its consequence if it can be one.
+STATIC_RULES: tuple[Callable[[Records], list[Finding]], ...] = (
+    static_rules.numerical_instability_in_data,
+    output_rules.output_loss_mismatch,
+    static_rules.symmetric_units,
+    static_rules.unscaled_input,
+)
+RULES: tuple[Callable[[Signs], list[Finding]], ...] = (
+    unit_rules.dead_from_the_beginning,
+    gradient_rules.exploding_gradient,
+    unit_rules.saturated_activation,
+    progress_rules.learning_rate_too_high,
+    gradient_rules.vanishing_gradient,
+    unit_rules.dying_relu,
+    gradient_rules.numerical_instability,
+    progress_rules.learning_rate_too_low,
+    progress_rules.overfitting,
+    progress_rules.underfitting,
+)
+
+_STUCK = ("vanishing_gradient", "learning_rate_too_low", "underfitting")
+_WILD = (
+    "exploding_gradient",
+    "dying_relu",
+    "saturated_activation",
+    "numerical_instability",
+    "learning_rate_too_high",
+)
+CONSEQUENCES: dict[str, tuple[str, ...]] = {
+    "numerical_instability": (*_WILD, *_STUCK, "unscaled_input"),
+    "output_loss_mismatch": (*_WILD, *_STUCK, "overfitting"),
+    "symmetric_units": (*_STUCK, "dying_relu", "saturated_activation"),
+    "unscaled_input": (*_WILD, *_STUCK, "overfitting"),
+    "dying_relu": _STUCK,
+    "exploding_gradient": (*_WILD, *_STUCK),
+    "saturated_activation": (*_STUCK, "learning_rate_too_high"),
+    "learning_rate_too_high": (*_WILD, *_STUCK),
+    "vanishing_gradient": _STUCK,
+    "learning_rate_too_low": ("underfitting",),
+}
+
+
+def diagnose(records: Records) -> list[Finding]:
+    """Return what is wrong with a training run.
+
+    Args:
+        records: What was recorded of it up to now.
+
+    Returns:
+        Root causes, the most severe first, each with what follows from it;
+        each problem at most once.
+    """
+    signs = Signs(records)
+    static = [f for rule in STATIC_RULES for f in rule(records)]
+    findings = [weighed(f, signs) for f in static]
+    findings += [f for rule in RULES for f in rule(signs)]
+    found: dict[str, Finding] = {}
+    for finding in findings:
+        found.setdefault(finding.problem, finding)
+    return _ranked(list(found.values()))
+
+
+def weighed(finding: Finding, signs: Signs) -> Finding:
+    """Return what was said before training, in the light of the training.
+
+    An input of unusual scale is worth a remark if the run learns, and a
+    warning if it does not.
+    """
+    if finding.problem != "unscaled_input" or not signs.epochs:
+        return finding
+    if signs.learns:
+        return dataclasses.replace(finding, severity="info")
+    if finding.severity == "info" and signs.fails:
+        return dataclasses.replace(finding, severity="warning")
+    return finding
+
+
+def _ranked(found: list[Finding]) -> list[Finding]:
+    """Fold consequences under their causes, and sort by severity."""
+    roots: list[Finding] = []
+    rest = list(found)
+    while rest:
+        root = rest.pop(0)
+        if root.severity != "info":
+            following = CONSEQUENCES.get(root.problem, ())
+            consequences = [f for f in rest if f.problem in following]
+            rest = [f for f in rest if f.problem not in following]
+            worst = max(map(_rank, [root, *consequences]))
+            root = dataclasses.replace(
+                root,
+                consequences=tuple(consequences),
+                severity=SEVERITIES[worst],
+            )
+        roots.append(root)
+    return sorted(roots, key=_rank, reverse=True)
+
+
+def _rank(finding: Finding) -> int:
+    return SEVERITIES.index(finding.severity)

@@ -1,0 +1,234 @@
+"""Rules on gradients, and on numbers that are no longer finite."""
+
+import numpy as np
+
+from keras_ext.doctor.finding import Finding
+from keras_ext.doctor.remedies import remedies_for
+from keras_ext.doctor.signs import Signs
+
+# A gradient of this many times the loss, in a loss of order one, moves
+# weights of usual size by many times the way to the minimum.
+STEEP = 100.0
+# A gradient that grows by this factor since the first steps.
+GROWTH = 100.0
+# Standard deviations of activations that depth multiplies by this factor.
+SPREAD = 1e3
+# Gradient of the first layers, relative to that of the last.
+FADED = 1e-3
+# Gains sqrt(fan_in) * std of initial weights: He's is 1.4.
+LARGE_GAIN = 4.0
+
+
+def exploding_gradient(signs: Signs) -> list[Finding]:
+    """Look for gradients far too large for the loss, or that grow.
+
+    From the first steps: the global norm is more than `STEEP` times the loss,
+    or the spread of activations grows by more than `SPREAD` from the first
+    to the last hidden layer, or the first loss is more than `STEEP` times
+    that of a guess. Later: the norm grows by `GROWTH` while the loss rises.
+
+    It can be wrong for losses that are tiny by nature; hence losses far
+    below the baseline do not count, nor runs that learn.
+    """
+    records = signs.records
+    norms = records.series.get("grad_norm/global", np.zeros(0))
+    if not len(norms) or signs.learns:
+        return []
+    first = norms[:3][np.isfinite(norms[:3])]
+    at_start = float(np.median(first)) if len(first) else float("inf")
+    evidence: dict[str, float | str] = {}
+    reference = signs.reference
+    losses = signs.loss[:3][np.isfinite(signs.loss[:3])]
+    loss = max(float(np.median(losses)) if len(losses) else 0.0, 1e-12)
+    if np.isfinite(reference) and reference > 0:
+        steepness = at_start / max(loss, 0.1 * reference)
+        excess = loss / reference
+    else:
+        steepness, excess = at_start / loss, 0.0
+    spreads = [
+        float(values[0])
+        for values in records.of_kind("activation_std/").values()
+        if len(values)
+    ][:-1]
+    spreads = [s for s in spreads if s > 0 or not np.isfinite(s)]
+    growth = max(spreads) / spreads[0] if spreads else 1.0
+    layer = _steepest(signs)
+    if _bad(steepness, STEEP) and at_start > 10.0:
+        evidence = {
+            "gradient norm at the start": at_start,
+            "gradient norm / loss": steepness,
+            "threshold": STEEP,
+        }
+    elif _bad(growth, SPREAD):
+        evidence = {
+            "growth of activations through the layers": growth,
+            "threshold": SPREAD,
+        }
+    elif excess > STEEP and _large_weights(signs):
+        evidence = {
+            "first loss / loss of a guess": excess,
+            "threshold": STEEP,
+        }
+    if evidence:
+        gain = _large_weights(signs)
+        if gain:
+            evidence["largest gain of initial weights"] = gain
+        message = (
+            f"The gradient explodes from the first step: its norm is "
+            f"{at_start:.3g} at a loss of {loss:.3g}"
+            + (", since the initial weights are too large." if gain else ".")
+        )
+        return [_finding(signs, "exploding_gradient", layer, 0, evidence, message)]
+    later = norms[3:]
+    finite = later[np.isfinite(later)]
+    if not len(finite) or not np.isfinite(at_start) or at_start <= 0:
+        return []
+    rises = signs.first_nonfinite is not None or signs.gain < 0
+    peak = float(finite.max())
+    if rises and peak > max(GROWTH * at_start, 10.0):
+        place = int(np.nanargmax(np.where(np.isfinite(norms), norms, -1)))
+        step = int(records.steps[place])
+        evidence = {
+            "gradient norm at the start": at_start,
+            "largest gradient norm": peak,
+            "threshold": f"{GROWTH:g} times the start",
+        }
+        message = (
+            f"The gradient grew from {at_start:.3g} to {peak:.3g} by step "
+            f"{step}, and the loss with it."
+        )
+        return [
+            _finding(signs, "exploding_gradient", layer, step, evidence, message)
+        ]
+    return []
+
+
+def vanishing_gradient(signs: Signs) -> list[Finding]:
+    """Look for a gradient that gets lost on its way to the first layers.
+
+    The median norm of one of the first layers (of the front half) is less
+    than `FADED` times that of the last, in a run that does not learn. It
+    needs three layers with weights.
+
+    It can be wrong where early layers have nothing to do; so a run that
+    learns is never told of.
+    """
+    if signs.learns or not _had_time(signs):
+        return []
+    norms = {
+        layer: float(np.median(values))
+        for layer, values in signs.norms().items()
+        if len(values)
+    }
+    if len(norms) < 3:
+        return []
+    layers, values = list(norms), np.array(list(norms.values()))
+    last = values[-1]
+    front = values[: max(len(values) // 2, 1)]
+    if not last > 0:
+        return []
+    place = int(np.argmin(front))
+    ratio = float(front[place] / last)
+    if ratio > FADED:
+        return []
+    evidence = {
+        "gradient norm of the layer": float(front[place]),
+        "gradient norm of the last layer": float(last),
+        "ratio": ratio,
+        "threshold": FADED,
+    }
+    message = (
+        f"The gradient vanishes on its way back: its norm is {last:.2g} at "
+        f"`{layers[-1]}` and {front[place]:.2g} at `{layers[place]}`, so the "
+        "first layers learn next to nothing."
+    )
+    return [
+        _finding(
+            signs, "vanishing_gradient", layers[place], None, evidence, message
+        )
+    ]
+
+
+def numerical_instability(signs: Signs) -> list[Finding]:
+    """Look for a loss or a gradient that is NaN or infinite.
+
+    Steps that loss scaling skips do not count. It is certain; what caused it
+    is for the other rules to say.
+    """
+    step = signs.first_nonfinite
+    if step is None:
+        return []
+    norms = signs.records.of_kind("grad_norm/")
+    place = int(np.searchsorted(signs.records.steps, step))
+    bad = [
+        layer
+        for layer, values in norms.items()
+        if place < len(values) and not np.isfinite(values[place])
+    ]
+    layer = bad[-1] if bad and len(bad) < len(norms) else None
+    finite = signs.loss[np.isfinite(signs.loss)]
+    evidence: dict[str, float | str] = {"first step that is not finite": step}
+    if len(finite):
+        evidence["last finite loss"] = float(finite[-1])
+    message = (
+        f"Loss or gradient is NaN or infinite from step {step} on"
+        + (f", first in `{layer}`" if layer else "")
+        + ": from then on nothing is learned."
+    )
+    return [
+        _finding(signs, "numerical_instability", layer, step, evidence, message)
+    ]
+
+
+def _finding(
+    signs: Signs,
+    problem: str,
+    layer: str | None,
+    step: int | None,
+    evidence: dict[str, float | str],
+    message: str,
+    severity: str = "error",
+) -> Finding:
+    records = signs.records
+    return Finding(
+        problem,
+        layer,
+        signs.epoch_of(step),
+        step,
+        severity,
+        evidence,
+        message,
+        remedies_for(problem, records.facts, layer),
+    )
+
+
+finding_of = _finding
+
+
+def _had_time(signs: Signs) -> bool:
+    return signs.epochs >= 3 or signs.share_done >= 0.3
+
+
+def _bad(value: float, threshold: float) -> bool:
+    """Return whether a value is above a threshold, or not a number."""
+    return not value <= threshold
+
+
+def _large_weights(signs: Signs) -> float:
+    """Return the largest gain of initial weights, 0 if none is large."""
+    gains = [
+        layer.weight_std * layer.fan_in**0.5
+        for layer in signs.records.facts.layers
+        if layer.weight_std and layer.fan_in and layer.kind != "Embedding"
+    ]
+    largest = max(gains, default=0.0)
+    return largest if largest > LARGE_GAIN else 0.0
+
+
+def _steepest(signs: Signs) -> str | None:
+    first = {
+        layer: float(values[0])
+        for layer, values in signs.norms().items()
+        if len(values)
+    }
+    return max(first, key=first.__getitem__) if first else None

@@ -1,0 +1,439 @@
+"""What follows what in a model, and which activation makes its outputs."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import keras
+
+from keras_ext.layers import Residual
+from keras_ext.taps import functions, points
+
+# Layers and operations that pass each number on as it is, in its place.
+_SAME = "Dropout GaussianDropout AlphaDropout GaussianNoise Identity "
+_SAME += "ActivityRegularization Masking Cast SpatialDropout1D "
+_SAME += "SpatialDropout2D SpatialDropout3D StopGradient "
+# Those that move numbers, leave some out or average them. Ranges stay.
+_MOVING = "Flatten Reshape Permute RepeatVector Squeeze ExpandDims Transpose "
+_MOVING += "UpSampling1D UpSampling2D UpSampling3D Cropping1D Cropping2D "
+_MOVING += "Cropping3D AveragePooling1D AveragePooling2D AveragePooling3D "
+_MOVING += "MaxPooling1D MaxPooling2D MaxPooling3D Resizing "
+_MOVING += "GlobalAveragePooling1D GlobalAveragePooling2D "
+_MOVING += "GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D "
+_MOVING += "GlobalMaxPooling3D "
+_NORMALIZING = "BatchNormalization LayerNormalization GroupNormalization "
+_NORMALIZING += "RMSNormalization UnitNormalization "
+_SAME_NAMES = frozenset(_SAME.split())
+_MOVING_NAMES = frozenset(_MOVING.split())
+_PASSED_OVER = (
+    _SAME_NAMES
+    | _MOVING_NAMES
+    | frozenset(_NORMALIZING.split())
+    | frozenset("ZeroPadding1D ZeroPadding2D ZeroPadding3D".split())
+)
+_ACTIVATION_LAYERS = {
+    "Softmax": "softmax",
+    "ReLU": "relu",
+    "LeakyReLU": "leaky_relu",
+    "ELU": "elu",
+    "PReLU": "prelu",
+}
+# Layers whose `activation` is the last thing that they apply. What a
+# recurrent layer puts out stays in the range of its activation: gates lie
+# in [0, 1].
+_WITH_ACTIVATION = (
+    keras.layers.Dense,
+    keras.layers.EinsumDense,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+    keras.layers.DepthwiseConv1D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv1D,
+    keras.layers.SeparableConv2D,
+    keras.layers.SimpleRNN,
+    keras.layers.LSTM,
+    keras.layers.GRU,
+    Residual,
+)
+
+
+class Final(NamedTuple):
+    """The activation that makes an output.
+
+    Attributes:
+        activation: Its name; `None` for linear outputs and unknown ones.
+        known: Whether it was found for certain.
+    """
+
+    activation: str | None
+    known: bool = True
+
+
+UNKNOWN = Final(None, False)
+# Stands among the classes that a layer feeds for what nobody knows.
+UNKNOWN_PLACE = "?"
+
+
+def class_name(operation: Any) -> str:
+    """Return the name of a layer's or an operation's class."""
+    return type(operation).__name__
+
+
+def is_graph(layer: Any) -> bool:
+    """Return whether it is a functional model."""
+    return isinstance(layer, keras.Model) and hasattr(layer, "operations")
+
+
+def is_chain(layer: Any) -> bool:
+    """Return whether it is a sequential model."""
+    return isinstance(layer, keras.Sequential)
+
+
+def function_name(function: Any) -> str | None:
+    """Return the name of a well-known activation function.
+
+    Args:
+        function: What stands in a layer's `activation`.
+
+    Returns:
+        `None` for the identity, and for a person's own function.
+    """
+    if function is None:
+        return None
+    if isinstance(function, keras.layers.Layer):
+        return layer_activation(function)
+    if functions.is_someones_own(function):
+        return None
+    name = getattr(function, "__name__", None)
+    return None if name in ("linear", "identity") else name
+
+
+def layer_activation(layer: Any) -> str | None:
+    """Return the name of the activation that a layer or operation applies.
+
+    `None` for none, and for a person's own.
+    """
+    if not isinstance(layer, keras.layers.Layer):
+        return operation_activation(layer)
+    name = class_name(layer)
+    if name in _ACTIVATION_LAYERS and not functions.is_someones_own(layer):
+        if name == "ReLU" and layer.negative_slope:
+            return "leaky_relu"
+        return _ACTIVATION_LAYERS[name]
+    return function_name(getattr(layer, "activation", None))
+
+
+def operation_activation(operation: Any) -> str | None:
+    """Return the name of an operation that is an activation, or `None`."""
+    name = class_name(operation).lower()
+    return {"logsoftmax": "log_softmax", "logsigmoid": "log_sigmoid"}.get(
+        name, name if name in points._KIND_OF_OPERATION else None
+    )
+
+
+def producer(tensor: Any) -> tuple[Any, Any]:
+    """Return the operation that made a symbolic tensor, and its node."""
+    operation, node, _ = tensor._keras_history
+    return operation, operation._inbound_nodes[node]
+
+
+def feeds_of(model: Any) -> dict[int, set[str]]:
+    """Return the classes of what comes after each layer and operation.
+
+    Layers without weights of one input are passed over, and so are
+    activations and normalizations.
+
+    Args:
+        model: A `keras.Model`.
+
+    Returns:
+        For the id of each layer and operation whose place is known, names
+        of classes; `"output"` stands for the model's output.
+    """
+    found: dict[int, set[str]] = {}
+    _visit(model, {"output"}, found)
+    return found
+
+
+def _visit(model: Any, after: set[str], found: dict[int, set[str]]) -> None:
+    """Find what comes after each part of a model that feeds `after`."""
+    if is_chain(model):
+        for layer in reversed(model.layers):
+            _note(layer, after, found)
+            after = _entered(layer, after)
+        return
+    if not is_graph(model):
+        if isinstance(model, keras.Model):
+            # A person's own code calls these models, who knows how.
+            for layer in points.layers_in(model, recursive=False):
+                _visit(layer, {UNKNOWN_PLACE}, found)
+        return
+    after_of: dict[int, set[str]] = {}
+    for tensor in model.outputs:
+        operation, _ = producer(tensor)
+        after_of.setdefault(id(operation), set()).update(after)
+    edges: dict[int, dict[int, Any]] = {}
+    seen: set[int] = set()
+    waiting = list(model.outputs)
+    while waiting:
+        operation, node = producer(waiting.pop())
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        for tensor in node.input_tensors:
+            before, _ = producer(tensor)
+            edges.setdefault(id(before), {})[id(operation)] = operation
+            waiting.append(tensor)
+    # Operations are sorted: what comes after comes later.
+    for operation in reversed(model.operations):
+        kinds = set(after_of.get(id(operation), ()))
+        for successor in edges.get(id(operation), {}).values():
+            kinds |= _entered(successor, after_of.get(id(successor), set()))
+        after_of[id(operation)] = kinds
+        _note(operation, kinds, found)
+
+
+def _note(layer: Any, kinds: set[str], found: dict[int, set[str]]) -> None:
+    found.setdefault(id(layer), set()).update(kinds)
+    if isinstance(layer, keras.layers.Bidirectional):
+        _note(layer.forward_layer, kinds, found)
+        _note(layer.backward_layer, kinds, found)
+    elif isinstance(layer, keras.layers.Wrapper):
+        _note(layer.layer, kinds, found)
+    elif isinstance(layer, Residual):
+        _visit(layer.block, {"Add"}, found)
+    _visit(layer, kinds, found)
+
+
+def _entered(layer: Any, after: set[str]) -> set[str]:
+    """Return the class that a layer shows to those before it.
+
+    Args:
+        layer: A layer or operation.
+        after: What comes after it.
+    """
+    if is_chain(layer):
+        for inner in reversed(layer.layers):
+            after = _entered(inner, after)
+        return after
+    if isinstance(layer, keras.layers.Wrapper) and not isinstance(
+        layer, keras.layers.Bidirectional
+    ):
+        return _entered(layer.layer, after)
+    name = class_name(layer)
+    bare = isinstance(layer, keras.layers.Activation)
+    if bare or name in _PASSED_OVER or name in _ACTIVATION_LAYERS:
+        return after
+    if not isinstance(layer, keras.layers.Layer) and operation_activation(
+        layer
+    ):
+        return after
+    return {name}
+
+
+def final_of_layer(layer: Any, moved: bool = False) -> Final | None:
+    """Return the activation that makes a layer's output.
+
+    Args:
+        layer: A layer or operation.
+        moved: Whether the output's axes are others than the layer's.
+
+    Returns:
+        `None` if the layer passes on what comes before it.
+    """
+    name = class_name(layer)
+    if is_chain(layer):
+        return _final_of_chain(layer, moved)
+    if is_graph(layer):
+        if len(layer.outputs) != 1:
+            return UNKNOWN
+        return _final_of_tensor(layer.outputs[0], moved)
+    if not isinstance(layer, keras.layers.Layer):
+        activation = operation_activation(layer)
+        if activation:
+            return _certain(activation, moved)
+        return None if name in _SAME_NAMES | _MOVING_NAMES else UNKNOWN
+    if functions.is_someones_own(layer):
+        return UNKNOWN
+    if isinstance(layer, keras.layers.Bidirectional):
+        if layer.merge_mode not in ("concat", "ave"):
+            return UNKNOWN
+        return final_of_layer(layer.forward_layer, moved)
+    if isinstance(layer, keras.layers.Wrapper):
+        return final_of_layer(layer.layer, moved)
+    if name in _SAME_NAMES | _MOVING_NAMES:
+        return None
+    if name == "Softmax" and layer.axis != -1:
+        return UNKNOWN
+    if name in _ACTIVATION_LAYERS:
+        return _certain(layer_activation(layer), moved)
+    if isinstance(layer, keras.layers.Activation):
+        activation = function_name(layer.activation)
+        if activation is None and not _is_identity(layer.activation):
+            return UNKNOWN
+        return None if activation is None else _certain(activation, moved)
+    if isinstance(layer, _WITH_ACTIVATION):
+        activation = function_name(layer.activation)
+        if activation is None and not _is_identity(layer.activation):
+            return UNKNOWN
+        return _certain(activation, moved)
+    return UNKNOWN
+
+
+def _is_identity(function: Any) -> bool:
+    return function is None or (
+        not functions.is_someones_own(function)
+        and getattr(function, "__name__", "") in ("linear", "identity")
+    )
+
+
+def _certain(activation: str | None, moved: bool) -> Final:
+    # The axis of a softmax is not the output's last one any more.
+    if moved and activation in ("softmax", "log_softmax", "sparsemax"):
+        return UNKNOWN
+    return Final(activation)
+
+
+def _is_moving(layer: Any) -> bool:
+    return class_name(layer) in _MOVING_NAMES
+
+
+def _final_of_chain(model: Any, moved: bool) -> Final | None:
+    for layer in reversed(model.layers):
+        final = final_of_layer(layer, moved)
+        if final is not None:
+            return final
+        moved |= _is_moving(layer)
+    return None
+
+
+def _final_of_tensor(tensor: Any, moved: bool = False) -> Final | None:
+    while True:
+        operation, node = producer(tensor)
+        if isinstance(operation, keras.layers.InputLayer):
+            return UNKNOWN
+        if is_graph(operation) and len(operation.outputs) > 1:
+            index = tensor._keras_history[2]
+            return _final_of_tensor(operation.outputs[index], moved)
+        final = final_of_layer(operation, moved)
+        if final is not None:
+            return final
+        if len(node.input_tensors) != 1:
+            return UNKNOWN
+        moved |= _is_moving(operation)
+        tensor = node.input_tensors[0]
+
+
+class Output(NamedTuple):
+    """An output of a model.
+
+    Attributes:
+        name: Its name.
+        units: Its last axis; 1 for one number per sample, `None` if not
+            known.
+        final: The activation that makes it.
+    """
+
+    name: str
+    units: int | None
+    final: Final
+
+
+def outputs_of(model: Any) -> Iterator[Output]:
+    """Yield the model's outputs in Keras's order.
+
+    Nothing comes of a subclassed model: only a call of it tells.
+
+    Args:
+        model: A `keras.Model`.
+    """
+    if is_chain(model) and model.layers:
+        final = _final_of_chain(model, False) or UNKNOWN
+        yield Output("output", _units_of_chain(model), final)
+    elif is_graph(model):
+        names = list(model.output_names)
+        struct = getattr(model, "_outputs_struct", None)
+        if isinstance(struct, dict):
+            keys = {id(tensor): key for key, tensor in struct.items()}
+            names = [
+                keys.get(id(tensor), name)
+                for tensor, name in zip(model.outputs, names, strict=True)
+            ]
+        for name, tensor in zip(names, model.outputs, strict=True):
+            final = _final_of_tensor(tensor) or UNKNOWN
+            yield Output(str(name), last_axis(tensor.shape), final)
+
+
+def last_axis(shape: Any) -> int | None:
+    """Return the last axis of a batch's shape, 1 if there is but one."""
+    return 1 if len(shape) == 1 else shape[-1]
+
+
+def _units_of_chain(model: Any) -> int | None:
+    if model.built:
+        return last_axis(model.output_shape)
+    attributes = ("units", "filters")
+    for layer in reversed(model.layers):
+        if class_name(layer) in _MOVING_NAMES:
+            return None
+        for attribute in attributes:
+            if isinstance(getattr(layer, attribute, None), int):
+                return getattr(layer, attribute)
+    return None
+
+
+def normalizes_input(model: Any, is_scaling: Callable[[Any], bool]) -> bool:
+    """Return whether inputs meet a layer that scales them before any other.
+
+    Args:
+        model: A `keras.Model`.
+        is_scaling: Says it of a layer or operation.
+    """
+    if is_chain(model):
+        for layer in model.layers:
+            if is_scaling(layer) or normalizes_input(layer, is_scaling):
+                return True
+            if not _passes_input(layer):
+                return False
+        return False
+    if is_graph(model):
+        starts = [producer(tensor)[0] for tensor in model.inputs]
+        reached = {id(operation) for operation in starts}
+        for operation in model.operations:
+            befores = {
+                id(producer(tensor)[0])
+                for node in operation._inbound_nodes
+                for tensor in node.input_tensors
+                if hasattr(tensor, "_keras_history")
+            }
+            if not befores & reached:
+                continue
+            if is_scaling(operation) or normalizes_input(operation, is_scaling):
+                return True
+            if _passes_input(operation):
+                reached.add(id(operation))
+        return False
+    if isinstance(model, keras.layers.Wrapper):
+        return is_scaling(model.layer) or normalizes_input(
+            model.layer, is_scaling
+        )
+    if isinstance(model, keras.Model):  # in the order of creation
+        for layer in points.layers_in(model, recursive=False):
+            if is_scaling(layer) or normalizes_input(layer, is_scaling):
+                return True
+            if not _passes_input(layer):
+                return False
+    return False
+
+
+def _passes_input(layer: Any) -> bool:
+    name = class_name(layer)
+    return (
+        isinstance(layer, keras.layers.InputLayer)
+        or name in _SAME_NAMES | _MOVING_NAMES
+        or name.startswith(("Random", "ZeroPadding"))
+        or name in ("CenterCrop", "Pipeline")
+    )

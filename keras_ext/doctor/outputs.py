@@ -1,0 +1,170 @@
+"""Which activation and which loss belong together at the output.
+
+Binary: sigmoid. One of several classes: softmax. Regression: linear.
+"""
+
+from keras_ext.doctor.case import HE, Case
+from keras_ext.doctor.finding import Remedy
+from keras_ext.doctor.records import BatchFacts, OutputFacts
+
+_WHOLE = "sparse_categorical_crossentropy"
+_ONE_HOT = ("categorical_crossentropy", "categorical_focal_crossentropy")
+_BINARY = ("binary_crossentropy", "binary_focal_crossentropy")
+_CROSSENTROPIES = (_WHOLE, *_ONE_HOT, *_BINARY)
+_HINGES = ("hinge", "squared_hinge", "exponential")
+_CLASSES = {
+    _WHOLE: "SparseCategoricalCrossentropy",
+    "categorical_crossentropy": "CategoricalCrossentropy",
+    "categorical_focal_crossentropy": "CategoricalFocalCrossentropy",
+    "binary_crossentropy": "BinaryCrossentropy",
+    "binary_focal_crossentropy": "BinaryFocalCrossentropy",
+}
+
+# Of each task: what it is, the activation and the loss.
+_TASKS = {
+    "whole": (
+        "one of {units} classes, as whole numbers: softmax and the sparse "
+        "categorical cross-entropy",
+        "softmax",
+        "SparseCategoricalCrossentropy",
+    ),
+    "one_hot": (
+        "one of {units} classes, one-hot: softmax and the categorical "
+        "cross-entropy",
+        "softmax",
+        "CategoricalCrossentropy",
+    ),
+    "binary": (
+        "one of two classes: one sigmoid unit and the binary cross-entropy",
+        "sigmoid",
+        "BinaryCrossentropy",
+    ),
+    "labels": (
+        "several labels at once: sigmoid units and the multi-label "
+        "cross-entropy",
+        "sigmoid",
+        "MultiLabelCrossentropy",
+    ),
+    "regression": (
+        "numbers (regression): linear units and the mean squared error",
+        "linear",
+        "MeanSquaredError",
+    ),
+    "signs": (
+        "one of two classes, as -1 and 1: one tanh unit and the hinge loss",
+        "tanh",
+        "Hinge",
+    ),
+}
+
+
+def output_remedies(case: Case) -> tuple[Remedy, ...]:
+    """Return the pairs of activation and loss that fit."""
+    if case.is_hidden:
+        return (
+            Remedy(
+                "Softmax is for outputs: give the hidden layer a ReLU.",
+                case.code(f'activation="relu", kernel_initializer={HE}'),
+            ),
+        )
+    output = _at_fault(case)
+    if output is None:
+        return tuple(
+            _pair(task, 10 if task in ("whole", "labels") else 1)
+            for task in ("binary", "whole", "labels", "regression")
+        )
+    remedies = [_pair(*task) for task in _tasks(output, case.batch)]
+    logits = _logits(output, case.batch)
+    return (logits, *remedies) if logits else tuple(remedies)
+
+
+def _at_fault(case: Case) -> OutputFacts | None:
+    outputs = case.facts.outputs if case.facts else ()
+    if case.path is not None:
+        name = case.path.split("/")[-1]
+        named = [x for x in outputs if x.name in (case.path, name)]
+        outputs = tuple(named) or outputs
+    # Of several unnamed ones nobody knows which is meant.
+    return outputs[0] if len(outputs) == 1 else None
+
+
+def _pair(task: str, units: int) -> Remedy:
+    what, activation, loss = _TASKS[task]
+    given = "" if activation == "linear" else f', activation="{activation}"'
+    return Remedy(
+        f"For {what.format(units=units)}.",
+        f"output, loss = keras_ext.layers.Dense({units}{given}), "
+        f"keras_ext.losses.{loss}()",
+    )
+
+
+def _logits(output: OutputFacts, batch: BatchFacts | None) -> Remedy | None:
+    """Return how the loss is told what it gets, if that is all."""
+    if output.loss not in _CLASSES or _out_of_range(output, batch):
+        return None
+    loss = f"loss = keras_ext.losses.{_CLASSES[output.loss]}"
+    if output.activation in ("softmax", "sigmoid"):
+        if output.from_logits:
+            return Remedy(
+                f"The output is a probability already, by its "
+                f"{output.activation}: let the loss take it as one.",
+                f"{loss}(from_logits=False)",
+            )
+    elif output.activation in (None, "linear") and not output.from_logits:
+        return Remedy(
+            "The output is linear: let the loss take it as logits.",
+            f"{loss}(from_logits=True)",
+        )
+    return None
+
+
+def _out_of_range(output: OutputFacts, batch: BatchFacts | None) -> bool:
+    if batch is None or output.loss is None:
+        return False
+    highest = 1.0
+    if output.loss == _WHOLE:
+        highest = (output.units or batch.y_high + 1) - 1
+    return batch.y_low < 0 or batch.y_high > highest
+
+
+def _tasks(
+    output: OutputFacts, batch: BatchFacts | None
+) -> list[tuple[str, int]]:
+    """Return the tasks that may be meant, the likeliest first."""
+    units, loss = output.units or 1, output.loss
+    if loss in _HINGES:
+        return [("signs", units), ("binary", units)]
+    if batch is not None and not batch.y_whole:
+        in_range = 0 <= batch.y_low and batch.y_high <= 1
+        if not (loss in _CROSSENTROPIES and in_range):
+            return [("regression", units)]
+    if batch is not None and batch.y_high > 1:
+        classes = max(units, int(batch.y_high) + 1)
+        tasks = [("whole", classes), ("regression", units)]
+        return tasks if batch.y_low >= 0 else tasks[1:]
+    if batch is not None and batch.y_low < 0:
+        return [("signs", units), ("regression", units)]
+    if units == 1:
+        # Softmax of a single unit is 1 whatever the input.
+        if loss in _CROSSENTROPIES or output.activation == "softmax":
+            return [("binary", 1)]
+        if output.activation == "sigmoid":
+            return [("binary", 1), ("regression", 1)]
+        return [("regression", 1)]
+    if loss == _WHOLE:
+        return [("whole", units)]
+    if loss in _ONE_HOT:
+        tasks = [("one_hot", units)]
+        return [*tasks, ("labels", units)] if _is_sigmoid(output) else tasks
+    if loss in _BINARY:
+        tasks = [("labels", units), ("one_hot", units)]
+        return tasks[::-1] if output.activation == "softmax" else tasks
+    if output.activation == "softmax":
+        return [("one_hot", units), ("regression", units)]
+    if _is_sigmoid(output):
+        return [("labels", units), ("regression", units)]
+    return [("regression", units)]
+
+
+def _is_sigmoid(output: OutputFacts) -> bool:
+    return output.activation in ("sigmoid", "hard_sigmoid")

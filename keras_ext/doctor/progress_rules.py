@@ -1,0 +1,162 @@
+"""Rules on how the loss and the weights move."""
+
+import numpy as np
+
+from keras_ext.doctor.finding import Finding
+from keras_ext.doctor.gradient_rules import finding_of
+from keras_ext.doctor.signs import Signs
+
+# A step that changes the weights by this share of their length.
+VIOLENT = 0.3
+# By how much of their length the weights have moved in the whole run.
+UNMOVED = 0.05
+# Loss, relative to the first, of a run that diverges.
+DIVERGED = 3.0
+# Validation loss, relative to its minimum and to the training loss.
+RISE, GAP = 1.2, 1.5
+# Points of accuracy that validation is behind training.
+BEHIND = 0.12
+
+
+def learning_rate_too_high(signs: Signs) -> list[Finding]:
+    """Look for steps that throw the weights about.
+
+    A step changes the weights by more than `VIOLENT` of their length, early
+    in a run that does not learn, or the loss climbs beyond `DIVERGED` times
+    the first one.
+    """
+    if signs.learns or not len(signs.updates):
+        return []
+    largest = float(signs.updates[:10].max())
+    losses = signs.loss[np.isfinite(signs.loss)]
+    climbs = (
+        len(losses) > 1
+        and losses[0] > 0
+        and float(losses[1:].max()) > DIVERGED * max(losses[0], 0.1)
+    )
+    if not (largest > VIOLENT or (climbs and largest > 0.05)):
+        return []
+    evidence: dict[str, float | str] = {
+        "largest change of weights in a step": largest,
+        "threshold": VIOLENT,
+    }
+    if climbs:
+        evidence["highest loss / first loss"] = float(losses[1:].max() / losses[0])
+    rate = signs.records.facts.learning_rate
+    if rate is not None:
+        evidence["learning rate"] = rate
+    severity = "error" if climbs or signs.fails else "warning"
+    message = (
+        f"The learning rate is too high: single steps change the weights by "
+        f"{largest:.0%} of their length, and the loss does not come down."
+    )
+    return [
+        finding_of(
+            signs, "learning_rate_too_high", None, 0, evidence, message, severity
+        )
+    ]
+
+
+def learning_rate_too_low(signs: Signs) -> list[Finding]:
+    """Look for weights that hardly move, while the gradient is there.
+
+    In all steps up to now they cannot have moved by more than `UNMOVED` of
+    their length, and the run does not learn.
+    """
+    had_time = signs.epochs >= 2 or signs.share_done >= 0.5
+    if signs.skill > 0.5 or not had_time or not len(signs.updates):
+        return []
+    if signs.travelled > UNMOVED:
+        return []
+    evidence: dict[str, float | str] = {
+        "way of the weights, relative to their length": signs.travelled,
+        "threshold": UNMOVED,
+        "median change in a step": float(np.median(signs.updates)),
+    }
+    rate = signs.records.facts.learning_rate
+    if rate is not None:
+        evidence["learning rate"] = rate
+    message = (
+        "The learning rate is too low: in all its steps the run moved the "
+        f"weights by at most {signs.travelled:.1%} of their length."
+    )
+    return [
+        finding_of(
+            signs,
+            "learning_rate_too_low",
+            None,
+            None,
+            evidence,
+            message,
+            "warning",
+        )
+    ]
+
+
+def overfitting(signs: Signs) -> list[Finding]:
+    """Look for a validation loss that rises while the training loss falls.
+
+    The validation loss is above `RISE` times its minimum and above `GAP`
+    times the training loss, or accuracy in validation is `BEHIND` that in
+    training by as much.
+    """
+    logs = signs.records.logs
+    train, val = logs.get("loss"), logs.get("val_loss")
+    if train is None or val is None or len(val) < 4 or len(val) != len(train):
+        return []
+    now, best = float(np.mean(val[-2:])), float(np.min(val))
+    loss = float(np.mean(train[-2:]))
+    if not (np.isfinite(now) and best > 0 and loss < train[0]):
+        return []
+    rises = now > RISE * best and now > GAP * loss
+    behind = 0.0
+    for key, values in logs.items():
+        twin = logs.get(f"val_{key}")
+        if "acc" in key and twin is not None and len(twin) == len(values):
+            behind = max(behind, float(np.mean(values[-2:] - twin[-2:])))
+    far = behind > BEHIND or ("acc" not in "".join(logs) and rises)
+    if not ((rises and far) or (behind > 2 * BEHIND)):
+        return []
+    epoch = int(np.argmin(val))
+    evidence: dict[str, float | str] = {
+        "validation loss": now,
+        "its minimum": best,
+        "epoch of the minimum": epoch,
+        "training loss": loss,
+    }
+    if behind:
+        evidence["accuracy, training minus validation"] = behind
+    message = (
+        f"The model overfits: the validation loss is {now:.3g}, with "
+        f"{best:.3g} at epoch {epoch}, and the training loss is {loss:.3g}."
+    )
+    return [
+        finding_of(
+            signs, "overfitting", None, None, evidence, message, "warning"
+        )
+    ]
+
+
+def underfitting(signs: Signs) -> list[Finding]:
+    """Look for a run that has levelled off far from a good fit.
+
+    It is what is left to say when the run had its time, no longer gains
+    and has learned little, and nothing else explains it.
+    """
+    if signs.share_done < 0.6 or signs.epochs < 3:
+        return []
+    if signs.skill >= 0.3 or signs.recent_gain > 0.02:
+        return []
+    evidence = {
+        "share of the way from a guess to a perfect fit": signs.skill,
+        "threshold": 0.3,
+    }
+    message = (
+        "The model underfits: after its training it does hardly better than "
+        f"a guess ({signs.skill:.0%} of the way to a perfect fit)."
+    )
+    return [
+        finding_of(
+            signs, "underfitting", None, None, evidence, message, "warning"
+        )
+    ]

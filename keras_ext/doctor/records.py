@@ -1,0 +1,187 @@
+"""What the rules look at: plain numbers, no Keras in them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Series = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """What is known of a layer before training.
+
+    Attributes:
+        path: Its path in the model, as the monitors log it.
+        kind: The name of its class.
+        activation: The name of its activation function, `None` if it applies
+            none or one that nobody knows.
+        units: Entries of its output's unit axis.
+        fan_in: Inputs of one unit.
+        weight_std: Standard deviation of the kernel's initial entries.
+        identical_units: Whether all units start with the same weights.
+        trainable: Whether any of its weights is trained.
+        feeds: Classes of the layers and operations that take what it puts
+            out, activations, normalizations and layers without weights of
+            one input being passed over; `"output"` is the model's output,
+            `"?"` something unknown. `None` if nothing can be told.
+        dropout: The rate, of a dropout layer or of one that drops inputs.
+        penalty: The largest factor of its L1 and L2 regularizers.
+    """
+
+    path: str
+    kind: str
+    activation: str | None = None
+    units: int | None = None
+    fan_in: int | None = None
+    weight_std: float | None = None
+    identical_units: bool = False
+    trainable: bool = True
+    feeds: tuple[str, ...] | None = None
+    dropout: float = 0.0
+    penalty: float = 0.0
+
+
+@dataclass(frozen=True)
+class OutputFacts:
+    """What is known of an output of the model.
+
+    Attributes:
+        name: The output's name.
+        activation: The activation that makes it, `None` for linear outputs
+            and for those that nobody knows.
+        units: Its last axis.
+        loss: The loss on it, by the name of Keras's function, such as
+            `"mean_squared_error"`; `None` if it has none or a person's own.
+        from_logits: Whether the loss takes logits.
+        known: Whether `activation` was found for certain.
+        ignore_class: The label that the loss leaves out, `None` if none.
+    """
+
+    name: str
+    activation: str | None
+    units: int | None
+    loss: str | None
+    from_logits: bool = False
+    known: bool = True
+    ignore_class: int | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a model before training.
+
+    Attributes:
+        layers: The layers that have weights or activations, in the order in
+            which the model calls them.
+        outputs: The outputs of the model.
+        optimizer: The name of the optimizer's class.
+        learning_rate: At the beginning; `None` if there are several
+            optimizers.
+        clips: Whether the optimizer clips gradients.
+        parameters: Number of trainable weights.
+        normalizes_input: Whether the first layer scales the model's input.
+        own_train_step: Whether the model has a train step of its own.
+    """
+
+    layers: tuple[LayerFacts, ...] = ()
+    outputs: tuple[OutputFacts, ...] = ()
+    optimizer: str | None = None
+    learning_rate: float | None = None
+    clips: bool = False
+    parameters: int = 0
+    normalizes_input: bool = False
+    own_train_step: bool = False
+
+
+@dataclass(frozen=True)
+class BatchFacts:
+    """What a batch of data looks like.
+
+    Attributes:
+        x_low, x_high: Lowest and highest finite entry of the inputs.
+        x_mean, x_std: Over all their finite entries.
+        feature_scales: Root mean square of each feature, which is an entry
+            of the last axis; empty for inputs of integers.
+        x_nonfinite: Share of inputs that are NaN or infinite.
+        y_low, y_high, y_mean, y_std: The same of the targets.
+        y_nonfinite: Share of targets that are NaN or infinite.
+        y_whole: Whether all targets are whole numbers.
+        class_shares: Share of each class among the targets, if the loss is
+            one of classes.
+        size: Number of samples.
+        y_units: Last axis of the targets, 1 for one number per sample;
+            `None` if not known.
+    """
+
+    x_low: float = 0.0
+    x_high: float = 1.0
+    x_mean: float = 0.0
+    x_std: float = 1.0
+    feature_scales: np.ndarray = field(default_factory=lambda: np.ones(0))
+    x_nonfinite: float = 0.0
+    y_low: float = 0.0
+    y_high: float = 1.0
+    y_mean: float = 0.0
+    y_std: float = 1.0
+    y_nonfinite: float = 0.0
+    y_whole: bool = False
+    class_shares: np.ndarray = field(default_factory=lambda: np.ones(0))
+    size: int = 0
+    y_units: int | None = None
+
+
+@dataclass(frozen=True)
+class Records:
+    """What was recorded of a training run up to now.
+
+    Attributes:
+        facts: What is known of the model.
+        batch: What the first batch of data looks like; `None` if nobody
+            could see it.
+        logs: Keras's logs, one value for each epoch under each key.
+        steps: Index of each sampled step since the beginning of `fit`.
+        series: The monitors' values, one for each sampled step:
+            `grad_norm/<layer>`, `grad_norm/global`, `update_ratio/<layer>`,
+            `dead_relu/<layer>`, `zero_fraction/<layer>`,
+            `saturation/<layer>`, `activation_mean/<layer>`,
+            `activation_std/<layer>`, and `loss`, the mean loss of the steps
+            since the sampled one before. A key may be missing, and a value
+            NaN.
+        epochs: The monitors' values for each epoch, under the same keys.
+        steps_per_epoch: Steps of the last epoch.
+        planned_epochs: Epochs that `fit` was asked for.
+        finished: Whether training is over.
+    """
+
+    facts: Facts
+    batch: BatchFacts | None = None
+    logs: Series = field(default_factory=dict)
+    steps: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    series: Series = field(default_factory=dict)
+    epochs: Series = field(default_factory=dict)
+    steps_per_epoch: int = 0
+    planned_epochs: int | None = None
+    finished: bool = False
+
+    def of_kind(self, kind: str) -> dict[str, np.ndarray]:
+        """Return the series of a kind such as `grad_norm/`, by layer.
+
+        They come in the order of the model's layers, without `global`.
+        """
+        found = {
+            key.removeprefix(kind): values
+            for key, values in self.series.items()
+            if key.startswith(kind) and key != f"{kind}global"
+        }
+        order = {layer.path: i for i, layer in enumerate(self.facts.layers)}
+        return dict(
+            sorted(found.items(), key=lambda kv: order.get(kv[0], len(order)))
+        )
+
+    @property
+    def epoch(self) -> int | None:
+        """The last finished epoch, counted from 0, or `None`."""
+        epochs = max(map(len, self.logs.values()), default=0)
+        return epochs - 1 if epochs else None

@@ -1,0 +1,204 @@
+"""What the rules read off the records: how well a run learns, and when."""
+
+import functools
+import math
+
+import numpy as np
+
+from keras_ext.doctor.records import Records
+
+# Losses whose value is known for a model that predicts the classes' shares
+# or the targets' mean, whatever the input.
+_CROSSENTROPIES = (
+    "categorical_crossentropy",
+    "sparse_categorical_crossentropy",
+)
+_ACCURACIES = ("accuracy", "acc", "auc")
+
+
+class Signs:
+    """Numbers that several rules ask for.
+
+    Args:
+        records: What was recorded.
+
+    Attributes:
+        records: The same.
+    """
+
+    def __init__(self, records: Records):
+        self.records = records
+
+    @functools.cached_property
+    def loss(self) -> np.ndarray:
+        """The loss of each sampled step, NaN where unknown."""
+        unknown = np.full(len(self.records.steps), np.nan)
+        return self.records.series.get("loss", unknown)
+
+    @functools.cached_property
+    def epoch_losses(self) -> np.ndarray:
+        """The training loss of each epoch."""
+        return self.records.logs.get("loss", np.zeros(0))
+
+    @property
+    def epochs(self) -> int:
+        """The number of finished epochs."""
+        return len(self.epoch_losses)
+
+    @property
+    def share_done(self) -> float:
+        """The share of the planned training that is done."""
+        if self.records.finished:
+            return 1.0
+        planned = self.records.planned_epochs or max(2 * self.epochs, 1)
+        return min(self.epochs / planned, 1.0)
+
+    @functools.cached_property
+    def baseline(self) -> float | None:
+        """The loss of a model that does not look at its input.
+
+        `None` if it is not known for the loss.
+        """
+        batch, outputs = self.records.batch, self.records.facts.outputs
+        if batch is None or len(outputs) != 1:
+            return None
+        loss = outputs[0].loss
+        shares = batch.class_shares[batch.class_shares > 0]
+        if loss in _CROSSENTROPIES and len(shares):
+            # At least that of few classes alike: a batch may miss some.
+            return max(float(-(shares * np.log(shares)).sum()), 0.3)
+        if loss == "binary_crossentropy" and 0 <= batch.y_mean <= 1:
+            p = min(max(batch.y_mean, 1e-3), 1 - 1e-3)
+            return -(p * math.log(p) + (1 - p) * math.log(1 - p))
+        if loss == "mean_squared_error" and batch.y_std > 0:
+            return batch.y_std**2
+        if loss == "mean_absolute_error" and batch.y_std > 0:
+            return 0.8 * batch.y_std
+        return None
+
+    @functools.cached_property
+    def first_loss(self) -> float:
+        """The loss of the first step, NaN if it is not known."""
+        finite = self.loss[:1]
+        if len(finite) and np.isfinite(finite[0]):
+            return float(finite[0])
+        return float("nan")
+
+    @functools.cached_property
+    def reference(self) -> float:
+        """What the loss is measured by: the baseline, or the first loss."""
+        return self.first_loss if self.baseline is None else self.baseline
+
+    @functools.cached_property
+    def skill(self) -> float:
+        """How far the run has come, from the baseline (0) to perfect (1).
+
+        By the last epoch's loss or accuracy, in training or validation,
+        whichever is better: dropout and penalties hide what was learned
+        from the training loss.
+        """
+        candidates = [0.0]
+        logs = self.records.logs
+        for key in ("loss", "val_loss"):
+            values = logs.get(key, ())
+            if len(values) and self.reference > 0:
+                candidates.append(1.0 - values[-1] / self.reference)
+        finite = self.loss[np.isfinite(self.loss)]
+        if len(finite) and self.reference > 0:
+            candidates.append(1.0 - float(finite[-3:].mean()) / self.reference)
+        batch = self.records.batch
+        if batch is not None and len(batch.class_shares) > 1:
+            chance = float(batch.class_shares.max())
+            for key, values in logs.items():
+                if _is_accuracy(key) and len(values) and chance < 1:
+                    candidates.append((values[-1] - chance) / (1 - chance))
+        return max(c for c in candidates if not math.isnan(c))
+
+    @property
+    def learns(self) -> bool:
+        """Whether the run has come far, or goes on at a good pace."""
+        if self.first_nonfinite is not None:
+            return False
+        return self.skill > 0.5 or (self.skill > 0.2 and self.recent_gain > 0.02)
+
+    @property
+    def fails(self) -> bool:
+        """Whether the run had its time and learned next to nothing."""
+        if self.first_nonfinite is not None:
+            return True
+        had_time = self.epochs >= 3 or self.share_done >= 0.3
+        return had_time and self.skill < 0.25 and not self.recent_gain > 0.02
+
+    @functools.cached_property
+    def gain(self) -> float:
+        """By which share of itself the loss fell since the first step."""
+        finite = self.loss[np.isfinite(self.loss)]
+        if not len(finite) or not finite[0]:
+            return 0.0
+        last = self.epoch_losses[-1:] if self.epochs else finite[-1:]
+        last = last[np.isfinite(last)]
+        if not len(last):
+            return 0.0
+        return float((finite[0] - min(last[0], finite[-1])) / abs(finite[0]))
+
+    @functools.cached_property
+    def recent_gain(self) -> float:
+        """By which share the loss falls from epoch to epoch, of late."""
+        losses = self.epoch_losses[np.isfinite(self.epoch_losses)][-4:]
+        if len(losses) < 2 or not losses[0]:
+            return float("nan")
+        return float(losses[0] - losses[-1]) / abs(losses[0]) / (len(losses) - 1)
+
+    @functools.cached_property
+    def first_nonfinite(self) -> int | None:
+        """The first sampled step whose numbers are not finite, or `None`.
+
+        Steps that loss scaling skips do not count.
+        """
+        series = self.records.series
+        bad = np.isinf(self.loss)
+        norms = series.get("grad_norm/global")
+        if norms is not None:
+            bad |= ~np.isfinite(norms)
+            if "loss" in series:
+                bad |= np.isnan(self.loss) & ~np.isnan(self.first_loss)
+        if "skipped_steps" in series:
+            bad &= series["skipped_steps"] == 0
+        places = np.flatnonzero(bad)
+        if len(places):
+            return int(self.records.steps[places[0]])
+        if not np.isfinite(self.epoch_losses).all():
+            return int(self.records.steps[-1]) if len(self.records.steps) else 0
+        return None
+
+    def norms(self, kind: str = "grad_norm/") -> dict[str, np.ndarray]:
+        """Return the finite values of each layer, in the layers' order."""
+        return {
+            layer: values[np.isfinite(values)]
+            for layer, values in self.records.of_kind(kind).items()
+        }
+
+    @functools.cached_property
+    def updates(self) -> np.ndarray:
+        """Update ratios of the whole model, where it moved."""
+        values = self.records.series.get("update_ratio/global", np.zeros(0))
+        return values[np.isfinite(values) & (values > 0)]
+
+    @functools.cached_property
+    def travelled(self) -> float:
+        """By how much of their length the weights can have moved at most."""
+        if not len(self.updates):
+            return 0.0
+        steps = self.records.steps
+        each = np.median(np.diff(steps)) if len(steps) > 1 else 1.0
+        return float(self.updates.sum() * each)
+
+    def epoch_of(self, step: int | None) -> int | None:
+        """Return the epoch in which a step was taken."""
+        if step is None or not self.records.steps_per_epoch:
+            return self.records.epoch
+        return step // self.records.steps_per_epoch
+
+
+def _is_accuracy(key: str) -> bool:
+    return key.removeprefix("val_").endswith(_ACCURACIES)
