@@ -89,9 +89,7 @@ def _stripes(samples=900, side=12):
     wave = rng.uniform(0.8, 1.6, samples)
     phase = rng.uniform(0, 2 * np.pi, samples)
     i, j = np.mgrid[:side, :side]
-    along = (
-        np.cos(angle)[:, None, None] * i + np.sin(angle)[:, None, None] * j
-    )
+    along = np.cos(angle)[:, None, None] * i + np.sin(angle)[:, None, None] * j
     x = np.sin(wave[:, None, None] * along + phase[:, None, None])
     return x + rng.normal(0, 0.4, x.shape), y
 
@@ -174,7 +172,7 @@ TASKS = {
             lambda: datasets.load_breast_cancer(return_X_y=True),
             384,
         ),
-        Task("coded_clusters", "autoencoder", ("ae",), 0.5, _clusters, 768),
+        Task("coded_clusters", "autoencoder", ("ae",), 0.4, _clusters, 768),
     )
 }
 

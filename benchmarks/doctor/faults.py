@@ -89,9 +89,7 @@ FAULTS = (
         "vanishing_gradient",
         "deep_sigmoid",
         lambda s: _deep(s) and _plain(s),
-        lambda s, r: s.but(
-            activation="sigmoid", initializer="glorot_uniform"
-        ),
+        lambda s, r: s.but(activation="sigmoid", initializer="glorot_uniform"),
     ),
     Fault(
         "vanishing_gradient",
@@ -124,9 +122,7 @@ FAULTS = (
     Fault(
         "exploding_gradient",
         "positive_mean",
-        lambda s: (
-            _rectified(s) and _dense(s) and s.depth >= 3 and _plain(s)
-        ),
+        lambda s: _rectified(s) and _dense(s) and s.depth >= 3 and _plain(s),
         lambda s, r: s.but(weight_std=_between(r, 2, 8), weight_mean=1.0),
     ),
     Fault(
@@ -141,9 +137,7 @@ FAULTS = (
         lambda s: (
             _rectified(s) and s.depth >= 2 and _plain(s) and s.width >= 16
         ),
-        lambda s, r: s.but(
-            weight_mean=-_between(r, 0.5, 2.0), weight_std=1.4
-        ),
+        lambda s, r: s.but(weight_mean=-_between(r, 0.5, 2.0), weight_std=1.4),
     ),
     Fault(
         "saturated_activation",
@@ -236,13 +230,17 @@ FAULTS = (
         "learning_rate_too_low",
         "times_small",
         lambda s: True,
-        lambda s, r: s.but(learning_rate=s.learning_rate * _between(r, 1e-5, 1e-2)),
+        lambda s, r: s.but(
+            learning_rate=s.learning_rate * _between(r, 1e-5, 1e-2)
+        ),
     ),
     Fault(
         "learning_rate_too_high",
         "times_large",
         lambda s: True,
-        lambda s, r: s.but(learning_rate=s.learning_rate * _between(r, 30, 1000)),
+        lambda s, r: s.but(
+            learning_rate=s.learning_rate * _between(r, 30, 1000)
+        ),
     ),
     _damage("unscaled_input", "raw", _task(*_SOME_SCALE, "diabetes")),
     _damage("unscaled_input", "one_feature", _task(*_FLAT), 300, 30000),
@@ -319,7 +317,9 @@ FAULTS = (
         _head("regression"),
         lambda s, r: s.but(head="relative_error", fault="relative_error"),
     ),
-    _bad_head("numerical_instability", "logarithmic_error", _head("regression")),
+    _bad_head(
+        "numerical_instability", "logarithmic_error", _head("regression")
+    ),
 )
 
 

@@ -94,8 +94,8 @@ _LONG = ("wine", "diabetes", "breast_cancer", "coded_cancer")
 _RATES = {
     "Adam": (1e-3, 6e-3),
     "RMSprop": (7e-4, 3e-3),
-    "SGD": (0.03, 0.15),
-    "momentum": (0.005, 0.03),
+    "SGD": (0.05, 0.25),
+    "momentum": (0.01, 0.05),
 }
 
 
@@ -150,6 +150,8 @@ def draw(rng: np.random.Generator, seed: int) -> Spec:
     rate = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     if depth > 5:
         rate /= 2
+    if family == "ae" and optimizer in ("SGD", "momentum"):
+        rate *= 8  # The loss is a mean over many outputs.
     heads = {
         "binary": ["sigmoid", "sigmoid", "logit", "two_classes"],
         "classes": ["softmax", "softmax", "logits", "one_hot"],
@@ -455,7 +457,9 @@ def build(spec: Spec, data: Split) -> Any:
     units = units or classes_of(spec, data)
     shape = data.x.shape[1:]
     layers = _body(spec, shape)
-    options = {}
+    options: dict[str, Any] = {}
+    if spec.l2:
+        options["kernel_regularizer"] = keras.regularizers.L2(spec.l2)
     if spec.constant is not None or spec.initializer == "zeros":
         # Random weights above would break the symmetry below.
         options["kernel_initializer"] = _kernel(spec, 0)

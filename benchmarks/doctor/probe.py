@@ -72,7 +72,9 @@ class Probe(keras.callbacks.Callback):
 
     def _measure(self) -> None:
         model = self.model
-        loss, gradients, updates, outputs = self._pass(self.x, self.y)
+        loss, gradients, outputs = self._pass(self.x, self.y)
+        with np.errstate(all="ignore"):
+            updates = next_updates(model.optimizer, gradients)
         row: dict[str, Any] = {key: [] for key in PER_LAYER + PER_ACTIVATION}
         self.kernels = []
         variables = model.trainable_variables
@@ -106,6 +108,46 @@ class Probe(keras.callbacks.Callback):
         row["learning_rate"] = float(model.optimizer.learning_rate)
         for key, value in row.items():
             self.rows.setdefault(key, []).append(value)
+
+
+def next_updates(optimizer: Any, gradients: list[Any]) -> list[np.ndarray]:
+    """Return the changes that an optimizer would make of gradients.
+
+    Args:
+        optimizer: A `keras.optimizers.SGD`, `RMSprop` without momentum or
+            `Adam`; it is not changed.
+        gradients: One for each trainable variable.
+    """
+    held: dict[str, list[np.ndarray]] = {"momentum": [], "velocity": []}
+    for v in optimizer.variables:
+        kind = v.name.rsplit("_", 1)[-1]
+        if kind in held:
+            value = keras.ops.convert_to_numpy(v.value)
+            held[kind].append(value.astype("float64"))
+    rate = float(optimizer.learning_rate)
+    t = int(optimizer.iterations) + 1
+    updates = []
+    for i, g in enumerate(gradients):
+        g = np.asarray(g, "float64")
+        if optimizer.clipnorm:
+            norm = np.sqrt(np.square(g).sum())
+            g = g * optimizer.clipnorm / max(norm, optimizer.clipnorm)
+        name = type(optimizer).__name__
+        if name == "Adam":
+            b1, b2 = optimizer.beta_1, optimizer.beta_2
+            m = b1 * held["momentum"][i] + (1 - b1) * g
+            s = b2 * held["velocity"][i] + (1 - b2) * g**2
+            size = rate * np.sqrt(1 - b2**t) / (1 - b1**t)
+            updates.append(-size * m / (np.sqrt(s) + optimizer.epsilon))
+        elif name == "RMSprop":
+            rho = optimizer.rho
+            s = rho * held["velocity"][i] + (1 - rho) * g**2
+            updates.append(-rate * g / np.sqrt(s + optimizer.epsilon))
+        elif optimizer.momentum:
+            updates.append(optimizer.momentum * held["momentum"][i] - rate * g)
+        else:
+            updates.append(-rate * g)
+    return updates
 
 
 def _shares(kind: str, output: np.ndarray) -> tuple[float, ...]:
@@ -143,7 +185,7 @@ def _activations(model: Any):
 
 
 def _passes(model: Any, outputs: list[Any]) -> Any:
-    """Return a function: loss, gradients, changes of weights, outputs."""
+    """Return a function of a batch: loss, gradients, and the outputs."""
     inner = keras.Model(model.inputs, outputs) if outputs else None
     if keras.config.backend() == "jax":
         return _jax_passes(model, inner)
@@ -165,22 +207,15 @@ def _jax_passes(model: Any, inner: Any) -> Any:
         )
         return loss
 
-    def all_of(trainable, other, metrics, optimizer, inner_values, x, y):
+    def all_of(trainable, other, metrics, inner_values, x, y):
         loss, gradients = jax.value_and_grad(loss_of)(
             trainable, other, metrics, x, y
         )
-        moved, _ = model.optimizer.stateless_apply(
-            optimizer, gradients, trainable
-        )
-        updates = [
-            after - before
-            for after, before in zip(moved, trainable, strict=True)
-        ]
         outputs = ()
         if inner is not None:
             outputs, _ = inner.stateless_call(*inner_values, x, training=False)
             outputs = outputs if isinstance(outputs, list) else [outputs]
-        return loss, gradients, updates, outputs
+        return loss, gradients, outputs
 
     compiled = jax.jit(all_of)
 
@@ -196,7 +231,6 @@ def _jax_passes(model: Any, inner: Any) -> Any:
                 values(model.trainable_variables),
                 values(model.non_trainable_variables),
                 values(model.metrics_variables),
-                values(model.optimizer.variables),
                 inner_values,
                 x,
                 y,
@@ -204,11 +238,6 @@ def _jax_passes(model: Any, inner: Any) -> Any:
         )
 
     return passes
-
-
-def _plain_updates(model: Any, gradients: list[Any]) -> list[Any]:
-    rate = float(model.optimizer.learning_rate)
-    return [rate * g for g in gradients]
 
 
 def _outputs(inner: Any, x: Any) -> list[np.ndarray]:
@@ -237,7 +266,6 @@ def _tensorflow_passes(model: Any, inner: Any) -> Any:
         return (
             loss.numpy(),
             gradients,
-            _plain_updates(model, gradients),
             _outputs(inner, x),
         )
 
@@ -265,7 +293,6 @@ def _torch_passes(model: Any, inner: Any) -> Any:
         return (
             float(loss.detach()),
             gradients,
-            _plain_updates(model, gradients),
             outputs,
         )
 

@@ -13,6 +13,14 @@ from keras_ext.doctor.records import BatchFacts
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# Sampled batches that are looked at together.
+_FIRST = 32
+# Where a row of the gauge holds what.
+_WIDTH = len(taps.batch_gauge.STATISTICS)
+_X = {name: i for i, name in enumerate(taps.batch_gauge.STATISTICS)}
+_Y = {name: _WIDTH + i for name, i in _X.items()}
+_LOSS = 2 * _WIDTH
+
 
 class BatchMonitor(Monitor):
     """Records the loss between sampled steps, and the first batch.
@@ -28,7 +36,6 @@ class BatchMonitor(Monitor):
     Attributes:
         classes: Number of classes that the targets tell, or 0.
         running_mean: Whether the step returns a running mean.
-        batch: What the first batch looks like; `None` before that.
         bad_batch: The same of the first batch with entries that are not
             finite, or `None`.
     """
@@ -46,7 +53,7 @@ class BatchMonitor(Monitor):
 
     def _forget(self) -> None:
         super()._forget()
-        self.batch: BatchFacts | None = None
+        self._first: list[np.ndarray] = []
         self.bad_batch: BatchFacts | None = None
         self._seen = (0, 0.0)
 
@@ -65,16 +72,19 @@ class BatchMonitor(Monitor):
             self.classes, self.every_n_steps, model.steps_per_execution
         )
 
+    @property
+    def batch(self) -> BatchFacts | None:
+        """What the batches of the beginning look like, `None` before that."""
+        return self._facts(_pooled(self._first)) if self._first else None
+
     def _step_values(self, rows: np.ndarray) -> Series:
-        width = len(taps.batch_gauge.STATISTICS)
+        self._first += list(rows[: _FIRST - len(self._first)])
         for row in rows:
-            if self.batch is None:
-                self.batch = self._facts(row)
-            if self.bad_batch is None and not (
-                row[4] == 0.0 and not row[width + 4] > 0.0
+            if self.bad_batch is None and (
+                row[_X["nonfinite"]] > 0 or row[_Y["nonfinite"]] > 0
             ):
                 self.bad_batch = self._facts(row)
-        return {"loss": rows[:, 2 * width]}
+        return {"loss": rows[:, _LOSS]}
 
     def _complete(self, block: Series, index: np.ndarray) -> None:
         if not self.running_mean:
@@ -87,20 +97,29 @@ class BatchMonitor(Monitor):
             block["loss"] = np.diff(totals) / np.diff(counts)
 
     def _facts(self, row: np.ndarray) -> BatchFacts:
-        width = len(taps.batch_gauge.STATISTICS)
-        x, y, (_, size), rest = np.split(row, [width, 2 * width, 2 * width + 2])
-        features = self._gauge.features
+        size, features = row[_LOSS + 1], self._gauge.features
+        rest = row[_LOSS + 3 :]
+        names = [name for name in _X if name != "fraction"]
         return BatchFacts(
-            **{f"x_{k}": v for k, v in _named(x).items() if k != "fraction"},
-            **{f"y_{k}": v for k, v in _named(y).items() if k != "fraction"},
+            **{f"x_{name}": float(row[_X[name]]) for name in names},
+            **{f"y_{name}": float(row[_Y[name]]) for name in names},
+            y_unit_std=float(row[_LOSS + 2]),
             y_units=self._gauge.y_units,
-            y_whole=bool(y[-1] == 0.0),
+            y_whole=bool(row[_Y["fraction"]] == 0.0),
             feature_scales=rest[:features],
             class_shares=rest[features:],
             size=int(size) if np.isfinite(size) else 0,
         )
 
 
-def _named(numbers: np.ndarray) -> dict[str, float]:
-    names = taps.batch_gauge.STATISTICS
-    return dict(zip(names, map(float, numbers), strict=True))
+def _pooled(rows: list[np.ndarray]) -> np.ndarray:
+    """Return one row for several batches."""
+    table = np.stack(rows)
+    pooled = table.mean(axis=0)
+    for side in (_X, _Y):
+        means, deviations = table[:, side["mean"]], table[:, side["std"]]
+        pooled[side["low"]] = table[:, side["low"]].min()
+        pooled[side["high"]] = table[:, side["high"]].max()
+        pooled[side["std"]] = np.sqrt(np.mean(deviations**2) + means.var())
+    pooled[_LOSS + 1] = table[0, _LOSS + 1]
+    return pooled

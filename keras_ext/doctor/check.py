@@ -8,9 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ext.doctor import diagnose, model_facts, model_graph, static_rules
+from keras_ext.doctor import model_facts, static_rules
 from keras_ext.doctor import probe as probes
-from keras_ext.doctor.data_facts import arrays_in, batch_facts
+from keras_ext.doctor.data_facts import batch_facts
+from keras_ext.doctor.diagnose import CONSEQUENCES, _ranked
 from keras_ext.doctor.finding import SEVERITIES, Finding
 from keras_ext.doctor.records import BatchFacts, Facts, OutputFacts, Records
 from keras_ext.doctor.remedies import remedies_for
@@ -46,10 +47,10 @@ def check(
     outputs that do not fit their loss, units that start alike, and initial
     weights that let activations or gradients explode, vanish or saturate.
 
-    Model, optimizer, random seeds and what was compiled stay as they are.
-    What cannot be found out is left out: gradients of a model without a
-    loss or with a train step of its own, and all measurements on one that
-    is not built and cannot be copied.
+    Weights, optimizer, random seeds and what was compiled stay as they are;
+    a subclassed model that is not built is built. What cannot be found out
+    is left out: gradients of a model without a loss or with a train step of
+    its own, and all measurements on one that wraps a PyTorch module.
 
     Cost: under two seconds for small models; one step of training, and on
     JAX its compilation, for large ones.
@@ -95,27 +96,20 @@ def check(
             f"Received: batch_size={batch_size!r}"
         )
     (x, y), batch = _data(x, y, batch_size)
-    built = probes.built_copy(model, batch[0])
-    facts = model_facts.facts_of(model if built is None else built)
-    if built is not model:  # what was compiled is the model's
-        own = model_facts.facts_of(model)
-        facts = dataclasses.replace(
-            own, layers=facts.layers, parameters=facts.parameters
-        )
+    facts = model_facts.facts_of(model)
     probe = None
-    if built is not None and not _has_torch_module(built):
-        probe = _probed(model, built, batch, facts)
-        facts = dataclasses.replace(
-            facts, outputs=_outputs(model, probe, facts)
-        )
+    if not _has_torch_module(model):
+        facts, probe = _probed(model, batch, facts)
     findings = _static(facts, x, y)
     if probe is not None and probe.loss_error is not None:
         _complain(probe.loss_error, findings, facts)
     data = batch_facts(x, y, facts.outputs)
+    measured: list[Finding] = []
     finite = not data.x_nonfinite > 0 and not data.y_nonfinite > 0
     if probe is not None and finite:
-        findings += _measured(probe, facts, data)
-    return _ranked(findings)
+        measured = _measured(probe, facts, data)
+    # What was measured may follow from the rest, not the other way round.
+    return _ranked([*_sorted(findings), *measured])
 
 
 # Data
@@ -139,12 +133,16 @@ def _data(x: Any, y: Any, batch_size: int) -> tuple[Any, Any]:
     x, y = _as_arrays(x), _as_arrays(y)
     length = _length(x, y)
     rows = _spaced(length, batch_size)
-    batch = keras.tree.map_structure(lambda a: a[rows], (x, y))
+
+    def take(array: np.ndarray | None) -> np.ndarray | None:
+        return None if array is None else array[rows]
+
+    batch = keras.tree.map_structure(take, (x, y))
     numbers = sum(a.size for a in keras.tree.flatten((x, y)) if a is not None)
     if numbers > _MOST_NUMBERS:
         most = max(batch_size, int(length * _MOST_NUMBERS / numbers))
         rows = _spaced(length, most)
-        x, y = keras.tree.map_structure(lambda a: a[rows], (x, y))
+        x, y = keras.tree.map_structure(take, (x, y))
     return (x, y), (*batch, None)
 
 
@@ -218,15 +216,13 @@ def _has_torch_module(model: Any) -> bool:
 
 
 def _probed(
-    model: Any, built: Any, batch: Any, facts: Facts
-) -> probes.Probe | None:
-    x, y, weights = batch
+    model: Any, batch: Any, facts: Facts
+) -> tuple[Facts, probes.Probe | None]:
+    """Run the model once; return what is known then, and what was seen."""
+    x, y, weights = keras.tree.map_structure(_to_tensor, batch)
     try:
-        x = keras.tree.map_structure(_to_tensor, x)
-        y = None if y is None else keras.tree.map_structure(_to_tensor, y)
-        if weights is not None:
-            weights = keras.tree.map_structure(_to_tensor, weights)
-        return probes.probe(
+        built = probes.built(model, x)
+        probe = probes.probe(
             built,
             x,
             None if facts.own_train_step else y,
@@ -236,13 +232,21 @@ def _probed(
     except Exception as error:
         # Only its own train step knows how such a model is called.
         if facts.own_train_step:
-            return None
+            return facts, None
         shapes = keras.tree.map_structure(lambda a: a.shape, batch[0])
         raise ValueError(
             "`x` must be what the model can be called with. Received: "
             f"arrays of shapes {shapes}, for which it raised "
             f"{type(error).__name__}: {error}"
         ) from error
+    now = model_facts.facts_of(built)
+    facts = dataclasses.replace(
+        facts,
+        layers=now.layers,
+        parameters=now.parameters,
+        outputs=_outputs(model, probe, facts),
+    )
+    return facts, probe
 
 
 def _to_tensor(array: Any) -> Any:
@@ -296,22 +300,24 @@ def _static(facts: Facts, x: Any, y: Any) -> list[Finding]:
         *static_rules.symmetric_units(records),
         *static_rules.unscaled_input(records),
     ]
-    findings += static_rules.output_loss_mismatch(records)
+    pairs = [(facts.outputs, y)]
     if len(facts.outputs) > 1:
-        for output, target in _paired(facts.outputs, y):
-            alone = dataclasses.replace(facts, layers=(), outputs=(output,))
-            own = Records(alone, batch_facts(x, target, [output]))
-            findings += static_rules.output_loss_mismatch(own)
+        pairs = _paired(facts.outputs, y) or pairs
+    for outputs, target in pairs:
+        alone = dataclasses.replace(facts, outputs=outputs)
+        own = Records(alone, batch_facts(x, target, outputs))
+        findings += static_rules.output_loss_mismatch(own)
     return findings
 
 
 def _paired(
     outputs: tuple[OutputFacts, ...], y: Any
-) -> Iterable[tuple[OutputFacts, Any]]:
+) -> list[tuple[tuple[OutputFacts, ...], Any]]:
+    """Return each output with its targets."""
     if isinstance(y, Mapping):
-        return [(o, y[o.name]) for o in outputs if o.name in y]
+        return [((o,), y.get(o.name)) for o in outputs]
     if isinstance(y, list | tuple) and len(y) == len(outputs):
-        return list(zip(outputs, y, strict=True))
+        return [((o,), target) for o, target in zip(outputs, y, strict=True)]
     return []
 
 
@@ -499,18 +505,17 @@ def _finding(
     )
 
 
-def _ranked(findings: list[Finding]) -> list[Finding]:
-    """Keep the worst finding of each problem and layer, causes first."""
-    order = list(diagnose.CONSEQUENCES)
+def _sorted(findings: list[Finding]) -> list[Finding]:
+    """Return each finding once, causes first and the worst of them."""
+    order = list(CONSEQUENCES)
     kept: dict[tuple[str, str | None, str], Finding] = {}
     for finding in findings:
         key = finding.problem, finding.layer, finding.message
         kept.setdefault(key, finding)
-    worst = sorted(
+    return sorted(
         kept.values(),
         key=lambda f: (
             order.index(f.problem) if f.problem in order else 99,
             -SEVERITIES.index(f.severity),
         ),
     )
-    return diagnose._ranked(worst)

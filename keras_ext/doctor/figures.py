@@ -4,7 +4,7 @@ import base64
 import io
 import logging
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -49,27 +49,42 @@ _KINDS: tuple[tuple[str, Callable[..., Any], str, str], ...] = (
 )
 
 
-def figures(records: Records) -> Iterator[tuple[str, str, str]]:
-    """Yield what can be drawn: title, how to read it, and the image.
+class Picture(NamedTuple):
+    """A figure as a page shows it.
+
+    Attributes:
+        title: What it shows.
+        reading: How to read it.
+        address: A PNG image as a `data:` address.
+        width: In pixels of the page, so that all writing is of one size.
+    """
+
+    title: str
+    reading: str
+    address: str
+    width: int
+
+
+def figures(records: Records) -> Iterator[Picture]:
+    """Yield what can be drawn of a training run.
 
     Args:
         records: What was recorded of a training run.
 
     Yields:
-        Two texts, and a PNG image as a `data:` address.
+        One picture after the other, the loss first.
 
     Raises:
         ImportError: Matplotlib is missing.
     """
     require("matplotlib")
-    drawn = _drawn(loss_curves, records, title="", subject="Loss")
-    if drawn:
-        yield (
-            "Loss",
-            "Training loss that falls while validation loss rises is "
-            "overfitting.",
-            drawn,
-        )
+    yield from _drawn(
+        "Loss",
+        "Training loss that falls while validation loss rises is overfitting.",
+        loss_curves,
+        records,
+        title="",
+    )
     for kind, draw, title, reading in _KINDS:
         series = {
             key: values
@@ -79,9 +94,9 @@ def figures(records: Records) -> Iterator[tuple[str, str, str]]:
         length = max(map(len, series.values()), default=0)
         if length:
             steps = records.steps[:length]
-            drawn = _drawn(draw, series, subject=title, title="", steps=steps)
-            if drawn:
-                yield title, reading, drawn
+            yield from _drawn(
+                title, reading, draw, series, title="", steps=steps
+            )
 
 
 def loss_curves(records: Records, title: str = "Loss") -> "Figure | None":
@@ -145,22 +160,28 @@ def loss_curves(records: Records, title: str = "Loss") -> "Figure | None":
 
 
 def _drawn(
-    draw: Callable[..., Any], *args: Any, subject: str, **kwargs: Any
-) -> str | None:
-    """Return an image; a figure that fails must not cost the report."""
+    heading: str,
+    reading: str,
+    draw: Callable[..., Any],
+    *args: Any,
+    **kwargs: Any,
+) -> Iterator[Picture]:
+    """Yield a picture; one that fails must not cost the report."""
     try:
         figure = draw(*args, **kwargs)
         if figure is None:
-            return None
+            return
         image = io.BytesIO()
         figure.savefig(image, format="png", dpi=130)
     except Exception as error:
         logger.warning(
             "%s could not be drawn: %s: %s",
-            subject,
+            heading,
             type(error).__name__,
             error,
         )
-        return None
+        return
     content = base64.b64encode(image.getvalue()).decode("ascii")
-    return f"data:image/png;base64,{content}"
+    address = f"data:image/png;base64,{content}"
+    width = round(96 * figure.get_figwidth())
+    yield Picture(heading, reading, address, width)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_ext.doctor.finding import Finding
+from keras_ext.doctor.records import LayerFacts
 from keras_ext.doctor.remedies import remedies_for
 from keras_ext.doctor.signs import Signs
 
@@ -17,6 +18,7 @@ SPREAD = 1e3
 FADED = 1e-3
 # Gains sqrt(fan_in) * std of initial weights: He's is 1.4.
 LARGE_GAIN = 4.0
+SQUASHING = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
 
 
 def exploding_gradient(signs: Signs) -> list[Finding]:
@@ -32,7 +34,7 @@ def exploding_gradient(signs: Signs) -> list[Finding]:
     """
     records = signs.records
     norms = records.series.get("grad_norm/global", np.zeros(0))
-    if not len(norms) or signs.learns:
+    if not len(norms) or signs.learns or squashed_by_weights(signs):
         return []
     first = norms[:3][np.isfinite(norms[:3])]
     at_start = float(np.median(first)) if len(first) else float("inf")
@@ -115,21 +117,20 @@ def vanishing_gradient(signs: Signs) -> list[Finding]:
     """
     if signs.learns or not _had_time(signs):
         return []
-    norms = {
-        layer: float(np.median(values))
-        for layer, values in signs.norms().items()
-        if len(values)
-    }
-    if len(norms) < 3:
+    found = signs.norms()
+    layers = [layer for layer, values in found.items() if len(values)]
+    if len(layers) < 3:
         return []
-    layers, values = list(norms), np.array(list(norms.values()))
-    last = values[-1]
-    front = values[: max(len(values) // 2, 1)]
-    if not last > 0:
-        return []
-    place = int(np.argmin(front))
-    ratio = float(front[place] / last)
-    if ratio > FADED:
+    # In the beginning or all the time: units that die of it come later.
+    for extent in (slice(0, 3), slice(None)):
+        values = np.array([np.median(found[x][extent]) for x in layers])
+        last = values[-1]
+        front = values[: max(len(values) // 2, 1)]
+        place = int(np.argmin(front))
+        ratio = float(front[place] / last) if last > 0 else 1.0
+        if ratio <= FADED:
+            break
+    else:
         return []
     evidence = {
         "gradient norm of the layer": float(front[place]),
@@ -223,6 +224,21 @@ def _large_weights(signs: Signs) -> float:
     ]
     largest = max(gains, default=0.0)
     return largest if largest > LARGE_GAIN else 0.0
+
+
+def squashed_by_weights(signs: Signs) -> list[LayerFacts]:
+    """Return sigmoid and tanh layers that start far out, by their weights."""
+    return [
+        layer
+        for layer in signs.records.facts.layers[:-1]
+        if layer.activation in SQUASHING and drive(layer) > LARGE_GAIN
+    ]
+
+
+def drive(layer: LayerFacts) -> float:
+    """Return how far out inputs of size one drive a layer's activation."""
+    gain = (layer.weight_std or 0.0) * (layer.fan_in or 1) ** 0.5
+    return max(gain, layer.bias_size, layer.recurrent_gain or 0.0)
 
 
 def _steepest(signs: Signs) -> str | None:

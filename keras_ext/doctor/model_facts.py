@@ -248,8 +248,30 @@ def _layer_facts(
         units=facts.units or kernel.weights.shape[-1],
         fan_in=int(np.prod(kernel.weights.shape[:-1]) // kernel.gates),
         weight_std=float(np.std(sample.astype(np.float64))),
+        weight_mean=float(np.mean(sample.astype(np.float64))),
+        recurrent_gain=max(
+            (_tried(functools.partial(_recurrent_gain, x), None) or 0.0)
+            for x in layers
+        )
+        or None,
+        bias_size=max(
+            _tried(functools.partial(_bias_size, x), 0.0) for x in layers
+        ),
         identical_units=kernel.identical,
     )
+
+
+def _recurrent_gain(layer: Any) -> float | None:
+    kernel = getattr(layer, "recurrent_kernel", None)
+    if kernel is None:
+        return None
+    weights = _array(kernel).astype(np.float64)
+    return float(np.std(weights) * weights.shape[0] ** 0.5)
+
+
+def _bias_size(layer: Any) -> float:
+    bias = getattr(layer, "bias", None)
+    return 0.0 if bias is None else float(np.abs(_array(bias)).mean())
 
 
 def _dropout(layer: Any) -> float:

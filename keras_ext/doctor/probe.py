@@ -16,6 +16,10 @@ from keras_ext.taps.patch import all_replaced
 
 Tensor = Any
 
+_QUICKLY = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+}
 # Factor of the loss where gradients are of float16, which has no small ones.
 _SCALE_OF_HALF = 1024.0
 
@@ -64,27 +68,31 @@ class Probe(NamedTuple):
 LossesOf = Callable[[list[str]], list[LossFacts]]
 
 
-def built_copy(model: Any, x: Any) -> Any:
-    """Return the model, or a built copy of one that is not built.
+def built(model: Any, x: Any) -> Any:
+    """Return the model, or for one that is not built a copy that is.
+
+    A subclassed model cannot be copied: it is built, as `fit` would have.
 
     Args:
         model: A `keras.Model`.
         x: A batch of inputs.
 
-    Returns:
-        `None` if a copy cannot be made, as of a subclassed model without
-        `get_config`.
+    Raises:
+        Exception: Whatever the model raises if it cannot be called.
     """
-    layers = [model, *points.layers_in(model)]
-    if all(layer.built for layer in layers):
+    if all(layer.built for layer in [model, *points.layers_in(model)]):
         return model
     state = random.getstate()  # from which Keras draws seeds
     try:
-        copy = type(model).from_config(model.get_config())
+        copy = model
+        if isinstance(model, keras.Sequential):
+            with contextlib.suppress(Exception):
+                copy = type(model).from_config(model.get_config())
+        drawn = [(v, ops.copy(v.value)) for v in copy.variables]
         copy(x)
+        for variable, value in drawn:
+            variable.assign(value)
         return copy
-    except Exception:
-        return None
     finally:
         random.setstate(state)
 
@@ -329,6 +337,10 @@ class _Run:
                 weight = None if several else weights
                 value = loss.function(target, predicted, weight)
             else:
+                if len(target.shape) < len(predicted.shape) and (
+                    predicted.shape[-1] == 1
+                ):  # as Keras's trainer does for functions
+                    target = ops.expand_dims(target, -1)
                 value = loss.function(target, predicted)
             found.append(ops.mean(ops.cast(value, "float32")))
         return found
@@ -373,9 +385,14 @@ def _run_jax(run: _Run, values: list[Tensor]) -> tuple[Tensor, Tensor]:
         return row, _squares(gradients)
 
     # A model that is not compiled may run code that XLA cannot.
-    if run._model.jit_compile and not run._model.run_eagerly:
-        function = jax.jit(function)
-    return function(values)
+    if not run._model.jit_compile or run._model.run_eagerly:
+        return function(values)
+    # What runs once need not be fast.
+    lowered = jax.jit(function).lower(values)
+    try:
+        return lowered.compile(_QUICKLY)(values)
+    except jax.errors.JaxRuntimeError:  # an XLA without these options
+        return lowered.compile()(values)
 
 
 def _run_tensorflow(run: _Run, values: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,10 @@ class LayerFacts:
         units: Entries of its output's unit axis.
         fan_in: Inputs of one unit.
         weight_std: Standard deviation of the kernel's initial entries.
+        weight_mean: Mean of them.
+        recurrent_gain: Of a recurrent kernel's initial entries the standard
+            deviation, times the square root of the units: about 1 as usual.
+        bias_size: Mean size of the initial biases.
         identical_units: Whether all units start with the same weights.
         trainable: Whether any of its weights is trained.
         feeds: Classes of the layers and operations that take what it puts
@@ -36,6 +40,9 @@ class LayerFacts:
     units: int | None = None
     fan_in: int | None = None
     weight_std: float | None = None
+    weight_mean: float = 0.0
+    recurrent_gain: float | None = None
+    bias_size: float = 0.0
     identical_units: bool = False
     trainable: bool = True
     feeds: tuple[str, ...] | None = None
@@ -106,6 +113,8 @@ class BatchFacts:
             of the last axis; empty for inputs of integers.
         x_nonfinite: Share of inputs that are NaN or infinite.
         y_low, y_high, y_mean, y_std: The same of the targets.
+        y_unit_std: Standard deviation of the targets over the samples, the
+            root mean square of all units'; NaN if it is not known.
         y_nonfinite: Share of targets that are NaN or infinite.
         y_whole: Whether all targets are whole numbers.
         class_shares: Share of each class among the targets, if the loss is
@@ -125,6 +134,7 @@ class BatchFacts:
     y_high: float = 1.0
     y_mean: float = 0.0
     y_std: float = 1.0
+    y_unit_std: float = float("nan")
     y_nonfinite: float = 0.0
     y_whole: bool = False
     class_shares: np.ndarray = field(default_factory=lambda: np.ones(0))

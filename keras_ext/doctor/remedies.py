@@ -6,17 +6,13 @@ returns `None` where it does not fit the case.
 
 from collections.abc import Callable
 
-from keras_ext.doctor.case import HE, RECURRENT, SATURATING, XAVIER, Case
+from keras_ext.doctor import treatments
+from keras_ext.doctor.case import Case
 from keras_ext.doctor.finding import PROBLEMS, Remedy
 from keras_ext.doctor.outputs import output_remedies
 from keras_ext.doctor.records import BatchFacts, Facts
 
 Entry = Callable[[Case], Remedy | None]
-
-# Kinds of which batches of images are likely.
-_OF_IMAGES = ("Conv2D", "SeparableConv2D", "DepthwiseConv2D")
-# Below it, skipping a layer shortens nothing.
-_DEEP = 4
 
 
 def remedies_for(
@@ -64,383 +60,64 @@ def remedies_for(
     return tuple(remedy for remedy in remedies if remedy is not None)
 
 
-def _lstm_first(case: Case) -> Remedy | None:
-    return _lstm(case) if case.is_recurrent else None
-
-
-def _lstm(case: Case) -> Remedy | None:
-    if not case.may_have("SimpleRNN"):
-        return None
-    units = case.layer.units if case.layer and case.layer.units else 64
-    return Remedy(
-        "In a recurrent network: LSTM cells, whose memory hands gradients "
-        "on unchanged.",
-        f"keras.layers.LSTM({units})",
-    )
-
-
-def _relu_family(case: Case) -> Remedy | None:
-    known = case.activations
-    if case.is_recurrent or (known and not known & set(SATURATING)):
-        return None
-    return Remedy(
-        "An activation of the ReLU family: its slope is 1 where sigmoid's "
-        "is at most 0.25.",
-        case.code(f'activation="relu", kernel_initializer={HE}'),
-    )
-
-
-def _initializer(case: Case) -> Remedy | None:
-    code = case.initializer()
-    name = "Xavier's" if code == XAVIER else "He's"
-    if code not in (HE, XAVIER):
-        name = "LeCun's"
-    return Remedy(
-        f"Initial weights whose scale fits the layer's size: {name}.",
-        case.code(f"kernel_initializer={code}"),
-    )
-
-
-def _he(case: Case) -> Remedy | None:
-    return Remedy(
-        "He's initial weights, made for ReLU.",
-        case.code(f"kernel_initializer={HE}"),
-    )
-
-
-def _xavier(case: Case) -> Remedy | None:
-    return Remedy(
-        "Xavier's initial weights, made for sigmoid and tanh.",
-        case.code(f"kernel_initializer={XAVIER}"),
-    )
-
-
-def _random(case: Case) -> Remedy | None:
-    return Remedy(
-        "Random initial weights: units that start alike get the same "
-        "gradient and stay alike.",
-        case.code(f"kernel_initializer={case.initializer()}"),
-    )
-
-
-def _batch_normalization(case: Case) -> Remedy | None:
-    if case.has("BatchNormalization"):
-        return None
-    if case.has(*RECURRENT):
-        return Remedy(
-            "Layer normalization between the layers (batch normalization "
-            "does not suit sequences).",
-            "keras.layers.LayerNormalization()",
-        )
-    return Remedy(
-        "Batch normalization before the activation.",
-        "keras_ext.layers.BatchNormalization()",
-    )
-
-
-def _residual(case: Case) -> Remedy | None:
-    if case.depth is not None and case.depth < _DEEP:
-        return None
-    if case.is_recurrent:
-        inner = case.code("return_sequences=True")
-    elif "..." in case.code():
-        inner = case.code('padding="same", activation="relu"')
-    else:
-        inner = case.code('activation="relu"')
-    return Remedy(
-        "Residual connections: a way for gradients around the layers.",
-        f"keras_ext.layers.Residual({inner})",
-    )
-
-
-def _clipping(case: Case) -> Remedy | None:
-    if case.facts and case.facts.clips:
-        return None
-    return Remedy(
-        "Clip gradients by their global norm.",
-        case.optimizer(arguments="global_clipnorm=1.0"),
-    )
-
-
-def _l2(case: Case) -> Remedy | None:
-    return Remedy(
-        "An L2 penalty, which keeps weights small.",
-        case.code("kernel_regularizer=keras_ext.regularizers.L2(0.0001)"),
-    )
-
-
-def _lower_rate(case: Case) -> Remedy | None:
-    return Remedy("A lower learning rate.", case.optimizer(0.1))
-
-
-def _higher_rate(case: Case) -> Remedy | None:
-    return Remedy("A higher learning rate.", case.optimizer(10))
-
-
-def _falling_from_high(case: Case) -> Remedy | None:
-    return _schedule(case, 10, "A schedule that begins high and falls.")
-
-
-def _falling(case: Case) -> Remedy | None:
-    return _schedule(case, 0.3, "A schedule that lets the rate fall.")
-
-
-def _schedule(case: Case, times: float, advice: str) -> Remedy:
-    high = f"{case.known_rate * times:.3g}"
-    rate = f"keras.optimizers.schedules.CosineDecay({high}, 1000)"
-    plain = Case(case.facts and Facts(optimizer=case.facts.optimizer))
-    return Remedy(advice, plain.optimizer(arguments=f"learning_rate={rate}"))
-
-
-def _adaptive(case: Case) -> Remedy | None:
-    if case.adapts:
-        return None
-    return Remedy(
-        "An adaptive optimizer, which has a step size for each weight.",
-        case.optimizer(name="Adam"),
-    )
-
-
-def _larger_batches(case: Case) -> Remedy | None:
-    if case.batch is None or not 0 < case.batch.size < 32:
-        return None
-    return Remedy(
-        "Batches of 32 to 256: gradients of smaller ones are noisy.",
-        "model.fit(x, y, batch_size=32)",
-    )
-
-
-def _leaky_relu(case: Case) -> Remedy | None:
-    if case.is_activation_layer:
-        change = "keras_ext.layers.LeakyReLU(0.1)"
-    else:
-        change = case.code("activation=keras_ext.activations.leaky_relu")
-    return Remedy(
-        "Leaky ReLU or ELU: a slope below 0 lets dead units come back.",
-        change,
-    )
-
-
-def _scaled_input(case: Case) -> Remedy | None:
-    if case.facts and case.facts.normalizes_input:
-        return None
-    return _standardize(case)
-
-
-def _standardize(case: Case) -> Remedy | None:
-    return Remedy(
-        "Standardize the inputs, each feature to mean 0 and deviation 1, in "
-        "the model's first layer.",
-        "scale = keras_ext.layers.Standardization(); scale.adapt(x)",
-    )
-
-
-def _min_max(case: Case) -> Remedy | None:
-    batch = case.batch
-    if batch is not None and batch.x_low >= 0 and 128 < batch.x_high <= 255:
-        return Remedy(
-            "Or divide by 255, if the inputs are images of bytes.",
-            "keras_ext.layers.MinMaxScaling(minimum=0, maximum=255)",
-        )
-    return Remedy(
-        "Or scale each feature to [0, 1].",
-        "scale = keras_ext.layers.MinMaxScaling(); scale.adapt(x)",
-    )
-
-
-def _other_activation(case: Case) -> Remedy | None:
-    if case.is_recurrent:
-        return None
-    return Remedy(
-        "Another activation: ReLU does not saturate above 0.",
-        case.code(f'activation="relu", kernel_initializer={HE}'),
-    )
-
-
-def _more_data(case: Case) -> Remedy | None:
-    if case.has(*_OF_IMAGES):
-        return Remedy(
-            "More data, or augmentation: other versions of the same images, "
-            "in the model's first layer.",
-            "keras.layers.RandomTranslation(0.1, 0.1)",
-        )
-    return Remedy(
-        "More data, or augmentation: noise on the inputs, in the model's "
-        "first layer.",
-        "keras.layers.GaussianNoise(0.1)",
-    )
-
-
-def _dropout(case: Case) -> Remedy | None:
-    if case.has("Dropout"):
-        return Remedy("More dropout than now.", "keras_ext.layers.Dropout(0.5)")
-    return Remedy(
-        "Dropout after the hidden layers.", "keras_ext.layers.Dropout(0.3)"
-    )
-
-
-def _early_stopping(case: Case) -> Remedy | None:
-    return Remedy(
-        "Early stopping, with the weights of the best epoch.",
-        "keras.callbacks.EarlyStopping(patience=5, restore_best_weights=True)",
-    )
-
-
-def _smaller(case: Case) -> Remedy | None:
-    return Remedy(
-        "A smaller model: fewer units or layers.",
-        _resized(case, 0.5),
-    )
-
-
-def _larger(case: Case) -> Remedy | None:
-    return Remedy(
-        "A larger model: more units or layers.",
-        _resized(case, 2),
-    )
-
-
-def _resized(case: Case, times: float) -> str:
-    """Return the code of a hidden layer, the widest, with other units."""
-    hidden = [x for x in case.layers[:-1] if x.fan_in and x.units]
-    if case.path is None and hidden:
-        widest = max(hidden, key=lambda x: x.units or 0)
-        case = Case(case.facts, widest.path)
-    if case.is_recurrent:
-        return case.code(times=times)
-    known = case.layer.activation if case.layer else "relu"
-    argument = f'activation="{known}"' if known else ""
-    return case.code(argument, times=times)
-
-
-def _cross_validation(case: Case) -> Remedy | None:
-    return Remedy(
-        "Cross-validation, to see whether it is the choice of the data.",
-        "folds = sklearn.model_selection.KFold(5, shuffle=True).split(x)",
-    )
-
-
-def _longer(case: Case) -> Remedy | None:
-    return Remedy("Train for longer.", "model.fit(x, y, epochs=100)")
-
-
-def _better_activation(case: Case) -> Remedy | None:
-    if case.facts is None or not case.facts.layers:
-        return _relu_family(case)
-    hidden = case.facts.layers[:-1]
-    weak = [x for x in hidden if x.fan_in and x.activation in SATURATING]
-    if not weak or weak[0].kind.startswith(RECURRENT):
-        return None
-    return _relu_family(Case(case.facts, weak[0].path))
-
-
-def _less_regularization(case: Case) -> Remedy | None:
-    if case.has("Dropout"):
-        return Remedy(
-            "Less regularization: lower dropout rates, smaller penalties.",
-            "keras_ext.layers.Dropout(0.1)",
-        )
-    return Remedy(
-        "Less regularization: smaller penalties, if there are any.",
-        case.code("kernel_regularizer=None"),
-    )
-
-
-def _more_features(case: Case) -> Remedy | None:
-    return Remedy(
-        "More features.", "x = np.concatenate([x, np.square(x)], axis=-1)"
-    )
-
-
-def _no_nan(case: Case) -> Remedy | None:
-    batch = case.batch
-    if batch is None or not (batch.x_nonfinite or batch.y_nonfinite):
-        return None
-    name = "x" if batch.x_nonfinite else "y"
-    return Remedy(
-        "Take NaN and infinite values out of the data.",
-        f"{name} = np.nan_to_num({name}, posinf=0, neginf=0)",
-    )
-
-
-def _logits(case: Case) -> Remedy | None:
-    for output in case.facts.outputs if case.facts else ():
-        units, of_classes = output.units or 1, output.activation == "softmax"
-        if output.from_logits or not (
-            of_classes or output.activation == "sigmoid"
-        ):
-            continue
-        if "crossentropy" not in (output.loss or ""):
-            continue
-        loss = (
-            "BinaryCrossentropy"
-            if not of_classes
-            else "SparseCategoricalCrossentropy"
-            if output.loss == "sparse_categorical_crossentropy"
-            else "CategoricalCrossentropy"
-        )
-        return Remedy(
-            "A linear output, and a loss that takes logits: no logarithm of 0.",
-            f"output, loss = keras_ext.layers.Dense({units}), "
-            f"keras_ext.losses.{loss}(from_logits=True)",
-        )
-    return None
-
-
 TABLE: dict[str, tuple[Entry, ...]] = {
     "vanishing_gradient": (
-        _lstm_first,
-        _relu_family,
-        _initializer,
-        _batch_normalization,
-        _residual,
+        treatments.lstm_first,
+        treatments.relu_family,
+        treatments.initializer,
+        treatments.batch_normalization,
+        treatments.residual,
     ),
     "exploding_gradient": (
-        _clipping,
-        _l2,
-        _initializer,
-        _lower_rate,
-        _lstm,
+        treatments.clipping,
+        treatments.l2,
+        treatments.initializer,
+        treatments.lower_rate,
+        treatments.lstm,
     ),
-    "dying_relu": (_leaky_relu, _lower_rate, _he),
+    "dying_relu": (treatments.leaky_relu, treatments.lower_rate, treatments.he),
     "saturated_activation": (
-        _scaled_input,
-        _batch_normalization,
-        _xavier,
-        _other_activation,
+        treatments.scaled_input,
+        treatments.batch_normalization,
+        treatments.xavier,
+        treatments.other_activation,
     ),
-    "symmetric_units": (_random,),
+    "symmetric_units": (treatments.random,),
     "overfitting": (
-        _more_data,
-        _dropout,
-        _l2,
-        _early_stopping,
-        _smaller,
-        _batch_normalization,
-        _cross_validation,
+        treatments.more_data,
+        treatments.dropout,
+        treatments.l2,
+        treatments.early_stopping,
+        treatments.smaller,
+        treatments.batch_normalization,
+        treatments.cross_validation,
     ),
     "underfitting": (
-        _larger,
-        _longer,
-        _better_activation,
-        _less_regularization,
-        _more_features,
+        treatments.larger,
+        treatments.longer,
+        treatments.better_activation,
+        treatments.less_regularization,
+        treatments.more_features,
     ),
-    "learning_rate_too_low": (_higher_rate, _falling_from_high, _adaptive),
+    "learning_rate_too_low": (
+        treatments.higher_rate,
+        treatments.falling_from_high,
+        treatments.adaptive,
+    ),
     "learning_rate_too_high": (
-        _lower_rate,
-        _falling,
-        _adaptive,
-        _larger_batches,
+        treatments.lower_rate,
+        treatments.falling,
+        treatments.adaptive,
+        treatments.larger_batches,
     ),
-    "unscaled_input": (_standardize, _min_max),
+    "unscaled_input": (treatments.standardize, treatments.min_max),
     # Not a row of the lectures' table: its causes are those of explosion.
     "numerical_instability": (
-        _no_nan,
-        _lower_rate,
-        _clipping,
-        _logits,
-        _scaled_input,
-        _initializer,
+        treatments.no_nan,
+        treatments.lower_rate,
+        treatments.clipping,
+        treatments.logits,
+        treatments.scaled_input,
+        treatments.initializer,
     ),
 }

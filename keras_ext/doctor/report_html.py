@@ -157,11 +157,11 @@ def _figures(records: Records) -> str:
     if not drawn:
         return ""
     parts = ["<h2>What was measured</h2>"]
-    for heading, reading, image in drawn:
+    for heading, reading, address, width in drawn:
         parts.append(
             f"<figure><figcaption><strong>{_escaped(heading)}.</strong> "
             f"{_escaped(reading)}</figcaption>\n"
-            f'<div class="image"><img src="{image}" '
+            f'<div class="image"><img src="{address}" width="{width}" '
             f'alt="{_escaped(heading)}"></div></figure>'
         )
     return "\n".join(parts)

@@ -70,10 +70,13 @@ class Signs:
         if loss == "binary_crossentropy" and 0 <= batch.y_mean <= 1:
             p = min(max(batch.y_mean, 1e-3), 1 - 1e-3)
             return -(p * math.log(p) + (1 - p) * math.log(1 - p))
-        if loss == "mean_squared_error" and batch.y_std > 0:
-            return batch.y_std**2
-        if loss == "mean_absolute_error" and batch.y_std > 0:
-            return 0.8 * batch.y_std
+        spread = batch.y_std
+        if np.isfinite(batch.y_unit_std) and batch.y_unit_std > 0:
+            spread = batch.y_unit_std
+        if loss == "mean_squared_error" and spread > 0:
+            return spread**2
+        if loss == "mean_absolute_error" and spread > 0:
+            return 0.8 * spread
         return None
 
     @functools.cached_property

@@ -204,7 +204,8 @@ def symmetric_units(records: Records) -> list[Finding]:
     ]
     layer = (stuck or alike)[0][1]
     others = len(alike) - 1
-    also = f", and so do those of {others} other layers" if others else ""
+    plural = "s" if others > 1 else ""
+    also = f", as in {others} other layer{plural}" if others else ""
     return [
         Finding(
             "symmetric_units",

@@ -3,7 +3,12 @@
 import numpy as np
 
 from keras_ext.doctor.finding import Finding
-from keras_ext.doctor.gradient_rules import finding_of
+from keras_ext.doctor.gradient_rules import (
+    LARGE_GAIN,
+    drive,
+    finding_of,
+    squashed_by_weights,
+)
 from keras_ext.doctor.signs import Signs
 
 # Dead share of a layer that cuts the model in two.
@@ -58,7 +63,8 @@ def saturated_activation(signs: Signs) -> list[Finding]:
 
     More than `SATURATED` of a hidden layer's outputs, in the median over
     the sampled steps, in a run that does not learn. An output layer may be
-    sure of itself and is left out.
+    sure of itself and is left out. Of a layer that cannot be heard, as in a
+    recurrent one, initial weights and biases say how far out it starts.
     """
     if signs.learns:
         return []
@@ -69,11 +75,11 @@ def saturated_activation(signs: Signs) -> list[Finding]:
         for layer, values in shares.items()
         if len(values) and layer not in outputs
     }
-    if not found:
-        return []
-    layer = max(found, key=found.__getitem__)
+    layer = max(found, key=found.__getitem__) if found else ""
+    if not found or found[layer] <= SATURATED:
+        return _unheard(signs, set(found))
     at_start = float(shares[layer][0])
-    if found[layer] <= SATURATED or not (at_start > SATURATED or signs.fails):
+    if not (at_start > SATURATED or signs.fails):
         return []
     step = 0 if at_start > SATURATED else int(signs.records.steps[-1])
     evidence = {
@@ -88,6 +94,28 @@ def saturated_activation(signs: Signs) -> list[Finding]:
     return [
         finding_of(
             signs, "saturated_activation", layer, step, evidence, message
+        )
+    ]
+
+
+def _unheard(signs: Signs, heard: set[str]) -> list[Finding]:
+    """Judge by their weights layers whose activation runs inside a loop."""
+    layers = [x for x in squashed_by_weights(signs) if x.path not in heard]
+    if not layers or not signs.epochs:
+        return []
+    layer = max(layers, key=drive)
+    evidence = {
+        "gain of initial weights or size of biases": drive(layer),
+        "threshold": LARGE_GAIN,
+    }
+    message = (
+        f"`{layer.path}` starts saturated: its initial weights drive its "
+        f"{layer.activation} {drive(layer):.3g} times as far as inputs of "
+        "size one should, to where it is flat."
+    )
+    return [
+        finding_of(
+            signs, "saturated_activation", layer.path, 0, evidence, message
         )
     ]
 

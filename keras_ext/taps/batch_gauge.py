@@ -22,8 +22,9 @@ class BatchGauge(Gauge):
     A row holds, for inputs and for targets, the lowest and the highest
     finite entry, mean and standard deviation over the finite ones, the share
     of others, and the mean distance to the next whole number; then what the
-    step returned as `loss`, NaN if it returned none, and the number of
-    samples; then the root mean square of each feature, which is an entry of
+    step returned as `loss`, NaN if it returned none, the number of samples,
+    and the targets' standard deviation over the samples, the root mean
+    square of all units'; then the root mean square of each feature, which is an entry of
     the inputs' last axis; then the share of each class among the targets.
 
     Args:
@@ -64,7 +65,7 @@ class BatchGauge(Gauge):
             size = ops.cast(ops.shape(inputs[0])[0], "float32")
         parts = [
             ops.stack(_statistics(inputs) + _statistics(targets)),
-            ops.stack([ops.reshape(loss, ()), size]),
+            ops.stack([ops.reshape(loss, ()), size, _spread(targets)]),
         ]
         scales = [_scales(a) for a in inputs if _has_features(a)]
         features = sum(int(a.shape[-1]) for a in inputs if _has_features(a))
@@ -122,6 +123,12 @@ def _statistics(tensors: list[Tensor]) -> list[Tensor]:
         ops.mean(1.0 - there),
         ops.mean(ops.abs(clean - ops.round(clean))),
     ]
+
+
+def _spread(tensors: list[Tensor]) -> Tensor:
+    if not tensors or not len(tensors[0].shape):
+        return float("nan")
+    return ops.sqrt(ops.mean(ops.var(tensors[0], axis=0)))
 
 
 def _has_features(tensor: Tensor) -> bool:

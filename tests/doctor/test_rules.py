@@ -1,0 +1,255 @@
+"""The rules on records written by hand: each fault, and its healthy twin."""
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from keras_ext.doctor import (
+    BatchFacts,
+    Facts,
+    LayerFacts,
+    OutputFacts,
+    Records,
+    diagnose,
+)
+
+EPOCHS, SAMPLES = 10, 5
+COUNT = EPOCHS * SAMPLES
+FALLING = np.geomspace(2.3, 0.1, COUNT)
+STUCK = np.full(COUNT, 2.3)
+
+
+def layers(activation="relu", count=4, std=0.25, **facts):
+    hidden = [
+        LayerFacts(f"dense_{i}", "Dense", activation, 32, 32, std, **facts)
+        for i in range(count)
+    ]
+    return (*hidden, LayerFacts("out", "Dense", "softmax", 10, 32, 0.2))
+
+
+def run(
+    loss=FALLING,
+    norms=(0.3, 0.3, 0.3, 0.3, 0.5),
+    update=3e-3,
+    facts=None,
+    batch=None,
+    logs=None,
+    finished=True,
+    **series,
+):
+    """Return records of ten epochs; as they stand, of a healthy run."""
+    facts = facts or Facts(
+        layers(),
+        (
+            OutputFacts(
+                "out", "softmax", 10, "sparse_categorical_crossentropy"
+            ),
+        ),
+        "Adam",
+        1e-3,
+        parameters=5000,
+    )
+    columns = {
+        f"grad_norm/{layer.path}": np.broadcast_to(norm, COUNT).astype(float)
+        for layer, norm in zip(facts.layers, norms, strict=True)
+    }
+    columns["grad_norm/global"] = np.sqrt(
+        np.sum([np.square(c) for c in columns.values()], axis=0)
+    )
+    columns["update_ratio/global"] = np.broadcast_to(update, COUNT) * 1.0
+    columns["loss"] = np.asarray(loss, float)
+    columns |= {
+        key: np.broadcast_to(np.asarray(v, float), COUNT).copy()
+        for key, v in series.items()
+    }
+    by_epoch = {
+        k: v.reshape(EPOCHS, SAMPLES).mean(1) for k, v in columns.items()
+    }
+    if batch is None:
+        batch = BatchFacts(
+            x_low=-3,
+            x_high=3,
+            feature_scales=np.ones(32),
+            y_high=9,
+            y_mean=4.5,
+            y_std=2.9,
+            y_whole=True,
+            class_shares=np.full(10, 0.1),
+            size=32,
+        )
+    return Records(
+        facts,
+        batch,
+        {"loss": by_epoch["loss"]} | (logs or {}),
+        10 * np.arange(COUNT),
+        columns,
+        by_epoch,
+        steps_per_epoch=50,
+        planned_epochs=EPOCHS,
+        finished=finished,
+    )
+
+
+def only(findings):
+    """Return the one finding above info."""
+    serious = [f for f in findings if f.severity != "info"]
+    assert len(serious) == 1, serious
+    return serious[0]
+
+
+def test_healthy_run_is_silent():
+    assert diagnose(run()) == []
+
+
+def test_early_layers_with_small_gradients_are_fine_in_a_run_that_learns():
+    assert diagnose(run(norms=(1e-6, 1e-5, 1e-4, 0.3, 0.5))) == []
+    found = only(diagnose(run(STUCK, norms=(1e-6, 1e-5, 1e-4, 0.3, 0.5))))
+    assert (found.problem, found.layer) == ("vanishing_gradient", "dense_0")
+    assert found.evidence["ratio"] == pytest.approx(2e-6)
+    # Hardly anything else can be learned then.
+    assert "underfitting" in found.chain
+
+
+def test_explosion_from_the_first_step():
+    facts = dataclasses.replace(run().facts, layers=layers(std=2.0))
+    loss = np.full(COUNT, 4e4)
+    found = only(diagnose(run(loss, norms=(1e7,) * 5, facts=facts)))
+    assert (found.problem, found.step) == ("exploding_gradient", 0)
+    assert found.severity == "error"
+    # The same norms at a loss as large are the scale of the targets.
+    assert diagnose(run(norms=(30.0,) * 5)) == []
+
+
+def test_explosion_on_the_way():
+    norms = np.where(np.arange(COUNT) > 30, 3e4, 0.3)
+    loss = np.where(np.arange(COUNT) > 30, 50.0, 2.0)
+    found = only(diagnose(run(loss, norms=(norms,) * 5)))
+    assert found.problem == "exploding_gradient"
+    assert found.step == 310 and found.epoch == 6
+
+
+def test_nan_without_a_cause():
+    loss = np.where(np.arange(COUNT) > 22, np.nan, 1.5)
+    found = only(diagnose(run(loss)))
+    assert found.problem == "numerical_instability"
+    assert (found.step, found.epoch, found.severity) == (230, 4, "error")
+
+
+def test_skipped_steps_of_loss_scaling_are_no_instability():
+    norms = np.where(np.arange(COUNT) < 2, np.inf, 0.3)
+    skipped = (np.arange(COUNT) < 2).astype(float)
+    assert diagnose(run(norms=(norms,) * 5, skipped_steps=skipped)) == []
+
+
+@pytest.mark.parametrize(
+    "share, learns, severity",
+    [
+        (0.97, False, "error"),
+        (0.6, False, "warning"),
+        (0.97, True, "info"),
+        (0.6, True, None),
+        (0.3, False, None),
+    ],
+)
+def test_dying_relu(share, learns, severity):
+    dead = np.linspace(0.1, 1, COUNT) ** 0.01 * share
+    loss = FALLING if learns else STUCK
+    found = diagnose(run(loss, **{"dead_relu/dense_1": dead}))
+    found = [f for f in found if f.problem == "dying_relu"]
+    assert [f.severity for f in found] == ([severity] if severity else [])
+    assert all(f.layer == "dense_1" for f in found)
+
+
+def test_zeros_are_not_dead_units():
+    assert diagnose(run(**{"zero_fraction/dense_1": 0.9})) == []
+
+
+def test_saturation():
+    facts = dataclasses.replace(run().facts, layers=layers("tanh"))
+    saturated = {"saturation/dense_0": 0.9}
+    found = only(diagnose(run(STUCK, facts=facts, **saturated)))
+    assert (found.problem, found.layer) == ("saturated_activation", "dense_0")
+    assert diagnose(run(facts=facts, **saturated)) == []
+    # The output may be sure of itself.
+    found = diagnose(run(STUCK, facts=facts, **{"saturation/out": 0.9}))
+    assert "saturated_activation" not in [f.problem for f in found]
+
+
+def test_learning_rates():
+    found = only(diagnose(run(STUCK, update=0.9)))
+    assert found.problem == "learning_rate_too_high"
+    assert "underfitting" in found.chain
+    found = only(diagnose(run(np.linspace(2.4, 2.38, COUNT), update=1e-6)))
+    assert found.problem == "learning_rate_too_low"
+    assert found.evidence["learning rate"] == 1e-3
+    for update in (0.9, 1e-6):
+        assert diagnose(run(update=update)) == []
+
+
+def curves(val, accuracy=None, val_accuracy=None):
+    logs = {"val_loss": np.asarray(val, float)}
+    if accuracy:
+        logs["accuracy"] = np.full(EPOCHS, accuracy)
+        logs["val_accuracy"] = np.full(EPOCHS, val_accuracy)
+    return logs
+
+
+def test_overfitting():
+    rising = np.r_[2.0, 1.5, 1.2, np.linspace(1.3, 2.5, 7)]
+    found = only(diagnose(run(logs=curves(rising, 0.99, 0.6))))
+    assert found.problem == "overfitting"
+    assert found.evidence["epoch of the minimum"] == 2
+    # A gap that does not hurt is none.
+    assert diagnose(run(logs=curves(rising, 0.99, 0.97))) == []
+    assert diagnose(run(logs=curves(np.geomspace(2, 0.2, EPOCHS)))) == []
+
+
+def test_underfitting_is_said_when_the_run_had_its_time():
+    loss = 1.9 + 0.3 * np.exp(-np.arange(COUNT) / 5)
+    records = run(loss)
+    assert only(diagnose(records)).problem == "underfitting"
+    early = dataclasses.replace(records, planned_epochs=100, finished=False)
+    assert diagnose(early) == []
+
+
+def test_causes_come_first_and_take_their_consequences_along():
+    dead = {"dead_relu/dense_2": 1.0}
+    loss = np.where(np.arange(COUNT) > 5, np.nan, 8.0)
+    found = diagnose(run(loss, update=2.0, **dead))
+    assert len({p for f in found for p in f.chain}) == sum(
+        len(f.chain) for f in found
+    )
+    batch = dataclasses.replace(
+        run().batch,
+        x_low=-9e4,
+        x_high=9e4,
+        x_std=2e4,
+        feature_scales=np.full(32, 2e4),
+    )
+    found = diagnose(run(loss, update=2.0, batch=batch, **dead))
+    assert found[0].problem == "unscaled_input"
+    assert {"dying_relu", "learning_rate_too_high"} <= set(found[0].chain)
+    assert found[0].severity == "error"
+
+
+def test_records_without_anything():
+    assert diagnose(Records(Facts())) == []
+
+
+def test_rules_load_neither_keras_nor_mlflow():
+    code = (
+        "import sys, types, importlib.util, pathlib\n"
+        "package = types.ModuleType('keras_ext')\n"
+        "package.__path__ = [sys.argv[1]]\n"
+        "sys.modules['keras_ext'] = package\n"
+        "import keras_ext.doctor\n"
+        "assert not {'keras', 'mlflow', 'tensorflow'} & set(sys.modules)"
+    )
+    import keras_ext
+
+    subprocess.run(
+        [sys.executable, "-c", code, keras_ext.__path__[0]], check=True
+    )

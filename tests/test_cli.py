@@ -1,0 +1,327 @@
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_ext import cli
+from keras_ext.doctor import Finding
+
+ROOT = Path(__file__).parents[1]
+
+
+def blobs(n=192, scale=1.0):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, n)
+    x = rng.normal(size=(n, 4)) + 3 * np.eye(4)[y]
+    return {"x": (scale * x).astype("float32"), "y": y}
+
+
+def mlp(compiled=True, **kwargs):
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.Input((4,)),
+        keras.layers.Dense(16, "relu", **kwargs),
+        keras.layers.Dense(3, "softmax"),
+    ]
+    model = keras.Sequential(layers)
+    if compiled:
+        loss = "sparse_categorical_crossentropy"
+        model.compile(keras.optimizers.Adam(0.01), loss)
+    return model
+
+
+class Case:
+    """A model and data in files, and the command on them."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def write(self, model=None, **data):
+        if model is not None:
+            model.save(self.folder / "model.keras")
+        if data:
+            np.savez(self.folder / "data.npz", **data)
+        return self
+
+    def check(self, *options, model="model.keras", data="data.npz"):
+        paths = (self.folder / model, "--data", self.folder / data)
+        return cli.main(["check", *map(str, (*paths, *options))])
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory):
+    case = Case(tmp_path_factory.mktemp("healthy"))
+    return case.write(mlp(), **blobs())
+
+
+@pytest.fixture
+def case(tmp_path):
+    return Case(tmp_path)
+
+
+def error_of(capsys, status):
+    out, err = capsys.readouterr()
+    assert status == 2 and out == ""
+    lines = err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("keras-ext: error: ")
+    return lines[0].removeprefix("keras-ext: error: ")
+
+
+def test_a_healthy_model(healthy, capsys):
+    model = (healthy.folder / "model.keras").read_bytes()
+    data = (healthy.folder / "data.npz").read_bytes()
+    assert healthy.check("--epochs", 5) == 0
+    out, err = capsys.readouterr()
+    backend = keras.config.backend()
+    assert out.startswith(
+        "model.keras, checked before training and in 30 steps of it, on "
+        f"{backend}: "
+    )
+    assert "ERROR" not in out and err == ""
+    # Nothing is written beside the files, and nothing in them.
+    assert (healthy.folder / "model.keras").read_bytes() == model
+    assert (healthy.folder / "data.npz").read_bytes() == data
+    assert len(list(healthy.folder.iterdir())) == 2
+
+
+def test_an_error_is_exit_status_1_and_a_page(case, capsys):
+    page = case.folder / "page.html"
+    case.write(mlp(kernel_initializer="zeros"), **blobs())
+    assert case.check("--html", page, "--epochs", 2) == 1
+    out, _ = capsys.readouterr()
+    assert "ERROR: symmetric units" in out and "1 error" in out
+    assert "keras_ext.initializers.HeNormal()" in out
+    html = page.read_text(encoding="utf-8")
+    assert html.startswith("<!DOCTYPE html>") and "symmetric units" in html
+    assert html.count("data:image/png") >= 2
+    assert "<title>Training report: model.keras</title>" in html
+
+
+def test_nan_in_the_data(case, capsys):
+    data = blobs()
+    data["x"][3] = np.nan
+    assert case.write(mlp(), **data).check("--epochs", 1) == 1
+    assert "ERROR: numerical instability" in capsys.readouterr().out
+
+
+def test_labels_out_of_range(case, capsys):
+    """Some backends cannot train with them."""
+    data = blobs()
+    data["y"] = data["y"] + 5
+    assert case.write(mlp(), **data).check("--epochs", 1) == 1
+    assert "output does not fit the loss" in capsys.readouterr().out
+
+
+def test_a_model_that_is_not_compiled(case, capsys):
+    case.write(mlp(compiled=False), **blobs())
+    assert case.check() == 0
+    out, err = capsys.readouterr()
+    assert "not compiled" in err and len(err.splitlines()) == 1
+    assert "checked before training, on" in out
+    case.write(mlp(compiled=False, kernel_initializer="zeros"))
+    assert case.check() == 1
+    assert "symmetric units" in capsys.readouterr().out
+
+
+def test_several_inputs_and_outputs(case, capsys):
+    a, b = keras.Input((4,), name="a"), keras.Input((2,), name="b")
+    hidden = keras.layers.Dense(8, "relu")(keras.ops.concatenate([a, b], -1))
+    outputs = [keras.layers.Dense(1)(hidden), keras.layers.Dense(1)(hidden)]
+    model = keras.Model([a, b], outputs)
+    model.compile(keras.optimizers.Adam(0.01), ["mse", "mae"])
+    rng = np.random.default_rng(0)
+    x = [rng.normal(size=(64, n)).astype("float32") for n in (4, 2)]
+    data = {"x_0": x[0], "x_1": x[1], "y_0": x[0][:, :1], "y_1": x[1][:, 0]}
+    data |= {"x_0_val": x[0], "x_1_val": x[1]}
+    data |= {"y_0_val": x[0][:, :1], "y_1_val": x[1][:, 0]}
+    case.write(model, **data)
+    assert case.check("--epochs", 2) == 0
+    assert "4 steps" in capsys.readouterr().out
+    case.write(x_0=x[0], y=x[0])
+    assert "2 inputs, and the data have 1" in error_of(capsys, case.check())
+    case.write(x_0=x[0], x_2=x[0])
+    assert "either x or x_0, x_1" in error_of(capsys, case.check())
+
+
+@pytest.mark.parametrize(
+    "options, samples, steps",
+    [
+        ((), 320, 20 * 10),
+        ((), 32 * 100, 3 * 100),
+        ((), 32 * 299, 299),
+        ((), 32 * 1000, 300),
+        (("--epochs", "2"), 320, 20),
+        (("--batch-size", "320", "--epochs", "2"), 320, 2),
+    ],
+)
+def test_the_probe_is_short(case, monkeypatch, options, samples, steps):
+    done = []
+
+    def fit(self, x, y, batch_size, epochs, **kwargs):
+        done.append(epochs * -(-len(x) // batch_size))
+        assert len(x) == len(y)
+
+    case.write(mlp(), **blobs(samples))
+    monkeypatch.setattr(keras.Sequential, "fit", fit)
+    args = cli._parser().parse_args(
+        ["check", str(case.folder / "model.keras"), "--data", ".", *options]
+    )
+    _, counted, failure = cli._probe(args, blobs(samples))
+    assert failure is None and done == [counted] == [steps]
+
+
+def test_validation_data_are_used(case, monkeypatch):
+    data = blobs(64)
+    data |= {"x_val": data["x"][:8], "y_val": data["y"][:8]}
+    case.write(mlp(), **data)
+    args = cli._parser().parse_args(
+        ["check", str(case.folder / "model.keras"), "--data", "."]
+    )
+    doctor, *_ = cli._probe(args, cli._data(case.folder / "data.npz"))
+    assert len(doctor.records.logs["val_loss"]) == 20
+
+
+def test_findings_are_told_once():
+    def finding(problem, severity, *consequences):
+        return Finding(
+            *(problem, None, None, None, severity, {}, "It is so."),
+            consequences=consequences,
+        )
+
+    low = finding("learning_rate_too_low", "info")
+    unscaled = finding("unscaled_input", "warning")
+    saturated = finding("saturated_activation", "warning")
+    chain = finding("unscaled_input", "error", saturated)
+    merged = cli._merged([low, saturated, unscaled], [chain])
+    assert merged == [chain, low]
+    assert cli._merged([unscaled], []) == [unscaled]
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ([], "required: COMMAND"),
+        (["cheque"], "invalid choice: 'cheque'"),
+        (["check"], "required: MODEL.keras, --data"),
+        (["check", "a.keras", "--data"], "--data: expected one argument"),
+        (
+            ["check", "a.keras", "--data", "b", "--epochs", "0"],
+            "--epochs: must be a positive integer, not '0'",
+        ),
+        (
+            ["check", "a.keras", "--data", "b", "--html", "no/such/a.html"],
+            "'no/such/a.html' cannot be written",
+        ),
+        (["check", "a.keras", "--data", "no.npz"], "'no.npz' does not exist"),
+    ],
+)
+def test_wrong_arguments(options, message, capsys):
+    assert message in error_of(capsys, cli.main(options))
+
+
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        ({"z": np.ones(3)}, "has no array x; it has z"),
+        ({"x": np.ones((8, 5)), "y": np.ones(8)}, "(4,), and those of x"),
+        ({"x": np.ones((8, 4)), "y": np.ones(7)}, "x 8, y 7"),
+        ({"x": np.ones((0, 4)), "y": np.ones(0)}, "x is empty"),
+        ({"x": np.array(["a"] * 8), "y": np.ones(8)}, "array of numbers"),
+        ({"x": np.array([{}], object), "y": np.ones(1)}, "cannot be read"),
+        ({"x": np.ones((8, 4)), "x_val": np.ones((2, 4)), "y": np.ones(8)},)
+        + ("x_val, but no y_val",),
+        ({"x": np.ones((8, 4)), "y": np.ones((8, 2, 5))}, "do not fit"),
+        ({"x": np.ones((8, 4), "float32")}, "do not fit"),
+    ],
+)
+def test_wrong_data(healthy, case, data, message, capsys):
+    case.write(**data)
+    status = healthy.check(data=case.folder / "data.npz")
+    assert message in error_of(capsys, status)
+
+
+def test_files_that_are_something_else(healthy, case, capsys):
+    (case.folder / "junk.keras").write_bytes(b"junk")
+    (case.folder / "junk.npz").write_bytes(b"junk")
+    np.save(case.folder / "x.npy", np.ones(3))
+    for name, message in (
+        ("junk.npz", "cannot be read"),
+        ("x.npy", "not an npz file"),
+        (".", "is no file"),
+    ):
+        status = healthy.check(data=case.folder / name)
+        assert message in error_of(capsys, status)
+    for name, message in (
+        ("junk.keras", "not a model in Keras's format"),
+        ("no.keras", "does not exist"),
+    ):
+        paths = (case.folder / name, "--data", healthy.folder / "data.npz")
+        status = cli.main(["check", *map(str, paths)])
+        assert message in error_of(capsys, status)
+
+
+def test_code_in_a_model_is_not_run(case, capsys):
+    ran = str(case.folder / "ran")
+    layers = [
+        keras.Input((4,)),
+        keras.layers.Lambda(lambda x: (open(ran, "w").close(), x)[1]),
+        keras.layers.Dense(3, "softmax"),
+    ]
+    model = keras.Sequential(layers)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    case.write(model, **blobs())
+    Path(ran).unlink()
+    assert "Lambda" in error_of(capsys, case.check())
+    assert not Path(ran).exists()
+
+
+def test_a_loss_that_cannot_be_restored(case, capsys):
+    def own_loss(y_true, y_pred):
+        return keras.ops.mean(y_pred, axis=-1)
+
+    model = mlp(compiled=False)
+    model.compile("sgd", own_loss)
+    case.write(model, **blobs())
+    status = case.check()
+    out, err = capsys.readouterr()
+    assert status == 0 and "checked before training, on" in out
+    assert "compiled with is lost" in err and "own_loss" in err
+
+
+def test_ctrl_c(monkeypatch, capsys):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_parser", interrupt)
+    assert cli.main([]) == 130
+    assert "Interrupted" in capsys.readouterr().err
+
+
+def test_help(capsys):
+    for args in (["--help"], ["check", "--help"]):
+        with pytest.raises(SystemExit) as exit:
+            cli.main(args)
+        assert exit.value.code == 0
+        assert "check" in capsys.readouterr().out
+
+
+def test_the_installed_command():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["scripts"] == {"keras-ext": "keras_ext.cli:main"}
+
+
+@pytest.mark.slow
+def test_as_a_module(healthy):
+    files = [healthy.folder / name for name in ("model.keras", "data.npz")]
+    done = subprocess.run(
+        [sys.executable, "-m", "keras_ext.cli", "check", str(files[0])]
+        + ["--data", str(files[1]), "--epochs", "2"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "12 steps" in done.stdout and "Traceback" not in done.stderr
