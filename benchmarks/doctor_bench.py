@@ -11,6 +11,15 @@ how right they are beside the rules of others.
 
 Even seeds are for development; the odd ones, `--half report`, are looked at
 only to report.
+
+A healthy run is one that reaches the score of its data set on unseen data. A
+faulty one is a healthy one with a single change, has lost at least 15 % of
+what its healthy twin knows beyond the best constant answer, and, where that
+can be measured, has the fault (`runs.accepted`). Of healthy runs, a finding
+above info at the end of any epoch is a false alarm; of faulty ones, the
+first-ranked finding at the end of training is the one named first. Of the
+peers it is the first symptom, which counts as right if it can mean the
+problem at all.
 """
 
 import argparse

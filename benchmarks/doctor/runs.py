@@ -138,10 +138,7 @@ def accepted(run: Run, twin: Run, fault: Fault) -> str:
         if not norms[0] < 1e-2 * max(usual, *norms):
             return "gradient does not vanish"
     elif fault.problem == "exploding_gradient":
-        size, usual = (
-            np.linalg.norm(r.probe.rows["grad_norm"][0]) for r in (run, twin)
-        )
-        if size < 30 * usual:
+        if not _steepest(run) >= 30 * _steepest(twin):
             return "gradient does not explode"
     elif fault.problem == "dying_relu":
         if max(rows["silent_units"][-1], default=0) < 0.5:
@@ -152,6 +149,16 @@ def accepted(run: Run, twin: Run, fault: Fault) -> str:
     elif fault.problem == "symmetric_units" and not run.identical:
         return "symmetry was broken"
     return ""
+
+
+def _steepest(run: Run) -> float:
+    """Return the largest norm of the whole gradient in the first epoch."""
+    first = storage.truncate(run.records, 0)
+    norms = [
+        np.linalg.norm(run.probe.rows["grad_norm"][0]),
+        *first.series.get("grad_norm/global", ()),
+    ]
+    return float(np.max(norms)) if np.isfinite(norms).all() else np.inf
 
 
 def _no_gap(run: Run, twin: Run) -> str:

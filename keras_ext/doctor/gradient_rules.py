@@ -47,11 +47,7 @@ def exploding_gradient(signs: Signs) -> list[Finding]:
         excess = loss / reference
     else:
         steepness, excess = at_start / loss, 0.0
-    spreads = [
-        float(values[0])
-        for values in records.of_kind("activation_std/").values()
-        if len(values)
-    ][:-1]
+    spreads = [float(values[0]) for values in _spreads(signs).values()]
     spreads = [s for s in spreads if s > 0 or not np.isfinite(s)]
     growth = max(spreads) / spreads[0] if spreads else 1.0
     layer = _steepest(signs)
@@ -66,7 +62,7 @@ def exploding_gradient(signs: Signs) -> list[Finding]:
             "growth of activations through the layers": growth,
             "threshold": SPREAD,
         }
-    elif excess > STEEP and _large_weights(signs):
+    elif excess > STEEP and (_large_weights(signs) or _swollen(signs)):
         evidence = {
             "first loss / loss of a guess": excess,
             "threshold": STEEP,
@@ -122,7 +118,7 @@ def vanishing_gradient(signs: Signs) -> list[Finding]:
     if len(layers) < 3:
         return []
     # In the beginning or all the time: units that die of it come later.
-    for extent in (slice(0, 3), slice(None)):
+    for extent in (slice(0, 1), slice(0, 3), slice(None)):
         values = np.array([np.median(found[x][extent]) for x in layers])
         last = values[-1]
         front = values[: max(len(values) // 2, 1)]
@@ -131,7 +127,7 @@ def vanishing_gradient(signs: Signs) -> list[Finding]:
         if ratio <= FADED:
             break
     else:
-        return []
+        return _faded_signal(signs)
     evidence = {
         "gradient norm of the layer": float(front[place]),
         "gradient norm of the last layer": float(last),
@@ -146,6 +142,32 @@ def vanishing_gradient(signs: Signs) -> list[Finding]:
     return [
         _finding(
             signs, "vanishing_gradient", layers[place], None, evidence, message
+        )
+    ]
+
+
+def _faded_signal(signs: Signs) -> list[Finding]:
+    """Look for outputs that shrink from layer to layer in the first step."""
+    first = {k: float(v[0]) for k, v in _spreads(signs).items()}
+    if len(first) < 3:
+        return []
+    layers, values = list(first), np.array(list(first.values()))
+    ratio = float(values[-1] / values[0]) if values[0] > 0 else 1.0
+    if not ratio < FADED:
+        return []
+    evidence = {
+        f"spread of the first layer's outputs, `{layers[0]}`": float(values[0]),
+        f"spread of the last one's, `{layers[-1]}`": float(values[-1]),
+        "ratio": ratio,
+        "threshold": FADED,
+    }
+    message = (
+        f"The signal fades from layer to layer, to {ratio:.1g} of what it was,"
+        " and the gradient with it: the initial weights are too small."
+    )
+    return [
+        _finding(
+            signs, "vanishing_gradient", layers[0], 0, evidence, message
         )
     ]
 
@@ -199,7 +221,7 @@ def _finding(
         severity,
         evidence,
         message,
-        remedies_for(problem, records.facts, layer),
+        remedies_for(problem, records.facts, layer, records.batch),
     )
 
 
@@ -217,13 +239,30 @@ def _bad(value: float, threshold: float) -> bool:
 
 def _large_weights(signs: Signs) -> float:
     """Return the largest gain of initial weights, 0 if none is large."""
+    layers = signs.records.facts.layers
     gains = [
         layer.weight_std * layer.fan_in**0.5
-        for layer in signs.records.facts.layers
+        for layer in layers
         if layer.weight_std and layer.fan_in and layer.kind != "Embedding"
     ]
-    largest = max(gains, default=0.0)
+    # What a recurrent kernel multiplies by, it multiplies by at each step.
+    again = [2 * layer.recurrent_gain for layer in layers if layer.recurrent_gain]
+    largest = max([*gains, *again], default=0.0)
     return largest if largest > LARGE_GAIN else 0.0
+
+
+def _swollen(signs: Signs) -> bool:
+    """Return whether activations start far larger than the inputs."""
+    batch = signs.records.batch
+    size = max(abs(batch.x_mean), batch.x_std, 1.0) if batch else 1.0
+    first = [v[0] for v in _spreads(signs).values()]
+    return any(_bad(x, 30.0 * size) for x in first)
+
+
+def _spreads(signs: Signs) -> dict[str, np.ndarray]:
+    """Return the activations' standard deviations, of hidden layers."""
+    found = signs.records.of_kind("activation_std/")
+    return {k: v for k, v in list(found.items())[:-1] if len(v)}
 
 
 def squashed_by_weights(signs: Signs) -> list[LayerFacts]:

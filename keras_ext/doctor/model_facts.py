@@ -72,7 +72,7 @@ def facts_of(model: Any) -> Facts:
         present weights. The outputs' activations of a subclassed model are
         a guess (`known` is false): only a call of it could tell.
     """
-    optimizers = _tried(lambda: optimizers_of(model), [])
+    optimizers: list[Any] = _tried(lambda: optimizers_of(model), [])
     optimizer = optimizers[0] if len(optimizers) == 1 else None
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         optimizer = optimizer.inner_optimizer
@@ -139,7 +139,7 @@ def _learning_rate(optimizer: Any) -> float | None:
 
 
 def _layers(model: Any) -> tuple[LayerFacts, ...]:
-    feeds = _tried(lambda: model_graph.feeds_of(model), {})
+    feeds: dict[int, set[str]] = _tried(lambda: model_graph.feeds_of(model), {})
     trained = {id(v) for v in model.trainable_variables}
     grouped: dict[str, list[Any]] = {}
     place: dict[int, str] = {}
@@ -458,8 +458,9 @@ def loss_facts(loss: Any) -> LossFacts:
         loss = _tried(lambda: keras.losses.get(loss), None)
         if loss is None:
             return LossFacts()
-    known = {}
+    known: dict[str, Any] = {}
     function = loss
+    name: str | None
     while isinstance(function, functools.partial):
         known = function.keywords | known
         function = function.func

@@ -373,8 +373,9 @@ def last_axis(shape: Any) -> int | None:
 
 
 def _units_of_chain(model: Any) -> int | None:
-    if model.built:
-        return last_axis(model.output_shape)
+    shape = getattr(model, "output_shape", None) if model.built else None
+    if shape is not None:
+        return last_axis(shape)
     attributes = ("units", "filters")
     for layer in reversed(model.layers):
         if class_name(layer) in _MOVING_NAMES:

@@ -8,8 +8,11 @@ from keras_ext.doctor.finding import SEVERITIES, Finding
 from keras_ext.doctor.records import BatchFacts, OutputFacts, Records
 from keras_ext.doctor.remedies import remedies_for
 
-_BINARY = ("binary_crossentropy", "binary_focal_crossentropy")
-_BINARY += ("multi_label_crossentropy",)
+_BINARY = (
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "multi_label_crossentropy",
+)
 _ONE_HOT = ("categorical_crossentropy", "categorical_focal_crossentropy")
 _SPARSE = "sparse_categorical_crossentropy"
 _CROSSENTROPIES = (*_BINARY, *_ONE_HOT, _SPARSE)
@@ -106,10 +109,10 @@ def output_loss_mismatch(records: Records) -> list[Finding]:
             worst = max(mismatches, key=lambda m: _rank(m.severity))
             layer = _output_layer(records, output)
             found.append(_finding(records, worst, layer, output, batch))
-    for layer in facts.layers:
-        mismatch = _hidden_softmax(layer.activation, layer.feeds)
+    for hidden in facts.layers:
+        mismatch = _hidden_softmax(hidden.activation, hidden.feeds)
         if mismatch:
-            found.append(_finding(records, mismatch, layer.path))
+            found.append(_finding(records, mismatch, hidden.path))
     return sorted(found, key=lambda f: _rank(f.severity), reverse=True)
 
 

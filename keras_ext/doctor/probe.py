@@ -16,8 +16,8 @@ from keras_ext.taps.patch import all_replaced
 
 Tensor = Any
 
-_QUICKLY = {
-    "xla_backend_optimization_level": 0,
+_QUICKLY: dict[str, str | bool] = {
+    "xla_backend_optimization_level": "0",
     "xla_llvm_disable_expensive_passes": True,
 }
 # Factor of the loss where gradients are of float16, which has no small ones.

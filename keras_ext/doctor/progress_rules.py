@@ -14,6 +14,10 @@ UNMOVED = 0.05
 DIVERGED = 3.0
 # Validation loss, relative to its minimum and to the training loss.
 RISE, GAP = 1.2, 1.5
+# Shares of the way from a guess to a perfect fit that are too little.
+POOR, FAIR = 0.3, 0.8
+# What holds a model back: units of a layer, dropout rate, factor of L1, L2.
+NARROW, STRONG_DROPOUT, STRONG_PENALTY = 2, 0.75, 0.05
 # Points of accuracy that validation is behind training.
 BEHIND = 0.12
 
@@ -141,22 +145,58 @@ def underfitting(signs: Signs) -> list[Finding]:
     """Look for a run that has levelled off far from a good fit.
 
     It is what is left to say when the run had its time, no longer gains
-    and has learned little, and nothing else explains it.
+    and nothing else explains it: `POOR` of the way from a guess to a perfect
+    fit is too little for any model, and `FAIR` for one that is held back, by
+    a layer of one or two units, by dropout or by penalties.
+
+    It can be wrong where the data tell no more than that.
     """
     if signs.share_done < 0.6 or signs.epochs < 3:
         return []
-    if signs.skill >= 0.3 or signs.recent_gain > 0.02:
+    clue = _held_back(signs)
+    threshold = FAIR if clue else POOR
+    if signs.skill >= threshold or signs.recent_gain > 0.02:
         return []
-    evidence = {
+    evidence: dict[str, float | str] = {
         "share of the way from a guess to a perfect fit": signs.skill,
-        "threshold": 0.3,
+        "threshold": threshold,
     }
+    layer = None
     message = (
-        "The model underfits: after its training it does hardly better than "
-        f"a guess ({signs.skill:.0%} of the way to a perfect fit)."
+        f"The model underfits: its training has levelled off at {signs.skill:.0%}"
+        " of the way from a guess to a perfect fit"
     )
+    if clue:
+        layer, reason = clue
+        message += f", and {reason}"
     return [
         finding_of(
-            signs, "underfitting", None, None, evidence, message, "warning"
+            signs,
+            "underfitting",
+            layer,
+            None,
+            evidence,
+            message + ".",
+            "warning",
         )
     ]
+
+
+def _held_back(signs: Signs) -> tuple[str, str] | None:
+    """Return a layer that holds the model back, and how."""
+    facts, batch = signs.records.facts, signs.records.batch
+    encodes = batch is not None and (batch.y_units or 0) > 1 and not len(
+        batch.class_shares
+    )
+    for layer in facts.layers[:-1]:
+        if layer.dropout >= STRONG_DROPOUT:
+            return layer.path, f"`{layer.path}` drops {layer.dropout:.0%}"
+        if layer.penalty >= STRONG_PENALTY:
+            return (
+                layer.path,
+                f"`{layer.path}` has a penalty of {layer.penalty:g}",
+            )
+        if layer.fan_in and 0 < (layer.units or 0) <= NARROW and not encodes:
+            units = "1 unit" if layer.units == 1 else f"{layer.units} units"
+            return layer.path, f"`{layer.path}` has only {units}"
+    return None
