@@ -122,4 +122,5 @@ def _pooled(rows: list[np.ndarray]) -> np.ndarray:
         pooled[side["high"]] = table[:, side["high"]].max()
         pooled[side["std"]] = np.sqrt(np.mean(deviations**2) + means.var())
     pooled[_LOSS + 1] = table[0, _LOSS + 1]
+    pooled[_LOSS + 2] = np.sqrt(np.mean(table[:, _LOSS + 2] ** 2))
     return pooled

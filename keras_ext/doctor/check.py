@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -220,15 +221,20 @@ def _probed(
 ) -> tuple[Facts, probes.Probe | None]:
     """Run the model once; return what is known then, and what was seen."""
     x, y, weights = keras.tree.map_structure(_to_tensor, batch)
+    if facts.own_train_step:
+        y = None
     try:
-        built = probes.built(model, x)
-        probe = probes.probe(
-            built,
-            x,
-            None if facts.own_train_step else y,
-            weights,
-            lambda names: model_facts.losses_of(model, names),
-        )
+        # Findings say it: Keras warns of softmax on one unit, for example.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            built = probes.built(model, x)
+            probe = probes.probe(
+                built,
+                x,
+                y,
+                weights,
+                lambda names: model_facts.losses_of(model, names),
+            )
     except Exception as error:
         # Only its own train step knows how such a model is called.
         if facts.own_train_step:

@@ -24,11 +24,13 @@ STATIC_RULES: tuple[Callable[[Records], list[Finding]], ...] = (
 )
 RULES: tuple[Callable[[Signs], list[Finding]], ...] = (
     unit_rules.dead_from_the_beginning,
-    gradient_rules.exploding_gradient,
-    unit_rules.saturated_activation,
+    gradient_rules.exploding_from_the_beginning,
+    unit_rules.saturated_from_the_beginning,
     progress_rules.learning_rate_too_high,
+    gradient_rules.exploding_gradient,
     gradient_rules.vanishing_gradient,
     unit_rules.dying_relu,
+    unit_rules.saturated_activation,
     gradient_rules.numerical_instability,
     progress_rules.learning_rate_too_low,
     progress_rules.overfitting,

@@ -21,36 +21,38 @@ LARGE_GAIN = 4.0
 SQUASHING = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
 
 
-def exploding_gradient(signs: Signs) -> list[Finding]:
-    """Look for gradients far too large for the loss, or that grow.
+def exploding_from_the_beginning(signs: Signs) -> list[Finding]:
+    """Look for gradients far too large for the loss, in the first step.
 
-    From the first steps: the global norm is more than `STEEP` times the loss,
-    or the spread of activations grows by more than `SPREAD` from the first
-    to the last hidden layer, or the first loss is more than `STEEP` times
-    that of a guess. Later: the norm grows by `GROWTH` while the loss rises.
+    The global norm is more than `STEEP` times the loss, or the spread of
+    activations grows by more than `SPREAD` from the first to the last hidden
+    layer, or the first loss is more than `STEEP` times that of a guess while
+    weights or activations are as large; or weights are, and the loss is so
+    high that it is clipped and its gradient zero.
 
     It can be wrong for losses that are tiny by nature; hence losses far
     below the baseline do not count, nor runs that learn.
     """
     records = signs.records
     norms = records.series.get("grad_norm/global", np.zeros(0))
-    if not len(norms) or signs.learns or squashed_by_weights(signs):
+    if not len(norms) or squashed_by_weights(signs):
         return []
-    first = norms[:3][np.isfinite(norms[:3])]
-    at_start = float(np.median(first)) if len(first) else float("inf")
-    evidence: dict[str, float | str] = {}
-    reference = signs.reference
-    losses = signs.loss[:3][np.isfinite(signs.loss[:3])]
-    loss = max(float(np.median(losses)) if len(losses) else 0.0, 1e-12)
-    if np.isfinite(reference) and reference > 0:
-        steepness = at_start / max(loss, 0.1 * reference)
-        excess = loss / reference
-    else:
-        steepness, excess = at_start / loss, 0.0
+    if signs.learns and (signs.baseline is not None or not _swollen(signs)):
+        return []
+    gain = _large_weights(signs)
+    if not np.isfinite(signs.first_loss) and not gain:
+        return []  # not finite for another reason
+    # Of the first step alone: no learning rate had a part in it.
+    at_start = float(norms[0]) if np.isfinite(norms[0]) else float("inf")
+    loss = signs.first_loss if np.isfinite(signs.first_loss) else 0.0
+    loss = max(loss, 1e-12)
+    reference = signs.baseline or 0.0
+    steepness = at_start / max(loss, 0.1 * reference)
+    excess = loss / reference if reference > 0 else 0.0
     spreads = [float(values[0]) for values in _spreads(signs).values()]
     spreads = [s for s in spreads if s > 0 or not np.isfinite(s)]
     growth = max(spreads) / spreads[0] if spreads else 1.0
-    layer = _steepest(signs)
+    evidence: dict[str, float | str] = {}
     if _bad(steepness, STEEP) and at_start > 10.0:
         evidence = {
             "gradient norm at the start": at_start,
@@ -62,43 +64,63 @@ def exploding_gradient(signs: Signs) -> list[Finding]:
             "growth of activations through the layers": growth,
             "threshold": SPREAD,
         }
-    elif excess > STEEP and (_large_weights(signs) or _swollen(signs)):
+    elif excess > STEEP and (gain or _swollen(signs)):
         evidence = {
             "first loss / loss of a guess": excess,
             "threshold": STEEP,
         }
-    if evidence:
-        gain = _large_weights(signs)
-        if gain:
-            evidence["largest gain of initial weights"] = gain
-        message = (
-            f"The gradient explodes from the first step: its norm is "
-            f"{at_start:.3g} at a loss of {loss:.3g}"
-            + (", since the initial weights are too large." if gain else ".")
-        )
-        return [_finding(signs, "exploding_gradient", layer, 0, evidence, message)]
-    later = norms[3:]
-    finite = later[np.isfinite(later)]
-    if not len(finite) or not np.isfinite(at_start) or at_start <= 0:
-        return []
-    rises = signs.first_nonfinite is not None or signs.gain < 0
-    peak = float(finite.max())
-    if rises and peak > max(GROWTH * at_start, 10.0):
-        place = int(np.nanargmax(np.where(np.isfinite(norms), norms, -1)))
-        step = int(records.steps[place])
+    elif at_start == 0.0 and gain and excess > 3.0:
         evidence = {
             "gradient norm at the start": at_start,
-            "largest gradient norm": peak,
-            "threshold": f"{GROWTH:g} times the start",
+            "first loss / loss of a guess": excess,
         }
-        message = (
-            f"The gradient grew from {at_start:.3g} to {peak:.3g} by step "
-            f"{step}, and the loss with it."
+    if not evidence:
+        return []
+    if gain:
+        evidence["largest gain of initial weights"] = gain
+    message = (
+        f"The gradient explodes from the first step: its norm is "
+        f"{at_start:.3g} at a loss of {loss:.3g}"
+        + (", since the initial weights are too large." if gain else ".")
+    )
+    return [
+        _finding(
+            signs, "exploding_gradient", _steepest(signs), 0, evidence, message
         )
-        return [
-            _finding(signs, "exploding_gradient", layer, step, evidence, message)
-        ]
-    return []
+    ]
+
+
+def exploding_gradient(signs: Signs) -> list[Finding]:
+    """Look for a gradient that grows by `GROWTH` while the loss rises.
+
+    It is relative to the first three sampled steps, and above 10. A run
+    whose steps throw the weights about has too high a learning rate first.
+    """
+    records = signs.records
+    norms = records.series.get("grad_norm/global", np.zeros(0))
+    first = norms[:3][np.isfinite(norms[:3])]
+    later = norms[3:][np.isfinite(norms[3:])]
+    rises = signs.first_nonfinite is not None or signs.gain < 0
+    if signs.learns or not rises or not len(first) or not len(later):
+        return []
+    at_start, peak = float(np.median(first)), float(later.max())
+    if not 0 < at_start or peak <= max(GROWTH * at_start, 10.0):
+        return []
+    place = int(np.nanargmax(np.where(np.isfinite(norms), norms, -1)))
+    step = int(records.steps[place])
+    evidence: dict[str, float | str] = {
+        "gradient norm at the start": at_start,
+        "largest gradient norm": peak,
+        "threshold": f"{GROWTH:g} times the start",
+    }
+    message = (
+        f"The gradient grew from {at_start:.3g} to {peak:.3g} by step "
+        f"{step}, and the loss with it."
+    )
+    layer = _steepest(signs)
+    return [
+        _finding(signs, "exploding_gradient", layer, step, evidence, message)
+    ]
 
 
 def vanishing_gradient(signs: Signs) -> list[Finding]:
@@ -261,8 +283,11 @@ def _swollen(signs: Signs) -> bool:
 
 def _spreads(signs: Signs) -> dict[str, np.ndarray]:
     """Return the activations' standard deviations, of hidden layers."""
-    found = signs.records.of_kind("activation_std/")
-    return {k: v for k, v in list(found.items())[:-1] if len(v)}
+    found = list(signs.records.of_kind("activation_std/").items())
+    outputs = signs.records.facts.outputs
+    if any(o.activation is not None or not o.known for o in outputs):
+        found = found[:-1]
+    return {k: v for k, v in found if len(v)}
 
 
 def squashed_by_weights(signs: Signs) -> list[LayerFacts]:

@@ -15,11 +15,13 @@ DIVERGED = 3.0
 # Validation loss, relative to its minimum and to the training loss.
 RISE, GAP = 1.2, 1.5
 # Shares of the way from a guess to a perfect fit that are too little.
-POOR, FAIR = 0.3, 0.8
+POOR, FAIR = 0.25, 0.8
 # What holds a model back: units of a layer, dropout rate, factor of L1, L2.
 NARROW, STRONG_DROPOUT, STRONG_PENALTY = 2, 0.75, 0.05
+# Share by which the loss still falls in an epoch when it has levelled off.
+LEVEL = 0.01
 # Points of accuracy that validation is behind training.
-BEHIND = 0.12
+BEHIND = 0.1
 
 
 def learning_rate_too_high(signs: Signs) -> list[Finding]:
@@ -108,8 +110,10 @@ def overfitting(signs: Signs) -> list[Finding]:
     train, val = logs.get("loss"), logs.get("val_loss")
     if train is None or val is None or len(val) < 4 or len(val) != len(train):
         return []
-    now, best = float(np.mean(val[-2:])), float(np.min(val))
-    loss = float(np.mean(train[-2:]))
+    # Over three epochs: single ones swing where there are few samples.
+    smooth = np.convolve(val, np.ones(3) / 3, "valid")
+    now, best = float(smooth[-1]), float(np.min(smooth))
+    loss = float(np.mean(train[-3:]))
     if not (np.isfinite(now) and best > 0 and loss < train[0]):
         return []
     rises = now > RISE * best and now > GAP * loss
@@ -117,11 +121,15 @@ def overfitting(signs: Signs) -> list[Finding]:
     for key, values in logs.items():
         twin = logs.get(f"val_{key}")
         if "acc" in key and twin is not None and len(twin) == len(values):
-            behind = max(behind, float(np.mean(values[-2:] - twin[-2:])))
-    far = behind > BEHIND or ("acc" not in "".join(logs) and rises)
-    if not ((rises and far) or (behind > 2 * BEHIND)):
+            behind = max(behind, float(np.mean(values[-3:] - twin[-3:])))
+    if "acc" in "".join(logs):
+        apart = behind > 2 * BEHIND or now > 2 * GAP * loss
+        found = behind > BEHIND and (rises or apart)
+    else:
+        found = rises and now > RISE**1.5 * best
+    if not found:
         return []
-    epoch = int(np.argmin(val))
+    epoch = int(np.argmin(smooth)) + 1
     evidence: dict[str, float | str] = {
         "validation loss": now,
         "its minimum": best,
@@ -154,8 +162,9 @@ def underfitting(signs: Signs) -> list[Finding]:
     if signs.share_done < 0.6 or signs.epochs < 3:
         return []
     clue = _held_back(signs)
-    threshold = FAIR if clue else POOR
-    if signs.skill >= threshold or signs.recent_gain > 0.02:
+    over = signs.records.finished
+    threshold = FAIR if clue else POOR if over else 0.6 * POOR
+    if signs.skill >= threshold or signs.recent_gain > (3 if over else 1) * LEVEL:
         return []
     evidence: dict[str, float | str] = {
         "share of the way from a guess to a perfect fit": signs.skill,

@@ -72,7 +72,11 @@ class Signs:
             return -(p * math.log(p) + (1 - p) * math.log(1 - p))
         spread = batch.y_std
         if np.isfinite(batch.y_unit_std) and batch.y_unit_std > 0:
-            spread = batch.y_unit_std
+            # That of few samples is biased.
+            n = max(batch.size, 2)
+            spread = batch.y_unit_std * math.sqrt(n / (n - 1))
+        if loss in ("huber", "log_cosh") and spread > 0:
+            return min(0.5 * spread**2, 0.8 * spread)
         if loss == "mean_squared_error" and spread > 0:
             return spread**2
         if loss == "mean_absolute_error" and spread > 0:
@@ -104,11 +108,11 @@ class Signs:
         logs = self.records.logs
         for key in ("loss", "val_loss"):
             values = logs.get(key, ())
-            if len(values) and self.reference > 0:
-                candidates.append(1.0 - values[-1] / self.reference)
+            if len(values):
+                candidates.append(self._better_than_a_guess(values[-1]))
         finite = self.loss[np.isfinite(self.loss)]
-        if len(finite) and self.reference > 0:
-            candidates.append(1.0 - float(finite[-3:].mean()) / self.reference)
+        if len(finite):
+            candidates.append(self._better_than_a_guess(finite[-3:].mean()))
         batch = self.records.batch
         if batch is not None and len(batch.class_shares) > 1:
             chance = float(batch.class_shares.max())
@@ -116,6 +120,15 @@ class Signs:
                 if _is_accuracy(key) and len(values) and chance < 1:
                     candidates.append((values[-1] - chance) / (1 - chance))
         return max(c for c in candidates if not math.isnan(c))
+
+    def _better_than_a_guess(self, loss: float) -> float:
+        if not self.reference > 0:
+            return 0.0
+        ratio = float(loss) / self.reference
+        outputs = self.records.facts.outputs
+        if len(outputs) == 1 and outputs[0].loss == "mean_absolute_error":
+            ratio *= abs(ratio)  # on the scale of squared errors
+        return 1.0 - ratio
 
     @property
     def learns(self) -> bool:

@@ -58,44 +58,67 @@ def dying_relu(signs: Signs) -> list[Finding]:
     return []
 
 
-def saturated_activation(signs: Signs) -> list[Finding]:
-    """Look for sigmoid and tanh layers that work where they are flat.
+def saturated_from_the_beginning(signs: Signs) -> list[Finding]:
+    """Look for sigmoid and tanh layers that start where they are flat.
 
-    More than `SATURATED` of a hidden layer's outputs, in the median over
-    the sampled steps, in a run that does not learn. An output layer may be
-    sure of itself and is left out. Of a layer that cannot be heard, as in a
-    recurrent one, initial weights and biases say how far out it starts.
+    More than `SATURATED` of a hidden layer's outputs in the first step and
+    in the median over all sampled steps, in a run that does not learn. An
+    output layer may be sure of itself and is left out. Of a layer that
+    cannot be heard, as in a recurrent one, initial weights and biases say
+    how far out it starts.
     """
     if signs.learns:
         return []
-    shares = signs.norms("saturation/")
-    outputs = {layer.path for layer in signs.records.facts.layers[-1:]}
-    found = {
-        layer: float(np.median(values))
-        for layer, values in shares.items()
-        if len(values) and layer not in outputs
-    }
-    layer = max(found, key=found.__getitem__) if found else ""
-    if not found or found[layer] <= SATURATED:
+    found = _saturation(signs)
+    at_start = {k: v for k, v in found.items() if v[0] > SATURATED}
+    if not at_start:
         return _unheard(signs, set(found))
-    at_start = float(shares[layer][0])
-    if not (at_start > SATURATED or signs.fails):
+    return [_saturated(signs, at_start, 0)]
+
+
+def saturated_activation(signs: Signs) -> list[Finding]:
+    """Look for sigmoid and tanh layers that came to work where they are flat.
+
+    As `saturated_from_the_beginning`, by the median over the sampled steps,
+    in a run that had its time and did not learn.
+    """
+    if not signs.fails or not len(signs.records.steps):
         return []
-    step = 0 if at_start > SATURATED else int(signs.records.steps[-1])
+    found = _saturation(signs)
+    if not found:
+        return []
+    return [_saturated(signs, found, int(signs.records.steps[-1]))]
+
+
+def _saturation(signs: Signs) -> dict[str, np.ndarray]:
+    """Return the saturated shares of hidden layers that mostly saturate."""
+    outputs = {layer.path for layer in signs.records.facts.layers[-1:]}
+    return {
+        layer: values
+        for layer, values in signs.norms("saturation/").items()
+        if len(values)
+        and layer not in outputs
+        and np.median(values) > SATURATED
+    }
+
+
+def _saturated(
+    signs: Signs, found: dict[str, np.ndarray], step: int
+) -> Finding:
+    layer = max(found, key=lambda name: float(np.median(found[name])))
+    share = float(np.median(found[layer]))
     evidence = {
-        "saturated share of outputs": found[layer],
-        "share in the first step": at_start,
+        "saturated share of outputs": share,
+        "share in the first step": float(found[layer][0]),
         "threshold": SATURATED,
     }
     message = (
-        f"`{layer}` is saturated: {found[layer]:.0%} of its outputs lie where "
+        f"`{layer}` is saturated: {share:.0%} of its outputs lie where "
         "its activation is flat and passes hardly any gradient on."
     )
-    return [
-        finding_of(
-            signs, "saturated_activation", layer, step, evidence, message
-        )
-    ]
+    return finding_of(
+        signs, "saturated_activation", layer, step, evidence, message
+    )
 
 
 def _unheard(signs: Signs, heard: set[str]) -> list[Finding]:

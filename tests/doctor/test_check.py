@@ -299,6 +299,14 @@ def test_faults_of_the_data(model, x, y, problem):
     assert len(findings) == 1
 
 
+def test_softmax_on_one_unit_is_a_finding_and_no_warning():
+    model = keras.Sequential([keras.Input((6,)), dense(4), dense(1, "softmax")])
+    model.compile("adam", "binary_crossentropy")
+    (finding,) = check(model, X, Y % 2)
+    assert finding.problem == "output_loss_mismatch"
+    assert finding.severity == "error"
+
+
 def test_the_output_of_a_subclassed_model_is_known_from_its_call():
     model = Own(None)
     model.compile("adam", SPARSE)
