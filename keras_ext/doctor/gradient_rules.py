@@ -188,9 +188,7 @@ def _faded_signal(signs: Signs) -> list[Finding]:
         " and the gradient with it: the initial weights are too small."
     )
     return [
-        _finding(
-            signs, "vanishing_gradient", layers[0], 0, evidence, message
-        )
+        _finding(signs, "vanishing_gradient", layers[0], 0, evidence, message)
     ]
 
 
@@ -268,7 +266,9 @@ def _large_weights(signs: Signs) -> float:
         if layer.weight_std and layer.fan_in and layer.kind != "Embedding"
     ]
     # What a recurrent kernel multiplies by, it multiplies by at each step.
-    again = [2 * layer.recurrent_gain for layer in layers if layer.recurrent_gain]
+    again = [
+        2 * layer.recurrent_gain for layer in layers if layer.recurrent_gain
+    ]
     largest = max([*gains, *again], default=0.0)
     return largest if largest > LARGE_GAIN else 0.0
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_ext.doctor.finding import Finding
 from keras_ext.doctor.gradient_rules import finding_of
-from keras_ext.doctor.signs import Signs
+from keras_ext.doctor.signs import Signs, is_accuracy
 
 # A step that changes the weights by this share of their length.
 VIOLENT = 0.3
@@ -12,16 +12,18 @@ VIOLENT = 0.3
 UNMOVED = 0.05
 # Loss, relative to the first, of a run that diverges.
 DIVERGED = 3.0
-# Validation loss, relative to its minimum and to the training loss.
-RISE, GAP = 1.2, 1.5
+# Validation loss, relative to its minimum, and to the training loss.
+RISE, GAP = 1.25, 1.5
+# How far validation is behind: in accuracy; in the way to a perfect fit.
+BEHIND, SHORT = 0.09, 0.2
+# Share by which the loss still falls in an epoch when it has levelled off.
+LEVEL = 0.01
 # Shares of the way from a guess to a perfect fit that are too little.
 POOR, FAIR = 0.25, 0.8
 # What holds a model back: units of a layer, dropout rate, factor of L1, L2.
 NARROW, STRONG_DROPOUT, STRONG_PENALTY = 2, 0.75, 0.05
 # Share by which the loss still falls in an epoch when it has levelled off.
 LEVEL = 0.01
-# Points of accuracy that validation is behind training.
-BEHIND = 0.1
 
 
 def learning_rate_too_high(signs: Signs) -> list[Finding]:
@@ -47,7 +49,9 @@ def learning_rate_too_high(signs: Signs) -> list[Finding]:
         "threshold": VIOLENT,
     }
     if climbs:
-        evidence["highest loss / first loss"] = float(losses[1:].max() / losses[0])
+        evidence["highest loss / first loss"] = float(
+            losses[1:].max() / losses[0]
+        )
     rate = signs.records.facts.learning_rate
     if rate is not None:
         evidence["learning rate"] = rate
@@ -58,7 +62,13 @@ def learning_rate_too_high(signs: Signs) -> list[Finding]:
     )
     return [
         finding_of(
-            signs, "learning_rate_too_high", None, 0, evidence, message, severity
+            signs,
+            "learning_rate_too_high",
+            None,
+            0,
+            evidence,
+            message,
+            severity,
         )
     ]
 
@@ -100,51 +110,64 @@ def learning_rate_too_low(signs: Signs) -> list[Finding]:
 
 
 def overfitting(signs: Signs) -> list[Finding]:
-    """Look for a validation loss that rises while the training loss falls.
+    """Look for a model that is much better in training than in validation.
 
-    The validation loss is above `RISE` times its minimum and above `GAP`
-    times the training loss, or accuracy in validation is `BEHIND` that in
-    training by as much.
+    The validation loss is above `GAP` times the training loss, and: where
+    there is an accuracy, that of validation is `BEHIND` it; where there is
+    none, validation is `SHORT` of the way from a guess to a perfect fit
+    behind, and training is nearly perfect or the validation loss has risen
+    by `RISE`. It takes means of three epochs: single ones swing where there
+    are few samples.
+
+    It can be wrong where validation data are few or other than the training
+    data. A validation loss that rises while its accuracy keeps up is a model
+    that is too sure of itself, and is not told.
     """
     logs = signs.records.logs
     train, val = logs.get("loss"), logs.get("val_loss")
     if train is None or val is None or len(val) < 4 or len(val) != len(train):
         return []
-    # Over three epochs: single ones swing where there are few samples.
     smooth = np.convolve(val, np.ones(3) / 3, "valid")
     now, best = float(smooth[-1]), float(np.min(smooth))
     loss = float(np.mean(train[-3:]))
-    if not (np.isfinite(now) and best > 0 and loss < train[0]):
+    if not (np.isfinite(now) and loss < train[0] and now > GAP * loss):
         return []
-    rises = now > RISE * best and now > GAP * loss
-    behind = 0.0
-    for key, values in logs.items():
-        twin = logs.get(f"val_{key}")
-        if "acc" in key and twin is not None and len(twin) == len(values):
-            behind = max(behind, float(np.mean(values[-3:] - twin[-3:])))
-    if "acc" in "".join(logs):
-        apart = behind > 2 * BEHIND or now > 2 * GAP * loss
-        found = behind > BEHIND and (rises or apart)
+    rises = best > 0 and now > RISE * best
+    behind = [
+        float(np.mean(values[-3:] - logs[f"val_{key}"][-3:]))
+        for key, values in logs.items()
+        if is_accuracy(key) and len(logs.get(f"val_{key}", ())) == len(values)
+    ]
+    evidence: dict[str, float | str] = {
+        "training loss": loss,
+        "validation loss": now,
+        "lowest validation loss": best,
+    }
+    epoch = int(np.argmin(smooth)) + 1
+    if behind:
+        found = max(behind) > BEHIND
+        evidence["accuracy, training minus validation"] = max(behind)
+        evidence["threshold"] = BEHIND
+    elif signs.baseline is not None:
+        short = (now - loss) / signs.baseline
+        perfect = loss < 0.1 * signs.baseline
+        found = short > (SHORT if perfect else 1.5 * SHORT)
+        found = found and (perfect or rises)
+        evidence["validation behind, of the way to a perfect fit"] = short
+        evidence["threshold"] = SHORT
     else:
-        found = rises and now > RISE**1.5 * best
+        found = rises and now > 2 * GAP * loss
     if not found:
         return []
-    epoch = int(np.argmin(smooth)) + 1
-    evidence: dict[str, float | str] = {
-        "validation loss": now,
-        "its minimum": best,
-        "epoch of the minimum": epoch,
-        "training loss": loss,
-    }
-    if behind:
-        evidence["accuracy, training minus validation"] = behind
     message = (
-        f"The model overfits: the validation loss is {now:.3g}, with "
-        f"{best:.3g} at epoch {epoch}, and the training loss is {loss:.3g}."
+        f"The model overfits: its loss is {loss:.3g} in training and "
+        f"{now:.3g} in validation"
     )
+    if rises:
+        message += f", after {best:.3g} around epoch {epoch}"
     return [
         finding_of(
-            signs, "overfitting", None, None, evidence, message, "warning"
+            signs, "overfitting", None, None, evidence, message + ".", "warning"
         )
     ]
 
@@ -164,7 +187,10 @@ def underfitting(signs: Signs) -> list[Finding]:
     clue = _held_back(signs)
     over = signs.records.finished
     threshold = FAIR if clue else POOR if over else 0.6 * POOR
-    if signs.skill >= threshold or signs.recent_gain > (3 if over else 1) * LEVEL:
+    if (
+        signs.skill >= threshold
+        or signs.recent_gain > (3 if over else 1) * LEVEL
+    ):
         return []
     evidence: dict[str, float | str] = {
         "share of the way from a guess to a perfect fit": signs.skill,
@@ -194,8 +220,10 @@ def underfitting(signs: Signs) -> list[Finding]:
 def _held_back(signs: Signs) -> tuple[str, str] | None:
     """Return a layer that holds the model back, and how."""
     facts, batch = signs.records.facts, signs.records.batch
-    encodes = batch is not None and (batch.y_units or 0) > 1 and not len(
-        batch.class_shares
+    encodes = (
+        batch is not None
+        and (batch.y_units or 0) > 1
+        and not len(batch.class_shares)
     )
     for layer in facts.layers[:-1]:
         if layer.dropout >= STRONG_DROPOUT:

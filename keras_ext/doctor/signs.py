@@ -117,7 +117,7 @@ class Signs:
         if batch is not None and len(batch.class_shares) > 1:
             chance = float(batch.class_shares.max())
             for key, values in logs.items():
-                if _is_accuracy(key) and len(values) and chance < 1:
+                if is_accuracy(key) and len(values) and chance < 1:
                     candidates.append((values[-1] - chance) / (1 - chance))
         return max(c for c in candidates if not math.isnan(c))
 
@@ -135,7 +135,10 @@ class Signs:
         """Whether the run has come far, or goes on at a good pace."""
         if self.first_nonfinite is not None:
             return False
-        return self.skill > 0.5 or (self.skill > 0.2 and self.recent_gain > 0.02)
+        if self.skill > 0.5:
+            return True
+        ends = self.share_done > 0.9
+        return not ends and self.skill > 0.2 and self.recent_gain > 0.02
 
     @property
     def fails(self) -> bool:
@@ -163,7 +166,9 @@ class Signs:
         losses = self.epoch_losses[np.isfinite(self.epoch_losses)][-4:]
         if len(losses) < 2 or not losses[0]:
             return float("nan")
-        return float(losses[0] - losses[-1]) / abs(losses[0]) / (len(losses) - 1)
+        return (
+            float(losses[0] - losses[-1]) / abs(losses[0]) / (len(losses) - 1)
+        )
 
     @functools.cached_property
     def first_nonfinite(self) -> int | None:
@@ -216,5 +221,6 @@ class Signs:
         return step // self.records.steps_per_epoch
 
 
-def _is_accuracy(key: str) -> bool:
+def is_accuracy(key: str) -> bool:
+    """Return whether a key of Keras's logs is an accuracy."""
     return key.removeprefix("val_").endswith(_ACCURACIES)

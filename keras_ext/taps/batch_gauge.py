@@ -21,11 +21,12 @@ class BatchGauge(Gauge):
 
     A row holds, for inputs and for targets, the lowest and the highest
     finite entry, mean and standard deviation over the finite ones, the share
-    of others, and the mean distance to the next whole number; then what the
-    step returned as `loss`, NaN if it returned none, the number of samples,
-    and the targets' standard deviation over the samples, the root mean
-    square of all units'; then the root mean square of each feature, which is an entry of
-    the inputs' last axis; then the share of each class among the targets.
+    of others, and the mean distance to the next whole number. Then what the
+    step returned as `loss`, NaN if it returned none; the number of samples;
+    and the targets' standard deviation over the samples, the root mean square
+    of all units'. Then the root mean square of each feature, which is an
+    entry of the inputs' last axis; then the share of each class among the
+    targets.
 
     Args:
         classes: Number of classes that the targets tell, by whole numbers or

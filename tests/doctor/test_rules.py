@@ -43,11 +43,7 @@ def run(
     """Return records of ten epochs; as they stand, of a healthy run."""
     facts = facts or Facts(
         layers(),
-        (
-            OutputFacts(
-                "out", "softmax", 10, "sparse_categorical_crossentropy"
-            ),
-        ),
+        (OutputFacts("out", "softmax", 10, "sparse_categorical_crossentropy"),),
         "Adam",
         1e-3,
         parameters=5000,
@@ -201,10 +197,13 @@ def test_overfitting():
     rising = np.r_[2.0, 1.5, 1.2, np.linspace(1.3, 2.5, 7)]
     found = only(diagnose(run(logs=curves(rising, 0.99, 0.6))))
     assert found.problem == "overfitting"
-    assert found.evidence["epoch of the minimum"] == 2
+    assert "around epoch 3" in found.message
+    assert found.evidence["threshold"] == 0.09
     # A gap that does not hurt is none.
     assert diagnose(run(logs=curves(rising, 0.99, 0.97))) == []
     assert diagnose(run(logs=curves(np.geomspace(2, 0.2, EPOCHS)))) == []
+    # Without an accuracy the losses must tell.
+    assert only(diagnose(run(logs=curves(rising)))).problem == "overfitting"
 
 
 def test_underfitting_is_said_when_the_run_had_its_time():
