@@ -276,7 +276,7 @@ def _rank(finding: Finding) -> int:
 def _classes(facts: Facts) -> int:
     """Return the number of classes that the targets tell."""
     outputs = [o for o in facts.outputs if o.loss is not None]
-    if len(outputs) != 1 or "crossentropy" not in outputs[0].loss:
+    if len(outputs) != 1 or "crossentropy" not in (outputs[0].loss or ""):
         return 0
     units = outputs[0].units or 0
     return 2 if units == 1 else units

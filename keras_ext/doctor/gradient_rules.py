@@ -1,5 +1,7 @@
 """Rules on gradients, and on numbers that are no longer finite."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from keras_ext.doctor.finding import Finding
@@ -228,7 +230,7 @@ def _finding(
     problem: str,
     layer: str | None,
     step: int | None,
-    evidence: dict[str, float | str],
+    evidence: Mapping[str, float | str],
     message: str,
     severity: str = "error",
 ) -> Finding:

@@ -198,8 +198,8 @@ def underfitting(signs: Signs) -> list[Finding]:
     }
     layer = None
     message = (
-        f"The model underfits: its training has levelled off at {signs.skill:.0%}"
-        " of the way from a guess to a perfect fit"
+        "The model underfits: its training has levelled off at "
+        f"{signs.skill:.0%} of the way from a guess to a perfect fit"
     )
     if clue:
         layer, reason = clue

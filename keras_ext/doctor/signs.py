@@ -107,7 +107,7 @@ class Signs:
         candidates = [0.0]
         logs = self.records.logs
         for key in ("loss", "val_loss"):
-            values = logs.get(key, ())
+            values = logs.get(key, np.zeros(0))
             if len(values):
                 candidates.append(self._better_than_a_guess(values[-1]))
         finite = self.loss[np.isfinite(self.loss)]

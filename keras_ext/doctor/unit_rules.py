@@ -107,7 +107,7 @@ def _saturated(
 ) -> Finding:
     layer = max(found, key=lambda name: float(np.median(found[name])))
     share = float(np.median(found[layer]))
-    evidence = {
+    evidence: dict[str, float | str] = {
         "saturated share of outputs": share,
         "share in the first step": float(found[layer][0]),
         "threshold": SATURATED,
@@ -127,7 +127,7 @@ def _unheard(signs: Signs, heard: set[str]) -> list[Finding]:
     if not layers or not signs.epochs:
         return []
     layer = max(layers, key=drive)
-    evidence = {
+    evidence: dict[str, float | str] = {
         "gain of initial weights or size of biases": drive(layer),
         "threshold": LARGE_GAIN,
     }
@@ -175,7 +175,10 @@ def _dead(
     when: str,
     severity: str,
 ) -> Finding:
-    evidence = {"dead share of units": share, "threshold": MOSTLY_DEAD}
+    evidence: dict[str, float | str] = {
+        "dead share of units": share,
+        "threshold": MOSTLY_DEAD,
+    }
     if severity == "warning":
         evidence["threshold"] = HALF_DEAD
     message = (

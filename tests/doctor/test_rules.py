@@ -197,7 +197,7 @@ def test_overfitting():
     rising = np.r_[2.0, 1.5, 1.2, np.linspace(1.3, 2.5, 7)]
     found = only(diagnose(run(logs=curves(rising, 0.99, 0.6))))
     assert found.problem == "overfitting"
-    assert "around epoch 3" in found.message
+    assert "around epoch 2" in found.message
     assert found.evidence["threshold"] == 0.09
     # A gap that does not hurt is none.
     assert diagnose(run(logs=curves(rising, 0.99, 0.97))) == []
