@@ -27,6 +27,7 @@ import os
 import pathlib
 import tempfile
 import time
+from collections.abc import Iterator
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -77,9 +78,8 @@ def generate(args: argparse.Namespace) -> None:
     while kept * shards < args.runs:
         seed = 2 * index + HALVES[args.half]
         index += shards
-        for i, (run, problem, kind, more) in enumerate(
-            runs.family_of(seed, problems)
-        ):
+        family = enumerate(_until_it_raises(runs.family_of(seed, problems)))
+        for i, (run, problem, kind, more) in family:
             tried += 1
             if tried % 25 == 0:
                 forget_compiled()
@@ -99,6 +99,17 @@ def generate(args: argparse.Namespace) -> None:
                 + f" [{kept}/{tried}, {time.perf_counter() - start:.0f} s]",
                 flush=True,
             )
+
+
+def _until_it_raises(family: Iterator) -> Iterator:
+    """Yield the runs of a family up to one that the backend refuses.
+
+    PyTorch raises where others go on with NaN.
+    """
+    try:
+        yield from family
+    except RuntimeError as error:
+        print(f"refused by the backend: {error}", flush=True)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from keras_ext.doctor import model_facts, static_rules
 from keras_ext.doctor import probe as probes
 from keras_ext.doctor.data_facts import batch_facts
-from keras_ext.doctor.diagnose import CONSEQUENCES, _ranked
+from keras_ext.doctor.diagnose import CONSEQUENCES, ranked
 from keras_ext.doctor.finding import SEVERITIES, Finding
 from keras_ext.doctor.records import BatchFacts, Facts, OutputFacts, Records
 from keras_ext.doctor.remedies import remedies_for
@@ -110,7 +110,7 @@ def check(
     if probe is not None and finite:
         measured = _measured(probe, facts, data)
     # What was measured may follow from the rest, not the other way round.
-    return _ranked([*_sorted(findings), *measured])
+    return ranked([*_sorted(findings), *measured])
 
 
 # Data

@@ -76,7 +76,7 @@ def diagnose(records: Records) -> list[Finding]:
     found: dict[str, Finding] = {}
     for finding in findings:
         found.setdefault(finding.problem, finding)
-    return _ranked(list(found.values()))
+    return ranked(list(found.values()))
 
 
 def weighed(finding: Finding, signs: Signs) -> Finding:
@@ -94,7 +94,7 @@ def weighed(finding: Finding, signs: Signs) -> Finding:
     return finding
 
 
-def _ranked(found: list[Finding]) -> list[Finding]:
+def ranked(found: list[Finding]) -> list[Finding]:
     """Fold consequences under their causes, and sort by severity."""
     roots: list[Finding] = []
     rest = list(found)

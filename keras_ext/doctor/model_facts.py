@@ -143,7 +143,7 @@ def _layers(model: Any) -> tuple[LayerFacts, ...]:
     trained = {id(v) for v in model.trainable_variables}
     grouped: dict[str, list[Any]] = {}
     place: dict[int, str] = {}
-    for path, layer in points._walk(model):
+    for path, layer in points.walk(model):
         place[id(layer)] = path
         grouped.setdefault(path, []).append(layer)
     applied = {

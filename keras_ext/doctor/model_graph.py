@@ -130,7 +130,7 @@ def operation_activation(operation: Any) -> str | None:
     """Return the name of an operation that is an activation, or `None`."""
     name = class_name(operation).lower()
     return {"logsoftmax": "log_softmax", "logsigmoid": "log_sigmoid"}.get(
-        name, name if name in points._KIND_OF_OPERATION else None
+        name, name if name in points.KIND_OF_OPERATION else None
     )
 
 

@@ -25,11 +25,11 @@ _KINDS = {
     "other": "exponential glu hard_shrink log_sigmoid log_softmax "
     "soft_shrink softsign tanh_shrink threshold",
 }
-_KIND_OF_NAME = {
+KIND_OF_NAME = {
     name: kind for kind, names in _KINDS.items() for name in names.split()
 }
-_KIND_OF_OPERATION = {
-    name.replace("_", ""): kind for name, kind in _KIND_OF_NAME.items()
+KIND_OF_OPERATION = {
+    name.replace("_", ""): kind for name, kind in KIND_OF_NAME.items()
 }
 # Outputs at and beyond which an activation counts as saturated.
 _LIMITS = {"sigmoid": (0.01, 0.99), "tanh": (-0.99, 0.99)}
@@ -111,7 +111,7 @@ def layers_in(layer: Any, recursive: bool = True) -> list[Any]:
     return list(layer._flatten_layers(recursive=recursive, include_self=False))
 
 
-def _walk(model: Any) -> Iterator[tuple[str, Any]]:
+def walk(model: Any) -> Iterator[tuple[str, Any]]:
     """Yield `(path, layer)` for the model and each layer in it, depth first.
 
     The path joins the layers' names with `/`, without the model's own name;
@@ -154,7 +154,7 @@ def weight_groups(model: Any) -> list[WeightGroup]:
     """
     trainable = {id(v) for v in model.trainable_variables}
     grouped: dict[str, list[Any]] = {}
-    for path, layer in _walk(model):
+    for path, layer in walk(model):
         for variable in layer._trainable_variables:
             if id(variable) in trainable:
                 trainable.discard(id(variable))
@@ -176,7 +176,7 @@ def activation_sites(model: Any) -> list[ActivationSite]:
     kinds = _kinds_of_functions()
     sites = []
     in_loop: set[int] = set()
-    for path, layer in _walk(model):
+    for path, layer in walk(model):
         if isinstance(layer, keras.layers.RNN):
             in_loop |= {id(x) for x in layers_in(layer)}
         own = [*_own_sites(path, layer, kinds)]
@@ -238,7 +238,7 @@ def _kinds_of_functions() -> list[tuple[Any, str]]:
     return [
         (getattr(module, name), kind)
         for module in modules
-        for name, kind in _KIND_OF_NAME.items()
+        for name, kind in KIND_OF_NAME.items()
         if hasattr(module, name)
     ]
 
@@ -259,7 +259,7 @@ def _kind_of_operation(operation: Any) -> str | None:
     name = type(operation).__name__.lower()
     if getattr(operation, "negative_slope", 0):
         return "leaky"
-    return _KIND_OF_OPERATION.get(name)
+    return KIND_OF_OPERATION.get(name)
 
 
 Point = TypeVar("Point", WeightGroup, ActivationSite)
