@@ -28,6 +28,7 @@ RULES: tuple[Callable[[Signs], list[Finding]], ...] = (
     unit_rules.saturated_from_the_beginning,
     progress_rules.learning_rate_too_high,
     gradient_rules.exploding_gradient,
+    progress_rules.held_back,
     gradient_rules.vanishing_gradient,
     unit_rules.dying_relu,
     unit_rules.saturated_activation,
@@ -56,6 +57,12 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "learning_rate_too_high": (*_WILD, *_STUCK),
     "vanishing_gradient": _STUCK,
     "learning_rate_too_low": ("underfitting",),
+    "underfitting": (
+        "vanishing_gradient",
+        "dying_relu",
+        "saturated_activation",
+        "learning_rate_too_low",
+    ),
 }
 
 

@@ -23,7 +23,6 @@ POOR, FAIR = 0.25, 0.8
 # What holds a model back: units of a layer, dropout rate, factor of L1, L2.
 NARROW, STRONG_DROPOUT, STRONG_PENALTY = 2, 0.75, 0.05
 # Share by which the loss still falls in an epoch when it has levelled off.
-LEVEL = 0.01
 
 
 def learning_rate_too_high(signs: Signs) -> list[Finding]:
@@ -132,6 +131,8 @@ def overfitting(signs: Signs) -> list[Finding]:
     loss = float(np.mean(train[-3:]))
     if not (np.isfinite(now) and loss < train[0] and now > GAP * loss):
         return []
+    if len(smooth) > 1 and now < 0.98 * smooth[-2]:
+        return []  # it still falls
     rises = best > 0 and now > RISE * best
     behind = [
         float(np.mean(values[-3:] - logs[f"val_{key}"][-3:]))
@@ -172,49 +173,62 @@ def overfitting(signs: Signs) -> list[Finding]:
     ]
 
 
+def held_back(signs: Signs) -> list[Finding]:
+    """Look for a model that is held back, and that has levelled off.
+
+    By a layer of one or two units, by a dropout rate of `STRONG_DROPOUT` or
+    a penalty of `STRONG_PENALTY`, at less than `FAIR` of the way from a guess
+    to a perfect fit. What else is small or dead then follows from it.
+    """
+    clue = _held_back(signs)
+    if clue is None or not _levelled_off(signs, FAIR):
+        return []
+    return [_underfits(signs, FAIR, *clue)]
+
+
 def underfitting(signs: Signs) -> list[Finding]:
     """Look for a run that has levelled off far from a good fit.
 
-    It is what is left to say when the run had its time, no longer gains
-    and nothing else explains it: `POOR` of the way from a guess to a perfect
-    fit is too little for any model, and `FAIR` for one that is held back, by
-    a layer of one or two units, by dropout or by penalties.
+    It is what is left to say when the run had its time, no longer gains, has
+    come less than `POOR` of the way from a guess to a perfect fit, and nothing
+    else explains it.
 
-    It can be wrong where the data tell no more than that.
+    It can be wrong where the data tell no more than that. Where it is not
+    known what a guess would lose, nothing is said.
     """
+    threshold = POOR if signs.records.finished else 0.6 * POOR
+    if signs.baseline is None or not _levelled_off(signs, threshold):
+        return []
+    return [_underfits(signs, threshold)]
+
+
+def _levelled_off(signs: Signs, threshold: float) -> bool:
+    """Return whether a run had its time, and stays below a skill."""
     if signs.share_done < 0.6 or signs.epochs < 3:
-        return []
-    clue = _held_back(signs)
-    over = signs.records.finished
-    threshold = FAIR if clue else POOR if over else 0.6 * POOR
-    if (
-        signs.skill >= threshold
-        or signs.recent_gain > (3 if over else 1) * LEVEL
-    ):
-        return []
+        return False
+    level = 3 * LEVEL if signs.records.finished else LEVEL
+    return signs.skill < threshold and not signs.recent_gain > level
+
+
+def _underfits(
+    signs: Signs,
+    threshold: float,
+    layer: str | None = None,
+    reason: str = "",
+) -> Finding:
     evidence: dict[str, float | str] = {
         "share of the way from a guess to a perfect fit": signs.skill,
         "threshold": threshold,
     }
-    layer = None
     message = (
         "The model underfits: its training has levelled off at "
         f"{signs.skill:.0%} of the way from a guess to a perfect fit"
     )
-    if clue:
-        layer, reason = clue
+    if reason:
         message += f", and {reason}"
-    return [
-        finding_of(
-            signs,
-            "underfitting",
-            layer,
-            None,
-            evidence,
-            message + ".",
-            "warning",
-        )
-    ]
+    return finding_of(
+        signs, "underfitting", layer, None, evidence, message + ".", "warning"
+    )
 
 
 def _held_back(signs: Signs) -> tuple[str, str] | None:
@@ -233,7 +247,8 @@ def _held_back(signs: Signs) -> tuple[str, str] | None:
                 layer.path,
                 f"`{layer.path}` has a penalty of {layer.penalty:g}",
             )
-        if layer.fan_in and 0 < (layer.units or 0) <= NARROW and not encodes:
+        narrow = layer.fan_in and 0 < (layer.units or 0) <= NARROW
+        if narrow and not encodes and "output" not in (layer.feeds or ()):
             units = "1 unit" if layer.units == 1 else f"{layer.units} units"
             return layer.path, f"`{layer.path}` has only {units}"
     return None

@@ -67,6 +67,8 @@ class Signs:
         if loss in _CROSSENTROPIES and len(shares):
             # At least that of few classes alike: a batch may miss some.
             return max(float(-(shares * np.log(shares)).sum()), 0.3)
+        if loss == "binary_crossentropy" and not batch.y_whole:
+            return None  # a perfect fit is not 0 where targets are shares
         if loss == "binary_crossentropy" and 0 <= batch.y_mean <= 1:
             p = min(max(batch.y_mean, 1e-3), 1 - 1e-3)
             return -(p * math.log(p) + (1 - p) * math.log(1 - p))

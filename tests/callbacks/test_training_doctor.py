@@ -286,7 +286,14 @@ def test_recurrent_autoencoder_and_generator_models(rng):
     batches = ((x[i : i + 8], x[i : i + 8]) for i in range(0, 64, 8))
     told = []
     doctor = callbacks.TrainingDoctor(told.append)
-    model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[doctor])
+    model.fit(
+        batches,
+        epochs=1,
+        steps_per_epoch=7,
+        shuffle=False,
+        verbose=0,
+        callbacks=[doctor],
+    )
     assert not told
     assert doctor.records.batch.size == 8
 
