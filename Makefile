@@ -15,7 +15,7 @@ FILES := pyproject.toml constraints/tested.txt
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help search ui test lint bench bench-gpu screenshots test-oldest clean
+.PHONY: help search ui test lint bench bench-doctor bench-gpu screenshots test-oldest clean
 
 help:
 	@echo "make search    install, run a hyperparameter search on digits"
@@ -24,6 +24,7 @@ help:
 	@echo "make lint      style and types"
 	@echo "make test-oldest   the same on the oldest supported versions"
 	@echo "make bench     measure what the docs claim"
+	@echo "make bench-doctor  how often the training doctor is right"
 	@echo "make bench-gpu what monitors cost on a GPU, GPU_BACKENDS=\"$(GPU_BACKENDS)\""
 	@echo "make clean     remove .venv and caches (not your results)"
 
@@ -79,6 +80,16 @@ bench: .venv/.test
 	        || exit 1; \
 	done
 	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.memory
+	$(MAKE) bench-doctor
+
+# Hundreds of small trainings, on each half of the seeds; half an hour each.
+bench-doctor: .venv/.test
+	for half in dev report; do \
+	    KERAS_BACKEND=torch $(BIN)/python -m benchmarks.doctor_bench \
+	        --cache build/doctor --half $$half --runs 250 && \
+	    $(BIN)/python -m benchmarks.doctor_bench \
+	        --replay build/doctor --half $$half || exit; \
+	done
 
 bench-gpu:
 	@for backend in $(GPU_BACKENDS); do \

@@ -10,6 +10,7 @@ from keras_ext.doctor.signs import Signs, is_accuracy
 VIOLENT = 0.3
 # By how much of their length the weights have moved in the whole run.
 UNMOVED = 0.05
+ENOUGH_STEPS, TINY = 200, 1e-4
 # Loss, relative to the first, of a run that diverges.
 DIVERGED = 3.0
 # Validation loss, relative to its minimum, and to the training loss.
@@ -76,17 +77,20 @@ def learning_rate_too_low(signs: Signs) -> list[Finding]:
     """Look for weights that hardly move, while the gradient is there.
 
     In all steps up to now they cannot have moved by more than `UNMOVED` of
-    their length, and the run does not learn.
+    their length, and the run does not learn. In less than `ENOUGH_STEPS` that
+    is no wonder; each change must then be below `TINY`.
     """
     had_time = signs.epochs >= 2 or signs.share_done >= 0.5
     if signs.skill > 0.5 or not had_time or not len(signs.updates):
         return []
-    if signs.travelled > UNMOVED:
+    steps = int(signs.records.steps[-1]) + 1
+    each = float(np.median(signs.updates))
+    if signs.travelled > UNMOVED or (steps < ENOUGH_STEPS and each > TINY):
         return []
     evidence: dict[str, float | str] = {
         "way of the weights, relative to their length": signs.travelled,
         "threshold": UNMOVED,
-        "median change in a step": float(np.median(signs.updates)),
+        "median change in a step": each,
     }
     rate = signs.records.facts.learning_rate
     if rate is not None:

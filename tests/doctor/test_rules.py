@@ -181,6 +181,10 @@ def test_learning_rates():
     found = only(diagnose(run(np.linspace(2.4, 2.38, COUNT), update=1e-6)))
     assert found.problem == "learning_rate_too_low"
     assert found.evidence["learning rate"] == 1e-3
+    # Few steps do not take weights far.
+    few = run(np.linspace(2.4, 2.38, COUNT), update=3e-4, finished=False)
+    few = dataclasses.replace(few, steps=few.steps // 10, planned_epochs=20)
+    assert diagnose(few) == []
     for update in (0.9, 1e-6):
         assert diagnose(run(update=update)) == []
 
