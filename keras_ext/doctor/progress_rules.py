@@ -20,7 +20,7 @@ BEHIND, SHORT = 0.09, 0.2
 # Share by which the loss still falls in an epoch when it has levelled off.
 LEVEL = 0.01
 # Shares of the way from a guess to a perfect fit that are too little.
-POOR, FAIR = 0.25, 0.8
+POOR, FAIR = 0.15, 0.8
 # What holds a model back: units of a layer, dropout rate, factor of L1, L2.
 NARROW, STRONG_DROPOUT, STRONG_PENALTY = 2, 0.75, 0.05
 # Share by which the loss still falls in an epoch when it has levelled off.
@@ -116,8 +116,9 @@ def overfitting(signs: Signs) -> list[Finding]:
     """Look for a model that is much better in training than in validation.
 
     The validation loss is above `GAP` times the training loss, and: where
-    there is an accuracy, that of validation is `BEHIND` it; where there is
-    none, validation is `SHORT` of the way from a guess to a perfect fit
+    there is an accuracy, that of validation is `BEHIND` it and the validation
+    loss has risen by `RISE`, or it is half as much again behind; where there
+    is none, validation is `SHORT` of the way from a guess to a perfect fit
     behind, and training is nearly perfect or the validation loss has risen
     by `RISE`. It takes means of three epochs: single ones swing where there
     are few samples.
@@ -150,7 +151,7 @@ def overfitting(signs: Signs) -> list[Finding]:
     }
     epoch = int(np.argmin(smooth)) + 1
     if behind:
-        found = max(behind) > BEHIND
+        found = max(behind) > (BEHIND if rises else 1.5 * BEHIND)
         evidence["accuracy, training minus validation"] = max(behind)
         evidence["threshold"] = BEHIND
     elif signs.baseline is not None:
@@ -200,10 +201,9 @@ def underfitting(signs: Signs) -> list[Finding]:
     It can be wrong where the data tell no more than that. Where it is not
     known what a guess would lose, nothing is said.
     """
-    threshold = POOR if signs.records.finished else 0.6 * POOR
-    if signs.baseline is None or not _levelled_off(signs, threshold):
+    if signs.baseline is None or not _levelled_off(signs, POOR):
         return []
-    return [_underfits(signs, threshold)]
+    return [_underfits(signs, POOR)]
 
 
 def _levelled_off(signs: Signs, threshold: float) -> bool:

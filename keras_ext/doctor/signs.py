@@ -185,6 +185,10 @@ class Signs:
             bad |= ~np.isfinite(norms)
             if "loss" in series:
                 bad |= np.isnan(self.loss) & ~np.isnan(self.first_loss)
+        # TensorFlow's ReLU makes 0 of NaN: then it shows in the weights alone.
+        for key, values in series.items():
+            if key.startswith("update_ratio/") and len(values) == len(bad):
+                bad |= np.isnan(values)
         if "skipped_steps" in series:
             bad &= series["skipped_steps"] == 0
         places = np.flatnonzero(bad)
