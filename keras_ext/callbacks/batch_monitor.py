@@ -56,6 +56,8 @@ class BatchMonitor(Monitor):
         self._first: list[np.ndarray] = []
         self.bad_batch: BatchFacts | None = None
         self._seen = (0, 0.0)
+        self._features = 0
+        self._y_units: int | None = None
 
     def _merge(self, key: str) -> Callable:
         return np.mean
@@ -78,6 +80,8 @@ class BatchMonitor(Monitor):
         return self._facts(_pooled(self._first)) if self._first else None
 
     def _step_values(self, rows: np.ndarray) -> Series:
+        self._features = self._gauge.features
+        self._y_units = self._gauge.y_units
         self._first += list(rows[: _FIRST - len(self._first)])
         for row in rows:
             if self.bad_batch is None and (
@@ -97,14 +101,14 @@ class BatchMonitor(Monitor):
             block["loss"] = np.diff(totals) / np.diff(counts)
 
     def _facts(self, row: np.ndarray) -> BatchFacts:
-        size, features = row[_LOSS + 1], self._gauge.features
+        size, features = row[_LOSS + 1], self._features
         rest = row[_LOSS + 3 :]
         names = [name for name in _X if name != "fraction"]
         return BatchFacts(
             **{f"x_{name}": float(row[_X[name]]) for name in names},
             **{f"y_{name}": float(row[_Y[name]]) for name in names},
             y_unit_std=float(row[_LOSS + 2]),
-            y_units=self._gauge.y_units,
+            y_units=self._y_units,
             y_whole=bool(row[_Y["fraction"]] == 0.0),
             feature_scales=rest[:features],
             class_shares=rest[features:],

@@ -279,20 +279,7 @@ def _outputs(
     """Return what the call of a model has shown of its outputs."""
     if probe is None or not probe.outputs:
         return facts.outputs
-    names = [output.name for output in probe.outputs]
-    losses = model_facts.losses_of(model, names)
-    return tuple(
-        OutputFacts(
-            output.name,
-            output.final.activation,
-            output.units,
-            loss.name,
-            loss.from_logits,
-            output.final.known,
-            loss.ignore_class,
-        )
-        for output, loss in zip(probe.outputs, losses, strict=True)
-    )
+    return model_facts.output_facts(model, probe.outputs)
 
 
 # Findings

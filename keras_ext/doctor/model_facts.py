@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import keras
@@ -395,6 +395,13 @@ def _outputs(model: Any) -> tuple[OutputFacts, ...]:
     outputs = list(model_graph.outputs_of(model))
     if not outputs:
         outputs = [_guessed_output(model)]
+    return output_facts(model, outputs)
+
+
+def output_facts(
+    model: Any, outputs: Sequence[model_graph.Output]
+) -> tuple[OutputFacts, ...]:
+    """Return what is known of outputs, with the losses on them."""
     losses = losses_of(model, [output.name for output in outputs])
     return tuple(
         OutputFacts(

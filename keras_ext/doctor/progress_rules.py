@@ -23,7 +23,6 @@ LEVEL = 0.01
 POOR, FAIR = 0.15, 0.8
 # What holds a model back: units of a layer, dropout rate, factor of L1, L2.
 NARROW, STRONG_DROPOUT, STRONG_PENALTY = 2, 0.75, 0.05
-# Share by which the loss still falls in an epoch when it has levelled off.
 
 
 def learning_rate_too_high(signs: Signs) -> list[Finding]:
@@ -151,16 +150,17 @@ def overfitting(signs: Signs) -> list[Finding]:
     }
     epoch = int(np.argmin(smooth)) + 1
     if behind:
-        found = max(behind) > (BEHIND if rises else 1.5 * BEHIND)
+        threshold = BEHIND if rises else 1.5 * BEHIND
+        found = max(behind) > threshold
         evidence["accuracy, training minus validation"] = max(behind)
-        evidence["threshold"] = BEHIND
+        evidence["threshold"] = threshold
     elif signs.baseline is not None:
         short = (now - loss) / signs.baseline
         perfect = loss < 0.1 * signs.baseline
-        found = short > (SHORT if perfect else 1.5 * SHORT)
-        found = found and (perfect or rises)
+        threshold = SHORT if perfect else 1.5 * SHORT
+        found = short > threshold and (perfect or rises)
         evidence["validation behind, of the way to a perfect fit"] = short
-        evidence["threshold"] = SHORT
+        evidence["threshold"] = threshold
     else:
         found = rises and now > 2 * GAP * loss
     if not found:

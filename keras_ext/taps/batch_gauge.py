@@ -1,5 +1,6 @@
 """What a batch of data looks like, and the loss on it."""
 
+import warnings
 from typing import Any
 
 import keras
@@ -52,8 +53,23 @@ class BatchGauge(Gauge):
         """See `Gauge.measures`."""
         return self.classes == points
 
-    def measure(self, record: Any) -> tuple[Tensor, None]:
-        """See `Gauge.measure`."""
+    def measure(self, record: Any) -> tuple[Tensor, None] | None:
+        """See `Gauge.measure`.
+
+        Data of a kind that nobody thought of, such as sparse or ragged
+        tensors, shall not end a training run.
+        """
+        try:
+            return self._row(record), None
+        except Exception as error:
+            warnings.warn(
+                "The batches of data are not measured: "
+                f"{type(error).__name__}: {error}",
+                stacklevel=2,
+            )
+            return None
+
+    def _row(self, record: Any) -> Tensor:
         x, y, _ = keras.utils.unpack_x_y_sample_weight(record.data)
         inputs, targets = _numbers(x), _numbers(y)
         if targets and len(targets[0].shape):
@@ -75,8 +91,7 @@ class BatchGauge(Gauge):
             parts += scales
         if self.classes:
             parts.append(self._class_shares(targets))
-        row = ops.concatenate(parts)
-        return ops.convert_to_tensor(row), None
+        return ops.concatenate(parts)
 
     def _class_shares(self, targets: list[Tensor]) -> Tensor:
         counts = ops.zeros((self.classes,))

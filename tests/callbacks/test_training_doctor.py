@@ -298,6 +298,32 @@ def test_recurrent_autoencoder_and_generator_models(rng):
     assert doctor.records.batch.size == 8
 
 
+@pytest.mark.backend("tensorflow")
+def test_data_that_cannot_be_measured_do_not_end_training():
+    import tensorflow as tf
+
+    x = tf.sparse.from_dense(np.eye(32, 8, dtype="float32"))
+    batches = tf.data.Dataset.from_tensor_slices((x, np.ones(32))).batch(8)
+    inputs = keras.Input((8,), sparse=True)
+    model = keras.Model(inputs, LAYERS.Dense(1)(inputs))
+    model.compile("sgd", "mse")
+    doctor = callbacks.TrainingDoctor(lambda finding: None)
+    with pytest.warns(UserWarning, match="batches of data are not measured"):
+        model.fit(
+            batches, epochs=2, shuffle=False, verbose=0, callbacks=[doctor]
+        )
+    assert doctor.records.batch is None
+    assert len(doctor.records.epochs["grad_norm/global"]) == 2
+
+
+def test_a_copy_keeps_the_records(digits):
+    doctor, _ = examine(classifier(), *digits, epochs=1)
+    again = copy.deepcopy(doctor)
+    np.testing.assert_array_equal(
+        again.records.batch.class_shares, doctor.records.batch.class_shares
+    )
+
+
 @pytest.mark.parametrize(
     "arguments, name",
     [
