@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from keras_ext.doctor import SEVERITIES, Finding, report
-from keras_ext.doctor.wording import clean, summary
+from keras_ext.doctor.report.wording import clean, summary
 
 # Of the probe training: enough to see how the loss begins to move.
 MOST_STEPS, MOST_EPOCHS, BATCH_SIZE, SEED = 300, 20, 32, 0

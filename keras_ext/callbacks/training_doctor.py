@@ -16,8 +16,8 @@ from keras_ext.callbacks.monitor import KEY_KINDS, Monitor, MonitorOwner
 from keras_ext.callbacks.update_ratio_logger import UpdateRatioLogger
 from keras_ext.doctor import report
 from keras_ext.doctor.diagnose import diagnose
+from keras_ext.doctor.facts.model import facts_of
 from keras_ext.doctor.finding import SEVERITIES, Finding
-from keras_ext.doctor.model_facts import facts_of
 from keras_ext.doctor.records import Facts, Records
 
 OnFinding = str | Callable[[Finding], Any]

@@ -9,13 +9,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ext.doctor import model_facts, static_rules
-from keras_ext.doctor import probe as probes
-from keras_ext.doctor.data_facts import batch_facts
 from keras_ext.doctor.diagnose import CONSEQUENCES, ranked
+from keras_ext.doctor.facts import model as model_facts
+from keras_ext.doctor.facts import probe as probes
+from keras_ext.doctor.facts.data import batch_facts
 from keras_ext.doctor.finding import SEVERITIES, Finding
 from keras_ext.doctor.records import BatchFacts, Facts, OutputFacts, Records
 from keras_ext.doctor.remedies import remedies_for
+from keras_ext.doctor.rules import static
 
 # Numbers of a data set that are looked at; of a larger one, evenly spaced
 # samples are.
@@ -289,9 +290,9 @@ def _static(facts: Facts, x: Any, y: Any) -> list[Finding]:
     batch = batch_facts(x, y, facts.outputs)
     records = Records(facts, batch)
     findings = [
-        *static_rules.numerical_instability_in_data(records),
-        *static_rules.symmetric_units(records),
-        *static_rules.unscaled_input(records),
+        *static.numerical_instability_in_data(records),
+        *static.symmetric_units(records),
+        *static.unscaled_input(records),
     ]
     pairs = [(facts.outputs, y)]
     if len(facts.outputs) > 1:
@@ -299,7 +300,7 @@ def _static(facts: Facts, x: Any, y: Any) -> list[Finding]:
     for outputs, target in pairs:
         alone = dataclasses.replace(facts, outputs=outputs)
         own = Records(alone, batch_facts(x, target, outputs))
-        findings += static_rules.output_loss_mismatch(own)
+        findings += static.output_loss_mismatch(own)
     return findings
 
 

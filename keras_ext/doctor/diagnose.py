@@ -3,39 +3,39 @@
 import dataclasses
 from collections.abc import Callable
 
-from keras_ext.doctor import (
-    gradient_rules,
-    output_rules,
-    progress_rules,
-    static_rules,
-    unit_rules,
-)
 from keras_ext.doctor.finding import SEVERITIES, Finding
 from keras_ext.doctor.records import Records
-from keras_ext.doctor.signs import Signs
+from keras_ext.doctor.rules import (
+    gradients,
+    outputs,
+    progress,
+    static,
+    units,
+)
+from keras_ext.doctor.rules.signs import Signs
 
 # Root causes first: of two problems in one run, the one that stands above
 # is told, and the other as its consequence if it can be one.
 STATIC_RULES: tuple[Callable[[Records], list[Finding]], ...] = (
-    static_rules.numerical_instability_in_data,
-    output_rules.output_loss_mismatch,
-    static_rules.symmetric_units,
-    static_rules.unscaled_input,
+    static.numerical_instability_in_data,
+    outputs.output_loss_mismatch,
+    static.symmetric_units,
+    static.unscaled_input,
 )
 RULES: tuple[Callable[[Signs], list[Finding]], ...] = (
-    unit_rules.dead_from_the_beginning,
-    gradient_rules.exploding_from_the_beginning,
-    unit_rules.saturated_from_the_beginning,
-    progress_rules.learning_rate_too_high,
-    gradient_rules.exploding_gradient,
-    progress_rules.held_back,
-    gradient_rules.vanishing_gradient,
-    unit_rules.dying_relu,
-    unit_rules.saturated_activation,
-    gradient_rules.numerical_instability,
-    progress_rules.learning_rate_too_low,
-    progress_rules.overfitting,
-    progress_rules.underfitting,
+    units.dead_from_the_beginning,
+    gradients.exploding_from_the_beginning,
+    units.saturated_from_the_beginning,
+    progress.learning_rate_too_high,
+    gradients.exploding_gradient,
+    progress.held_back,
+    gradients.vanishing_gradient,
+    units.dying_relu,
+    units.saturated_activation,
+    gradients.numerical_instability,
+    progress.learning_rate_too_low,
+    progress.overfitting,
+    progress.underfitting,
 )
 
 _STUCK = ("vanishing_gradient", "learning_rate_too_low", "underfitting")
@@ -77,8 +77,8 @@ def diagnose(records: Records) -> list[Finding]:
         each problem at most once.
     """
     signs = Signs(records)
-    static = [f for rule in STATIC_RULES for f in rule(records)]
-    findings = [weighed(f, signs) for f in static]
+    known = [f for rule in STATIC_RULES for f in rule(records)]
+    findings = [weighed(f, signs) for f in known]
     findings += [f for rule in RULES for f in rule(signs)]
     found: dict[str, Finding] = {}
     for finding in findings:

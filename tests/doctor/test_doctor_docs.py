@@ -4,11 +4,8 @@ import pathlib
 
 import pytest
 
-from keras_ext.doctor import PROBLEMS, static_rules
-from keras_ext.doctor import gradient_rules as gradients
-from keras_ext.doctor import output_rules as outputs
-from keras_ext.doctor import progress_rules as progress
-from keras_ext.doctor import unit_rules as units
+from keras_ext.doctor import PROBLEMS
+from keras_ext.doctor.rules import gradients, outputs, progress, static, units
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "doctor.md"
 
@@ -19,8 +16,8 @@ def percent(share):
 
 QUOTED = {
     "unscaled_input": [
-        *(static_rules._LARGE, static_rules._HUGE, static_rules._TINY),
-        static_rules._RATIO,
+        *(static._LARGE, static._HUGE, static._TINY),
+        static._RATIO,
     ],
     "output_loss_mismatch": [
         outputs._TOLERANCE,

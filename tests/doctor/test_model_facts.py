@@ -12,8 +12,8 @@ from keras import ops
 from keras_ext import layers as ext_layers
 from keras_ext import losses as ext_losses
 from keras_ext import taps
-from keras_ext.doctor import model_graph
-from keras_ext.doctor.model_facts import facts_of, loss_facts
+from keras_ext.doctor.facts import graph
+from keras_ext.doctor.facts.model import facts_of, loss_facts
 
 LAYERS = keras.layers
 
@@ -455,7 +455,7 @@ def test_nothing_is_raised(monkeypatch):
         raise RuntimeError("broken")
 
     for name in ("feeds_of", "outputs_of", "normalizes_input"):
-        monkeypatch.setattr(model_graph, name, broken)
+        monkeypatch.setattr(graph, name, broken)
     model = sequential(dense(name="a"))
     monkeypatch.setattr(model.get_layer("a"), "_kernel", broken)
     facts = facts_of(model)

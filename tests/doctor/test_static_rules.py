@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keras_ext.doctor.data_facts import batch_facts
+from keras_ext.doctor.facts.data import batch_facts
 from keras_ext.doctor.records import Facts, LayerFacts, OutputFacts, Records
-from keras_ext.doctor.static_rules import (
+from keras_ext.doctor.rules.static import (
     numerical_instability_in_data,
     output_loss_mismatch,
     symmetric_units,

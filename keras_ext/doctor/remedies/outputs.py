@@ -3,9 +3,9 @@
 Binary: sigmoid. One of several classes: softmax. Regression: linear.
 """
 
-from keras_ext.doctor.case import HE, Case
 from keras_ext.doctor.finding import Remedy
 from keras_ext.doctor.records import BatchFacts, OutputFacts
+from keras_ext.doctor.remedies.case import HE, Case
 
 _WHOLE = "sparse_categorical_crossentropy"
 _ONE_HOT = ("categorical_crossentropy", "categorical_focal_crossentropy")

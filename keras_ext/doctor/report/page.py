@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from html import escape as html_escape
 from importlib import resources
 
-from keras_ext.doctor import wording
 from keras_ext.doctor.finding import Finding, Remedy
 from keras_ext.doctor.records import Facts, Records
+from keras_ext.doctor.report import wording
 
 
 def html(
@@ -30,7 +30,7 @@ def html(
     """
     records = Records(Facts()) if records is None else records
     worst = findings[0].severity if findings else "healthy"
-    style = resources.files("keras_ext.doctor").joinpath("report.css")
+    style = resources.files("keras_ext.doctor.report").joinpath("report.css")
     return "\n".join(
         (
             "<!DOCTYPE html>",
@@ -148,7 +148,7 @@ def _remedies(remedies: Sequence[Remedy]) -> str:
 
 def _figures(records: Records) -> str:
     # Not at the top: the rules need no figures and none of their packages.
-    from keras_ext.doctor.figures import figures
+    from keras_ext.doctor.report.figures import figures
 
     try:
         drawn = list(figures(records))

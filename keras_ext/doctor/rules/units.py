@@ -3,13 +3,13 @@
 import numpy as np
 
 from keras_ext.doctor.finding import Finding
-from keras_ext.doctor.gradient_rules import (
+from keras_ext.doctor.rules.gradients import (
     LARGE_GAIN,
     drive,
     finding_of,
     squashed_by_weights,
 )
-from keras_ext.doctor.signs import Signs
+from keras_ext.doctor.rules.signs import Signs
 
 # Dead share of a layer that cuts the model in two.
 MOSTLY_DEAD = 0.9

@@ -1,4 +1,4 @@
-"""Findings as text and as a page."""
+"""Findings as text."""
 
 import os
 import shutil
@@ -7,9 +7,8 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from keras_ext.doctor import wording
 from keras_ext.doctor.finding import Finding
-from keras_ext.doctor.report_html import html as html
+from keras_ext.doctor.report import wording
 
 Paint = Callable[..., str]
 

@@ -3,9 +3,15 @@
 Each returns `None` where it does not fit.
 """
 
-from keras_ext.doctor.case import HE, RECURRENT, SATURATING, XAVIER, Case
 from keras_ext.doctor.finding import Remedy
 from keras_ext.doctor.records import Facts
+from keras_ext.doctor.remedies.case import (
+    HE,
+    RECURRENT,
+    SATURATING,
+    XAVIER,
+    Case,
+)
 
 # Kinds of which batches of images are likely.
 _OF_IMAGES = ("Conv2D", "SeparableConv2D", "DepthwiseConv2D")

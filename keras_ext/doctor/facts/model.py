@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import keras
 import numpy as np
 
-from keras_ext.doctor import model_graph
+from keras_ext.doctor.facts import graph
 from keras_ext.doctor.records import Facts, LayerFacts, OutputFacts
 from keras_ext.layers import MinMaxScaling, Standardization
 from keras_ext.taps import functions, points
@@ -89,7 +89,7 @@ def facts_of(model: Any) -> Facts:
             0,
         ),
         normalizes_input=_tried(
-            lambda: model_graph.normalizes_input(model, _is_scaling), False
+            lambda: graph.normalizes_input(model, _is_scaling), False
         ),
         own_train_step=_tried(lambda: _has_own_train_step(model), False),
     )
@@ -107,7 +107,7 @@ def _tried(read: Callable[[], Result], default: Result) -> Result:
 
 
 def _is_scaling(layer: Any) -> bool:
-    return model_graph.class_name(layer) in _SCALING_NAMES or isinstance(
+    return graph.class_name(layer) in _SCALING_NAMES or isinstance(
         layer, Standardization | MinMaxScaling
     )
 
@@ -139,7 +139,7 @@ def _learning_rate(optimizer: Any) -> float | None:
 
 
 def _layers(model: Any) -> tuple[LayerFacts, ...]:
-    feeds: dict[int, set[str]] = _tried(lambda: model_graph.feeds_of(model), {})
+    feeds: dict[int, set[str]] = _tried(lambda: graph.feeds_of(model), {})
     trained = {id(v) for v in model.trainable_variables}
     grouped: dict[str, list[Any]] = {}
     place: dict[int, str] = {}
@@ -197,7 +197,7 @@ def _operations(
             inside = (n for p, n in at.items() if p.startswith(path + "/"))
             before = max(before, at.get(path, 0), *inside, 0)
             continue
-        activation = model_graph.operation_activation(operation)
+        activation = graph.operation_activation(operation)
         if activation is not None:
             yield (
                 before,
@@ -226,7 +226,7 @@ def _layer_facts(
 ) -> LayerFacts:
     """Return the facts of the layers at a path: one, or one and its cells."""
     own = [v for layer in layers for v in _own_variables(layer)]
-    activations = (model_graph.layer_activation(layer) for layer in layers)
+    activations = (graph.layer_activation(layer) for layer in layers)
     kernels = (_tried(functools.partial(_kernel, x), None) for x in layers)
     kernel = next((k for k in kernels if k is not None), None)
     facts = LayerFacts(
@@ -392,14 +392,14 @@ def _of_einsum(equation: str, weights: np.ndarray) -> np.ndarray:
 
 
 def _outputs(model: Any) -> tuple[OutputFacts, ...]:
-    outputs = list(model_graph.outputs_of(model))
+    outputs = list(graph.outputs_of(model))
     if not outputs:
         outputs = [_guessed_output(model)]
     return output_facts(model, outputs)
 
 
 def output_facts(
-    model: Any, outputs: Sequence[model_graph.Output]
+    model: Any, outputs: Sequence[graph.Output]
 ) -> tuple[OutputFacts, ...]:
     """Return what is known of outputs, with the losses on them."""
     losses = losses_of(model, [output.name for output in outputs])
@@ -417,18 +417,18 @@ def output_facts(
     )
 
 
-def _guessed_output(model: Any) -> model_graph.Output:
+def _guessed_output(model: Any) -> graph.Output:
     """Take the layer that was made last for the model's last one."""
-    final, units = model_graph.UNKNOWN, None
+    final, units = graph.UNKNOWN, None
     for layer in reversed(points.layers_in(model, recursive=False)):
-        found = model_graph.final_of_layer(layer)
+        found = graph.final_of_layer(layer)
         if found is None:
             continue
-        final = model_graph.Final(found.activation, False)
+        final = graph.Final(found.activation, False)
         if found.known:
             units = _units([layer])
         break
-    return model_graph.Output("output", units, final)
+    return graph.Output("output", units, final)
 
 
 def losses_of(model: Any, names: list[str]) -> list[LossFacts]:

@@ -3,8 +3,8 @@
 import numpy as np
 
 from keras_ext.doctor.finding import Finding
-from keras_ext.doctor.gradient_rules import finding_of
-from keras_ext.doctor.signs import Signs, is_accuracy
+from keras_ext.doctor.rules.gradients import finding_of
+from keras_ext.doctor.rules.signs import Signs, is_accuracy
 
 # A step that changes the weights by this share of their length.
 VIOLENT = 0.3

@@ -7,7 +7,7 @@ import numpy as np
 from keras_ext.doctor.finding import Finding
 from keras_ext.doctor.records import LayerFacts
 from keras_ext.doctor.remedies import remedies_for
-from keras_ext.doctor.signs import Signs
+from keras_ext.doctor.rules.signs import Signs
 
 # A gradient of this many times the loss, in a loss of order one, moves
 # weights of usual size by many times the way to the minimum.

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ext.doctor import model_graph
-from keras_ext.doctor.model_facts import LossFacts
+from keras_ext.doctor.facts import graph
+from keras_ext.doctor.facts.model import LossFacts
 from keras_ext.taps import points
 from keras_ext.taps.patch import all_replaced
 
@@ -59,7 +59,7 @@ class Probe(NamedTuple):
 
     loss: float | None
     loss_error: Exception | None
-    outputs: tuple[model_graph.Output, ...]
+    outputs: tuple[graph.Output, ...]
     output_rms: float
     sites: tuple[Site, ...]
     gradients: dict[str, float]
@@ -159,7 +159,7 @@ class _Run:
         self._data = x, y, weights
         self._losses_of = losses_of
         self._sites = sites
-        self._outputs: tuple[model_graph.Output, ...] = ()
+        self._outputs: tuple[graph.Output, ...] = ()
         self._heard: list[points.ActivationSite] = []
         self._units: list[int] = []
         self._has_loss = False
@@ -279,17 +279,17 @@ class _Run:
                 all_replaced(
                     (layer, "call", layer_call(layer, layer.call))
                     for layer in points.layers_in(self._model)
-                    if model_graph.final_of_layer(layer) is not None
+                    if graph.final_of_layer(layer) is not None
                 )
             )
             yield
 
     def _described(
         self, outputs: Any, makers: dict[int, Any]
-    ) -> tuple[model_graph.Output, ...]:
+    ) -> tuple[graph.Output, ...]:
         """Return what is known of the outputs after a call."""
         flat = keras.tree.flatten(outputs)
-        known = list(model_graph.outputs_of(self._model))
+        known = list(graph.outputs_of(self._model))
         if len(known) == len(flat):
             names = [output.name for output in known]
             finals = [output.final for output in known]
@@ -301,10 +301,10 @@ class _Run:
                 names = ["output"]
             for tensor in flat:
                 layer, _ = makers.get(id(tensor), (None, None))
-                final = model_graph.final_of_layer(layer)
-                finals.append(final or model_graph.UNKNOWN)
+                final = graph.final_of_layer(layer)
+                finals.append(final or graph.UNKNOWN)
         return tuple(
-            model_graph.Output(name, model_graph.last_axis(t.shape), final)
+            graph.Output(name, graph.last_axis(t.shape), final)
             for name, t, final in zip(names, flat, finals, strict=True)
         )
 

@@ -5,11 +5,11 @@ import math
 import numpy as np
 
 from keras_ext.doctor.finding import Finding
-from keras_ext.doctor.output_rules import (
-    output_loss_mismatch as output_loss_mismatch,
-)
 from keras_ext.doctor.records import LayerFacts, Records
 from keras_ext.doctor.remedies import remedies_for
+from keras_ext.doctor.rules.outputs import (
+    output_loss_mismatch as output_loss_mismatch,
+)
 
 # Root mean square of an input's entries, for which initializers take 1.
 _LARGE, _HUGE, _TINY = 3.0, 10.0, 1e-3

@@ -1,0 +1,1 @@
+"""Rules: pure functions from records to findings, one problem each."""
