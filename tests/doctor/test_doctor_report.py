@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from fresh_process import run_python
 
-from keras_ext.doctor import Finding, Remedy, figures, report, wording
+from keras_ext.doctor import Finding, Remedy, report
 from keras_ext.doctor.finding import PROBLEMS
 from keras_ext.doctor.records import Facts, LayerFacts, OutputFacts, Records
 from keras_ext.doctor.remedies import remedies_for
+from keras_ext.doctor.report import figures, wording
 
 EVIL = "<script>alert(1)</script>\"'&"
 RED = "\033[31m"
