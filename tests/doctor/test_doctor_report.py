@@ -12,8 +12,8 @@ from fresh_process import run_python
 from keras_ext.doctor import Finding, Remedy, report
 from keras_ext.doctor.finding import PROBLEMS
 from keras_ext.doctor.records import Facts, LayerFacts, OutputFacts, Records
-from keras_ext.doctor.remedies import remedies_for
-from keras_ext.doctor.report import figures, wording
+from keras_ext.doctor.remedies import remedies_for, table
+from keras_ext.doctor.report import figures, terminal, wording
 
 EVIL = "<script>alert(1)</script>\"'&"
 RED = "\033[31m"
@@ -374,8 +374,6 @@ def test_reports_load_neither_mlflow_nor_matplotlib():
 
 
 def test_examples():
-    import keras_ext.doctor.remedies as remedies
-
-    for module in (report, remedies):
+    for module in (terminal, table):
         result = doctest.testmod(module)
         assert result.attempted and not result.failed
