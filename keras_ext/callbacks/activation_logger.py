@@ -128,9 +128,7 @@ class ActivationLogger(Monitor):
             return None
         if self._can_go_on(model, sites):
             return self._gauge
-        return taps.OutputGauge(
-            sites, self.every_n_steps, model.steps_per_execution
-        )
+        return taps.OutputGauge(sites, self.sampling, model.steps_per_execution)
 
     def _merge(self, key: str) -> Callable:
         return np.max if key.startswith("saturation/") else np.mean

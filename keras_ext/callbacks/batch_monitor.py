@@ -71,7 +71,7 @@ class BatchMonitor(Monitor):
         if self._can_go_on(model, self.classes):  # type: ignore[arg-type]
             return self._gauge
         return taps.BatchGauge(
-            self.classes, self.every_n_steps, model.steps_per_execution
+            self.classes, self.sampling, model.steps_per_execution
         )
 
     @property

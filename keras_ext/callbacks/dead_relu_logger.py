@@ -134,7 +134,7 @@ class DeadReLULogger(Monitor):
         if self._can_go_on(model, sites):
             return self._gauge
         return taps.ActivityGauge(
-            sites, self.every_n_steps, model.steps_per_execution
+            sites, self.sampling, model.steps_per_execution
         )
 
     def _step_values(self, rows: np.ndarray) -> Series:

@@ -97,7 +97,7 @@ class Monitor(keras.callbacks.Callback):
                 "`max_points` must be an integer of at least 2 or `None`. "
                 f"Received: max_points={max_points!r}"
             )
-        self.every_n_steps = every_n_steps
+        self.sampling = taps.Sampling(every_n_steps)
         self.layers = None if layers is None else list(layers)
         self.max_points = max_points
         self._gauge: Any = None
@@ -105,6 +105,11 @@ class Monitor(keras.callbacks.Callback):
         self._team: list[Monitor] | None = None
         self._driven: taps.Tap | None = None
         self._forget()
+
+    @property
+    def every_n_steps(self) -> int:
+        """The distance of measured steps."""
+        return self.sampling.every_n_steps
 
     @property
     def drives(self) -> bool:
@@ -308,7 +313,7 @@ class Monitor(keras.callbacks.Callback):
         """Return whether the gauge of the last `fit` measures the points."""
         return (
             self._gauge is not None
-            and self._gauge.every_n_steps == self.every_n_steps
+            and self._gauge.sampling is self.sampling
             and self._gauge.steps_per_execution == model.steps_per_execution
             and self._gauge.measures(points)
         )

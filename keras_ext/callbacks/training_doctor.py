@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ext import taps
 from keras_ext.callbacks.activation_logger import ActivationLogger
 from keras_ext.callbacks.batch_monitor import BatchMonitor
 from keras_ext.callbacks.dead_relu_logger import DeadReLULogger
@@ -19,6 +20,14 @@ from keras_ext.doctor.diagnose import diagnose
 from keras_ext.doctor.facts.model import facts_of
 from keras_ext.doctor.finding import SEVERITIES, Finding
 from keras_ext.doctor.records import Facts, Records
+
+# How many measured steps in the beginning of `fit` are as dense as asked
+# for; how many times longer distances may become then; and how many measured
+# steps an epoch has for all that.
+_DENSE, _THINNED, _LEAST_SAMPLES = 5, 5, 4
+# After this many times `every_n_steps` steps an epoch is looked at in its
+# midst, and again when it has become twice as long.
+_LONG = 250
 
 OnFinding = str | Callable[[Finding], Any]
 
@@ -55,7 +64,9 @@ class TrainingDoctor(MonitorOwner):
             prints it otherwise; a callable is given the `Finding`. Defaults
             to `"warn"`.
         every_n_steps: Measure in every n-th training step, beginning with
-            the first one of each epoch. Defaults to `10`.
+            the first one of each epoch. After the first five of a `fit` the
+            distances grow up to five-fold, as far as they leave four
+            measured steps in each epoch. Defaults to `10`.
         min_severity: Least severity that is acted on: `"info"`, `"warning"`
             or `"error"`. `findings` holds all. Defaults to `"warning"`.
 
@@ -117,6 +128,9 @@ class TrainingDoctor(MonitorOwner):
             DeadReLULogger(every_n_steps, mostly_dead=None),
             ActivationLogger(every_n_steps),
         ]
+        self._sampling = taps.Sampling(every_n_steps, can_thin=True)
+        for monitor in self.monitors:
+            monitor.sampling = self._sampling
         self._begin()
 
     def _begin(self) -> None:
@@ -128,7 +142,7 @@ class TrainingDoctor(MonitorOwner):
         self._steps_per_epoch = 0
         self._planned_epochs: int | None = None
         self._finished = False
-        self._in_epoch = False
+        self._next_look = 0
 
     @property
     def records(self) -> Records:
@@ -198,23 +212,25 @@ class TrainingDoctor(MonitorOwner):
             monitor.on_train_begin()
             if hasattr(monitor._gauge, "warns"):
                 monitor._gauge.warns = False
-        self._batches.follow(self._see)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Let the monitors count from zero."""
-        self._in_epoch = True
+        self._next_look = _LONG * self._sampling.every_n_steps
+        self._thin()
         for monitor in self.monitors:
             monitor.on_epoch_begin(epoch)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Let the coming step be measured."""
+        if batch >= self._next_look:
+            self._next_look *= 2
+            self._examine()
         # The first of all monitors of this `fit` does it for the others.
         if self._batches.drives:
             self._batches.on_train_batch_begin(batch)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Look at what was recorded."""
-        self._in_epoch = False
         for monitor in self.monitors:
             monitor.on_epoch_end(epoch)
         self._steps_per_epoch = self._batches._steps_done
@@ -236,10 +252,17 @@ class TrainingDoctor(MonitorOwner):
         self._finished = True
         self._examine()
 
-    def _see(self, block: Any) -> None:
-        """Look at what the device handed over in the midst of an epoch."""
-        if self._in_epoch:
-            self._examine()
+    def _thin(self) -> None:
+        """Measure more rarely what has been seen often enough."""
+        if self._model.steps_per_execution > 1:
+            return  # TensorFlow's graph would have to know of it.
+        n = self._sampling.every_n_steps
+        steps = self._steps_per_epoch or (self.params or {}).get("steps")
+        later = _THINNED * n
+        if steps:
+            later = max(n, min(later, steps // _LEAST_SAMPLES))
+        is_first = not self._steps_per_epoch
+        self._sampling.thin(_DENSE if is_first else 0, later)
 
     def _examine(self) -> None:
         found = diagnose(self.records)

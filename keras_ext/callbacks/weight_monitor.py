@@ -25,7 +25,7 @@ class WeightMonitor(Monitor):
                 return self._gauge
         return self._GAUGE(
             functools.partial(taps.weight_groups, model),
-            self.every_n_steps,
+            self.sampling,
             model.steps_per_execution,
         )
 

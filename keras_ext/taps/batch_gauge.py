@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_ext.taps.gauges import Gauge
+from keras_ext.taps.sampling import Sampling
 
 Tensor = Any
 
@@ -32,7 +33,7 @@ class BatchGauge(Gauge):
     Args:
         classes: Number of classes that the targets tell, by whole numbers or
             one-hot, or 0.
-        every_n_steps: See `Gauge`.
+        sampling: See `Gauge`.
         steps_per_execution: See `Gauge`.
 
     Attributes:
@@ -42,9 +43,9 @@ class BatchGauge(Gauge):
     """
 
     def __init__(
-        self, classes: int, every_n_steps: int, steps_per_execution: int
+        self, classes: int, sampling: Sampling, steps_per_execution: int
     ):
-        super().__init__(every_n_steps, steps_per_execution)
+        super().__init__(sampling, steps_per_execution)
         self.classes = classes
         self.features = 0
         self.y_units: int | None = None

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_ext.taps._backend import Store, kernels
 from keras_ext.taps.points import ActivationSite, WeightGroup
+from keras_ext.taps.sampling import Sampling
 
 Tensor = Any
 
@@ -18,8 +19,7 @@ class Gauge(abc.ABC):
     """Turns what a step shows into one short row of numbers.
 
     Args:
-        every_n_steps: Every how many steps it measures. The first step of
-            each epoch is always measured.
+        sampling: Which steps it measures.
         steps_per_execution: Steps that run without coming back to the host.
 
     Attributes:
@@ -33,10 +33,10 @@ class Gauge(abc.ABC):
     gradients = False
     weights = False
 
-    def __init__(self, every_n_steps: int, steps_per_execution: int):
-        self.every_n_steps = every_n_steps
+    def __init__(self, sampling: Sampling, steps_per_execution: int):
+        self.sampling = sampling
         self.steps_per_execution = steps_per_execution
-        self.store = Store(every_n_steps, steps_per_execution)
+        self.store = Store(sampling, steps_per_execution)
 
     @abc.abstractmethod
     def measure(self, record: Any) -> tuple[Tensor, Tensor | None] | None:
@@ -58,7 +58,7 @@ class WeightGauge(Gauge):
         find_groups: Returns the layers to measure. Called in the first
             step, which is when Keras builds a model that was given no input
             shape.
-        every_n_steps: See `Gauge`.
+        sampling: See `Gauge`.
         steps_per_execution: See `Gauge`.
 
     Attributes:
@@ -68,10 +68,10 @@ class WeightGauge(Gauge):
     def __init__(
         self,
         find_groups: Callable[[], Sequence[WeightGroup]],
-        every_n_steps: int,
+        sampling: Sampling,
         steps_per_execution: int,
     ):
-        super().__init__(every_n_steps, steps_per_execution)
+        super().__init__(sampling, steps_per_execution)
         self._find_groups = find_groups
         self.groups: Sequence[WeightGroup] = []
 
@@ -110,7 +110,7 @@ class GradientGauge(WeightGauge):
 
     Args:
         find_groups: See `WeightGauge`.
-        every_n_steps: See `Gauge`.
+        sampling: See `Gauge`.
         steps_per_execution: See `Gauge`.
 
     Attributes:
@@ -161,7 +161,7 @@ class SiteGauge(Gauge):
 
     Args:
         sites: Activations to measure.
-        every_n_steps: See `Gauge`.
+        sampling: See `Gauge`.
         steps_per_execution: See `Gauge`.
 
     Attributes:
@@ -173,10 +173,10 @@ class SiteGauge(Gauge):
     def __init__(
         self,
         sites: Sequence[ActivationSite],
-        every_n_steps: int,
+        sampling: Sampling,
         steps_per_execution: int,
     ):
-        super().__init__(every_n_steps, steps_per_execution)
+        super().__init__(sampling, steps_per_execution)
         self.sites = list(sites)
         self.measured: list[ActivationSite] = []
         self.warns = True

@@ -30,7 +30,7 @@ class TrainFunctions:
     Keras's own `make_train_function` builds it around a `train_step` that
     listens. Beside the data that step is given which of the gauges are due,
     and beside the logs it returns their rows: there is one program, and in
-    it a branch that measures or does not. Gauges of one `every_n_steps`
+    it a branch that measures or does not. Gauges of one sampling
     share a branch.
 
     Args:
@@ -43,9 +43,10 @@ class TrainFunctions:
     def __init__(self, model: Any, gauges: Sequence[Any]):
         self._model = model
         self._train_step = model.train_step
-        self._teams: dict[int, list[Any]] = {}
+        self._teams: dict[Any, list[Any]] = {}
         for gauge in gauges:
-            self._teams.setdefault(gauge.every_n_steps, []).append(gauge)
+            self._teams.setdefault(gauge.sampling.key, []).append(gauge)
+        self._samplings = [team[0].sampling for team in self._teams.values()]
         self._sites = {s.key: s for gauge in gauges for s in gauge.sites}
         self._weights = any(gauge.weights for gauge in gauges)
         self._compiled = bool(model.jit_compile) and not model.run_eagerly
@@ -86,7 +87,7 @@ class TrainFunctions:
 
     def _run_step(self, state: Any, iterator: Any) -> tuple[Any, Any]:
         step = self._steps
-        due = [step % n == 0 for n in self._teams]
+        due = [s.is_due(step) for s in self._samplings]
         data = next(iterator), tuple(self._flags[d] for d in due)
         (logs, rows), state = self._function(state, iter((data,)))
         self._steps += 1

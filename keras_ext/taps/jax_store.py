@@ -6,6 +6,8 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
+from keras_ext.taps.sampling import Sampling
+
 # Rows that are kept on the device before the host fetches them.
 ROWS = 256
 
@@ -17,12 +19,11 @@ class Store:
     Flags are kept as bits, since each row has its own.
 
     Args:
-        every_n_steps: Every how many steps a row is written. The first
-            step of each epoch always writes one.
+        sampling: In which steps a row is written.
         steps_per_execution: Steps that run without coming back to the host.
     """
 
-    def __init__(self, every_n_steps: int, steps_per_execution: int):
+    def __init__(self, sampling: Sampling, steps_per_execution: int):
         self._number_of_flags = 0
         self.begin_epoch()
 

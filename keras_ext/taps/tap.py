@@ -128,11 +128,10 @@ class Tap:
         due = tuple(
             i
             for i, gauge in enumerate(self.gauges)
-            if self._calls % gauge.every_n_steps == 0
+            if gauge.sampling.is_due(self._calls)
         )
         self._next_due = min(
-            (self._calls // n + 1) * n
-            for n in (gauge.every_n_steps for gauge in self.gauges)
+            gauge.sampling.next_due(self._calls) for gauge in self.gauges
         )
         return due
 

@@ -140,7 +140,7 @@ class TrainFunctions:
                     gauge.store.write(*measured)
                 return tf.constant(True)
 
-            sampled = step % gauge.every_n_steps == 0
+            sampled = step % gauge.sampling.every_n_steps == 0
             tf.cond(sampled, measure, lambda: tf.constant(False))
         return logs
 

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_ext.taps.sampling import Sampling
+
 # Rows that are kept on the device before the host fetches them.
 ROWS = 256
 
@@ -41,16 +43,17 @@ class Store:
     """Keeps one row for each sampled step, and flags for each epoch.
 
     Args:
-        every_n_steps: Every how many steps a row is written. The first
-            step of each epoch always writes one.
+        sampling: In which steps a row is written.
         steps_per_execution: Steps that run without coming back to the host.
     """
 
-    def __init__(self, every_n_steps: int, steps_per_execution: int):
-        self._every_n_steps = every_n_steps
+    def __init__(self, sampling: Sampling, steps_per_execution: int):
+        self._sampling = sampling
         # Room for the steps of one execution, over and above those after
         # which the host comes to fetch.
-        self._capacity = ROWS + -(-steps_per_execution // every_n_steps)
+        self._capacity = ROWS + -(
+            -steps_per_execution // sampling.every_n_steps
+        )
         self._rows: tf.Variable | None = None
         self._flags: tf.Variable | None = None
         self._written = StepCounter()
@@ -67,7 +70,8 @@ class Store:
 
     def is_full(self, steps: int) -> bool:
         """Return whether the rows of so many steps should be taken now."""
-        return steps // self._every_n_steps + 1 - self._taken >= ROWS
+        least = self._sampling.every_n_steps
+        return steps // least + 1 - self._taken >= ROWS
 
     def take(self) -> tuple[np.ndarray, np.ndarray]:
         """Fetch the rows written since the last call.
@@ -82,7 +86,8 @@ class Store:
         self._taken += len(index)
         index = np.array([i for i in index if i not in self._skipped], int)
         rows = self._rows.numpy()[index % self._capacity]
-        return index * self._every_n_steps, rows
+        steps = [self._sampling.step_of(int(i)) for i in index]
+        return np.array(steps, np.int64), rows
 
     def flags(self) -> np.ndarray:
         """Return which flags were set in any row of the epoch."""

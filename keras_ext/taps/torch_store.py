@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from keras_ext.taps.sampling import Sampling
+
 # Rows that are kept on the device before the host fetches them.
 ROWS = 256
 
@@ -13,13 +15,12 @@ class Store:
     """Keeps one row for each sampled step, and flags for each epoch.
 
     Args:
-        every_n_steps: Every how many steps a row is written. The first
-            step of each epoch always writes one.
+        sampling: In which steps a row is written.
         steps_per_execution: Always 1 on PyTorch.
     """
 
-    def __init__(self, every_n_steps: int, steps_per_execution: int):
-        self._every_n_steps = every_n_steps
+    def __init__(self, sampling: Sampling, steps_per_execution: int):
+        self._sampling = sampling
         self.begin_epoch()
 
     def begin_epoch(self) -> None:
@@ -60,7 +61,7 @@ class Store:
             measured: The row and the flags or `None`; `None` if there was
                 nothing to measure.
         """
-        step = self._sampled * self._every_n_steps
+        step = self._sampling.step_of(self._sampled)
         self._sampled += 1
         if measured is None:
             return

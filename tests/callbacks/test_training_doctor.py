@@ -75,8 +75,31 @@ def test_healthy_run_is_left_alone(digits, capsys):
     records = doctor.records
     assert isinstance(records, Records) and records.finished
     assert len(records.logs["val_loss"]) == 6
-    assert records.steps[-1] == 5 * records.steps_per_epoch + 40
+    assert records.steps[-1] == 5 * records.steps_per_epoch + 44
     assert records.batch.class_shares.sum() == pytest.approx(1.0)
+
+
+def test_long_epochs_are_measured_more_rarely(digits):
+    x, y = digits
+    every_step = callbacks.GradientNormLogger(1)
+    doctor = callbacks.TrainingDoctor(on_finding=lambda finding: None)
+    model = classifier()
+    model.fit(
+        x[:240],
+        y[:240],
+        batch_size=2,
+        epochs=2,
+        verbose=0,
+        callbacks=[every_step, doctor],
+    )
+    steps = doctor.records.steps.tolist()
+    dense, thinned = [0, 10, 20, 30, 40], [50, 80, 110]
+    assert steps == [*dense, *thinned, *range(120, 240, 30)]
+    for key, values in every_step.steps.items():
+        if key != "step":
+            np.testing.assert_allclose(
+                doctor.records.series[key], values[steps], rtol=1e-5
+            )
 
 
 def silent_biases():

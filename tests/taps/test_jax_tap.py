@@ -241,9 +241,10 @@ def test_activity_and_moments_over_all_uses(axis):
 
 
 def test_flags_are_kept_as_bits_and_or_ed():
+    from keras_ext.taps import Sampling
     from keras_ext.taps.jax_store import Store
 
-    store = Store(1, 1)
+    store = Store(Sampling(1), 1)
     assert store.flags().tolist() == []
     for step in range(3):
         row = np.array([1.0 * step])
