@@ -1,0 +1,116 @@
+"""State of a search that a kill at any moment leaves whole.
+
+keras-tuner writes a trial's file, then the oracle's, in the midst of ending
+the trial, and over the old contents: a process that is killed in between
+leaves half a file, or a trial that has ended and is still running. Here files
+are replaced whole, and the oracle's file is the one that counts: what it does
+not know of has not happened.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+
+_ENDED = ("COMPLETED", "FAILED", "INVALID")
+
+
+def write_whole(path: str | os.PathLike[str], state: Any) -> None:
+    """Write JSON; a crash leaves the old file or the new one.
+
+    Args:
+        path: Where.
+        state: What `json` can write.
+    """
+    target = Path(path)
+    handle, draft = tempfile.mkstemp(
+        dir=target.parent, prefix=f".{target.name}."
+    )
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(state, file)
+        os.replace(draft, target)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+
+
+class CrashSafe(keras_tuner.Oracle):
+    """Mixin for oracles whose state survives a kill at any moment.
+
+    A trial that ends is saved once all is done, the trial's file first. So
+    when an oracle is reloaded, a trial that it does not know was never begun;
+    and one that runs for it and has ended in its own file is ended again.
+    """
+
+    _ending = False
+    _running: tuple[str, ...] = ()
+
+    def save(self) -> None:
+        """Write the oracle's state, unless a trial is just being ended."""
+        if not self._ending:
+            write_whole(self._get_oracle_fname(), self.get_state())
+
+    def create_trial(self, tuner_id: str) -> Any:
+        """Return the next trial, a new one or one that is tried again.
+
+        Args:
+            tuner_id: Who asks.
+        """
+        trial = super().create_trial(tuner_id)
+        if trial.metrics.metrics:
+            # Of the attempt before: keras-tuner would take the new one's
+            # results for reported already.
+            trial.metrics = type(trial.metrics)()
+            trial.score, trial.message = None, None
+        return trial
+
+    def end_trial(self, trial: Any) -> None:
+        """End a trial, and then save.
+
+        Args:
+            trial: A `keras_tuner` trial.
+        """
+        self._ending = True
+        try:
+            super().end_trial(trial)
+        finally:
+            self._ending = False
+        self.save()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take the state over, and note which trials were running."""
+        known = set(self.trials)
+        running = state["ongoing_trials"].items()
+        state["ongoing_trials"] = {k: t for k, t in running if t in known}
+        super().set_state(state)
+        self._running = tuple(state["ongoing_trials"].values())
+
+    def reload(self) -> None:
+        """Read the state, and end what a crash kept from being ended."""
+        super().reload()
+        for trial_id in set(self.trials) - set(self.start_order):
+            del self.trials[trial_id]
+            # What it measured belongs to no trial.
+            shutil.rmtree(self._get_trial_dir(trial_id), ignore_errors=True)
+        for trial_id in self._running:
+            trial = self.trials[trial_id]
+            if trial.status in _ENDED:
+                self._retry_queue.remove(trial_id)
+                self._end_again(trial)
+
+    def _end_again(self, trial: Any) -> None:
+        try:
+            self.end_trial(trial)
+        except RuntimeError:
+            # Too many failures in a row. It may go better now.
+            self.end_order.remove(trial.trial_id)
+            self._retry_queue.append(trial.trial_id)
+
+    def _save_trial(self, trial: Any) -> None:
+        folder = self._get_trial_dir(trial.trial_id)
+        write_whole(os.path.join(folder, "trial.json"), trial.get_state())

@@ -1,0 +1,206 @@
+"""keras-tuner's oracles, mended.
+
+They have no state beyond that of keras-tuner's, so that `mend` can make an
+oracle one of them after it was made.
+"""
+
+import functools
+import warnings
+from typing import Any
+
+import keras_tuner
+import numpy as np
+
+from keras_ext.tuners.crash_safety import CrashSafe
+
+Response = dict[str, Any]
+
+
+def mend(oracle: keras_tuner.Oracle) -> None:
+    """Make an oracle of any class one that survives crashes.
+
+    Args:
+        oracle: The oracle; its class becomes a subclass of what it was.
+    """
+    kind = type(oracle)
+    if issubclass(kind, CrashSafe):
+        return
+    for mended in (
+        GridSearchOracle,
+        BayesianOptimizationOracle,
+        HyperbandOracle,
+    ):
+        if kind is mended.__bases__[1]:
+            oracle.__class__ = mended
+            return
+    oracle.__class__ = type(kind.__name__, (CrashSafe, kind), {})
+
+
+class GridSearchOracle(CrashSafe, keras_tuner.oracles.GridSearchOracle):
+    """A grid that is gone through to its end after a restart, too.
+
+    keras-tuner does not save which combinations come next: a grid search
+    that is made again ends at once, with what it had.
+    """
+
+    def reload(self) -> None:
+        """Read the state, and find again how far the grid was gone through."""
+        super().reload()
+        self._ordered_ids = type(self._ordered_ids)()
+        before = None
+        for trial_id in sorted(self.trials, key=self._place):
+            self._ordered_ids.insert(trial_id, before)
+            before = trial_id
+        self._populate_next = list(self.start_order)
+
+    @property
+    def _place(self) -> Any:
+        def compare(first: str, second: str) -> int:
+            values = (
+                self.trials[i].hyperparameters.values for i in (first, second)
+            )
+            return self._compare(*values)
+
+        return functools.cmp_to_key(compare)
+
+
+class BayesianOptimizationOracle(
+    CrashSafe, keras_tuner.oracles.BayesianOptimizationOracle
+):
+    """Bayesian optimization that does not try the same values twice.
+
+    keras-tuner's may suggest one point again and again; here a random one
+    takes its place. What is drawn depends on the seed and on the number of
+    the trial alone, so a search that is resumed goes on as it would have.
+    """
+
+    def populate_space(self, trial_id: str) -> Response:
+        """Return the values to try next, as keras-tuner does.
+
+        Args:
+            trial_id: The trial.
+        """
+        seed = (self.seed + len(self.trials)) % 2**32
+        self._random_state = np.random.RandomState(seed)
+        with warnings.catch_warnings():
+            # Of scikit-learn, on the fit of its kernel: nobody can mend it.
+            warnings.filterwarnings("ignore", category=UserWarning)
+            response = super().populate_space(trial_id)
+        values = response.get("values")
+        if values and self._duplicate(values):
+            return self._random_populate_space()
+        return response
+
+
+class HyperbandOracle(CrashSafe, keras_tuner.oracles.HyperbandOracle):
+    """Hyperband that keeps its promotions when trials fail.
+
+    keras-tuner waits for more finished trials than a rung throws out, and
+    counts no failed one among those thrown out: each failure costs a
+    promotion, and with many of them none is made. It counts the best epoch
+    of a promoted trial from the epoch in which it was promoted.
+    """
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take the state over; more iterations may be asked for than then."""
+        asked = self.hyperband_iterations
+        super().set_state(state)
+        self.hyperband_iterations = max(asked, self.hyperband_iterations)
+
+    def update_trial(
+        self, trial_id: str, metrics: dict[str, Any], step: int = 0
+    ) -> Any:
+        """Take a trial's results.
+
+        Args:
+            trial_id: The trial.
+            metrics: Its metrics.
+            step: Their epoch, counted from the first one of this trial.
+        """
+        values = self.trials[trial_id].hyperparameters.values
+        first = values.get("tuner/initial_epoch", 0)
+        return super().update_trial(trial_id, metrics, step + first)
+
+    def populate_space(self, trial_id: str) -> Response:
+        """Return the values to try next: a promotion, or random ones.
+
+        Args:
+            trial_id: The trial.
+        """
+        self._brackets = [b for b in self._brackets if not self._is_done(b)]
+        for bracket in self._brackets:
+            rungs = bracket["rounds"]
+            if len(rungs[0]) < self._sizes(bracket)[0]:
+                response = self._random_trial(trial_id, bracket)
+                if response["status"] == "RUNNING":
+                    return response
+                # The space is used up; what was drawn is still promoted.
+                bracket["drawn"] = len(rungs[0])
+            for rung in range(1, len(rungs)):
+                best = self._to_promote(bracket, rung)
+                if best is not None:
+                    return self._promoted(trial_id, bracket, rung, best)
+        return self._next_bracket(trial_id)
+
+    def _sizes(self, bracket: dict[str, Any]) -> list[int]:
+        """Return how many trials each rung has, or can still have."""
+        rungs, number = bracket["rounds"], bracket["bracket_num"]
+        sizes = [bracket.get("drawn", self._get_size(number, 0))]
+        for rung in range(1, len(rungs)):
+            left = sizes[-1] - self._failed(rungs[rung - 1])
+            sizes.append(min(self._get_size(number, rung), left))
+        return sizes
+
+    def _failed(self, trials: list[dict[str, Any]]) -> int:
+        return sum(self.trials[t["id"]].status == "FAILED" for t in trials)
+
+    def _is_done(self, bracket: dict[str, Any]) -> bool:
+        return [len(rung) for rung in bracket["rounds"]] == self._sizes(bracket)
+
+    def _to_promote(self, bracket: dict[str, Any], rung: int) -> Any:
+        """Return the trial to promote into a rung, if one is sure to be.
+
+        It is when so many have ended worse that those still running cannot
+        push it out.
+        """
+        before, here = bracket["rounds"][rung - 1 : rung + 1]
+        sizes = self._sizes(bracket)
+        promoted = {t["past_id"] for t in here}
+        trials = [self.trials[t["id"]] for t in before]
+        candidates = [
+            trial
+            for trial in trials
+            if trial.status == "COMPLETED" and trial.trial_id not in promoted
+        ]
+        thrown_out = sizes[rung - 1] - sizes[rung] - self._failed(before)
+        if len(here) >= sizes[rung] or len(candidates) <= thrown_out:
+            return None
+        choose = max if self.objective.direction == "max" else min
+        return choose(candidates, key=lambda trial: trial.score)
+
+    def _promoted(
+        self, trial_id: str, bracket: dict[str, Any], rung: int, best: Any
+    ) -> Response:
+        number = bracket["bracket_num"]
+        bracket["rounds"][rung].append(
+            {"past_id": best.trial_id, "id": trial_id}
+        )
+        values = {
+            **best.hyperparameters.values,
+            "tuner/trial_id": best.trial_id,
+            "tuner/epochs": self._get_epochs(number, rung),
+            "tuner/initial_epoch": self._get_epochs(number, rung - 1),
+            "tuner/bracket": number,
+            "tuner/round": rung,
+        }
+        return {"status": "RUNNING", "values": values}
+
+    def _next_bracket(self, trial_id: str) -> Response:
+        is_last = self._current_iteration + 1 >= self.hyperband_iterations
+        if self._current_bracket == 0 and is_last:
+            # Those that run may yet be promoted.
+            status = "IDLE" if self.ongoing_trials else "STOPPED"
+            return {"status": status}
+        self._increment_bracket_num()
+        self._start_new_bracket()
+        return self._random_trial(trial_id, self._brackets[-1])

@@ -1,0 +1,192 @@
+"""Going on with a trial that a crash tore off, from its last whole epoch."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_ext.tuners.crash_safety import write_whole
+
+Logs = dict[str, list[float]]
+
+
+class LastState(keras.callbacks.Callback):
+    """Saves weights and optimizer state when training ends.
+
+    Args:
+        path: A file `….weights.h5`.
+    """
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.path = path
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Save the model's state."""
+        save_state(self.model, self.path)
+
+
+class Attempt:
+    """One execution of a trial, which another process may have begun.
+
+    What it came to is in a JSON file that names the number of whole epochs;
+    the file of weights and optimizer state for that number is written before
+    it, so a crash leaves a pair that fits. What callbacks keep to themselves
+    (the patience of `EarlyStopping`, for example) begins anew.
+
+    Args:
+        folder: The trial's folder.
+        execution: Number of the execution in the trial.
+
+    Attributes:
+        logs: What each whole epoch came to, a list for each key.
+        result: What the execution returned if it was finished before, or
+            `None`.
+    """
+
+    def __init__(self, folder: Path, execution: int):
+        self._file = folder / f"resume_{execution}.json"
+        self._before = self._epochs = 0
+        self.logs: Logs = {}
+        self.result: Any = None
+        if self._file.exists():
+            state = json.loads(self._file.read_text(encoding="utf-8"))
+            self._before = self._epochs = state["epochs"]
+            self.logs = state["logs"]
+            self.result = self._restored(state)
+
+    def arguments(self, fit_kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of `fit` with which the execution goes on.
+
+        Args:
+            fit_kwargs: Those of a new one, `callbacks` among them.
+        """
+        callbacks = [_Loader(self), *fit_kwargs["callbacks"], _Saver(self)]
+        fit_kwargs = {**fit_kwargs, "callbacks": callbacks}
+        if self._before:
+            first = fit_kwargs.get("initial_epoch", 0)
+            fit_kwargs["initial_epoch"] = first + self._before
+        return fit_kwargs
+
+    def tell_best(self, checkpoint: Any) -> None:
+        """Let keras-tuner's checkpoint know the epochs that it has not seen.
+
+        Args:
+            checkpoint: Its `SaveBestEpoch`; it keeps the best epoch's
+                weights, of which the file is still there.
+        """
+        objective = checkpoint.objective
+        for values in zip(*self.logs.values(), strict=True):
+            logs = dict(zip(self.logs, values, strict=True))
+            if objective.has_value(logs):
+                value = objective.get_value(logs)
+                if objective.better_than(value, checkpoint.best_value):
+                    checkpoint.best_value = value
+
+    def finished(self, result: Any) -> Any:
+        """Keep what the execution returned, and return it for all epochs.
+
+        Args:
+            result: What `HyperModel.fit` returned.
+        """
+        kind = "value"
+        if isinstance(result, keras.callbacks.History):
+            for key, values in self.logs.items():
+                before = values[: self._before]
+                result.history[key] = before + result.history.get(key, [])
+            result.epoch = [*range(self._before), *result.epoch]
+            kind = "history"
+        value = result.history if kind == "history" else result
+        self._write({kind: _plain(value)})
+        self._weights(self._epochs).unlink(missing_ok=True)
+        return result
+
+    def load(self, model: keras.Model) -> None:
+        """Give the model the state after the last whole epoch."""
+        if self._before:
+            load_state(model, self._weights(self._before))
+
+    def save(self, model: keras.Model, logs: Any) -> None:
+        """Save what an epoch came to, and the model's state."""
+        for key, value in (logs or {}).items():
+            self.logs.setdefault(key, []).append(float(value))
+        self._epochs += 1
+        save_state(model, self._weights(self._epochs))
+        self._write({})
+        self._weights(self._epochs - 1).unlink(missing_ok=True)
+
+    def _write(self, result: dict[str, Any]) -> None:
+        state = {"epochs": self._epochs, "logs": self.logs, "result": result}
+        write_whole(self._file, state)
+
+    def _restored(self, state: dict[str, Any]) -> Any:
+        result = state["result"]
+        if "history" in result:
+            history = keras.callbacks.History()
+            history.history = result["history"]
+            history.epoch = list(range(state["epochs"]))
+            return history
+        return result.get("value")
+
+    def _weights(self, epochs: int) -> Path:
+        return self._file.with_suffix(f".{epochs}.weights.h5")
+
+
+class _Loader(keras.callbacks.Callback):
+    """The first callback, so that the others see the loaded weights."""
+
+    def __init__(self, attempt: Attempt):
+        super().__init__()
+        self._attempt = attempt
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._attempt.load(self.model)
+
+
+class _Saver(keras.callbacks.Callback):
+    """The last callback, so that it sees the logs of the others."""
+
+    def __init__(self, attempt: Attempt):
+        super().__init__()
+        self._attempt = attempt
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._attempt.save(self.model, logs)
+
+
+def save_state(model: keras.Model, path: Path) -> None:
+    """Save weights and optimizer state; a crash leaves the old file.
+
+    Args:
+        model: A built model.
+        path: A file `….weights.h5`.
+    """
+    draft = path.with_name(f"draft.{path.name}")
+    model.save_weights(draft, overwrite=True)
+    os.replace(draft, path)
+
+
+def load_state(model: keras.Model, path: Path) -> None:
+    """Load what `save_state` saved.
+
+    Keras leaves the optimizer's state out where the optimizer is not built.
+
+    Args:
+        model: A built model.
+        path: The file.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and not optimizer.built:
+        optimizer.build(model.trainable_variables)
+    model.load_weights(path)
+
+
+def _plain(value: Any) -> Any:
+    """Return numbers in lists and dicts as JSON knows them."""
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return float(value)
