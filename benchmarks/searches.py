@@ -15,6 +15,8 @@ import io
 import os
 import pathlib
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from typing import Any
@@ -42,16 +44,25 @@ def build(hp: Any) -> keras.Model:
     return model
 
 
+class Bare(keras_tuner.RandomSearch):
+    """keras-tuner's own, which fails where TensorBoard is not installed."""
+
+    def _configure_tensorboard_dir(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+
 class Nothing(keras_tuner.HyperModel):
     """A trial that is over at once."""
 
     def build(self, hp: Any) -> keras.Model:
+        """Return a small model."""
         hp.Float("x", 0.0, 1.0)
         model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
         model.compile("sgd", "mse")
         return model
 
     def fit(self, hp: Any, model: keras.Model, *args: Any, **kwargs: Any):
+        """Return a score without training."""
         return hp.get("x")
 
 
@@ -66,7 +77,7 @@ def search(
         "directory": tempfile.mkdtemp(dir=folder),
     }
     if not tracked:
-        return keras_tuner.RandomSearch(hypermodel, **options)
+        return Bare(hypermodel, **options)
     return tuners.RandomSearch(
         hypermodel,
         tracking_uri=f"sqlite:///{folder}/mlflow.db",
@@ -132,30 +143,27 @@ def resident() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def measure_memory(folder: str, trials: int) -> None:
+def measure_memory(folder: str, tracked: bool, trials: int = 40) -> None:
     x, y = data(256)
-    for tracked in (False, True):
-        tuner = search(folder, tracked, build, trials)
-        used: list[float] = []
-        ended = tuner.on_trial_end
+    tuner = search(folder, tracked, build, trials)
+    used: list[float] = []
+    ended = tuner.on_trial_end
 
-        def on_trial_end(
-            trial: Any, ended: Any = ended, used: list[float] = used
-        ) -> None:
-            ended(trial)
-            used.append(resident())
+    def on_trial_end(trial: Any) -> None:
+        ended(trial)
+        used.append(resident())
 
-        tuner.on_trial_end = on_trial_end
-        seconds(tuner, x, y, validation_split=0.2, epochs=2)
-        first = len(used) // 4
-        growth = np.polyfit(range(len(used) - first), used[first:], 1)[0]
-        name = "tracked" if tracked else "keras-tuner alone"
-        print(
-            f"memory: {growth:+.2f} MB a trial, {name}; {trials} trials, "
-            f"{used[0]:.0f} MB after the first, {used[-1]:.0f} MB at the end"
-            + ("; bar 1" if tracked else ""),
-            flush=True,
-        )
+    tuner.on_trial_end = on_trial_end
+    seconds(tuner, x, y, validation_split=0.2, epochs=2)
+    first = len(used) // 4
+    growth = np.polyfit(range(len(used) - first), used[first:], 1)[0]
+    name = "tracked" if tracked else "keras-tuner alone"
+    print(
+        f"memory: {growth:+.2f} MB a trial, {name}; {trials} trials, "
+        f"{used[0]:.0f} MB after the first, {used[-1]:.0f} MB at the end"
+        + ("; bar 1" if tracked else ""),
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -168,7 +176,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--many", type=int, default=1000)
+    parser.add_argument("--memory-of", choices=["alone", "tracked"])
     args = parser.parse_args()
+    if args.memory_of:
+        with tempfile.TemporaryDirectory() as folder:
+            measure_memory(folder, args.memory_of == "tracked")
+        return
     print(f"searches on {keras.config.backend()}")
     with tempfile.TemporaryDirectory() as folder:
         # The database is made before anything is timed.
@@ -180,7 +193,10 @@ def main() -> None:
             for trials in (10, args.many):
                 measure_fixed(folder, trials)
         if args.only in (None, "memory"):
-            measure_memory(folder, 40)
+            # Memory that one of them freed would hide what the other takes.
+            for what in ("alone", "tracked"):
+                command = [sys.executable, "-m", "benchmarks.searches"]
+                subprocess.run([*command, "--memory-of", what], check=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_ext import cli
+from keras_ext.cli import check
 from keras_ext.doctor import Finding
 
 ROOT = Path(__file__).parents[1]
@@ -170,7 +171,7 @@ def test_the_probe_is_short(case, monkeypatch, options, samples, steps):
     args = cli._parser().parse_args(
         ["check", str(case.folder / "model.keras"), "--data", ".", *options]
     )
-    _, counted, failure = cli._probe(args, blobs(samples))
+    _, counted, failure = check._probe(args, blobs(samples))
     assert failure is None and done == [counted] == [steps]
 
 
@@ -181,7 +182,7 @@ def test_validation_data_are_used(case, monkeypatch):
     args = cli._parser().parse_args(
         ["check", str(case.folder / "model.keras"), "--data", "."]
     )
-    doctor, *_ = cli._probe(args, cli._data(case.folder / "data.npz"))
+    doctor, *_ = check._probe(args, check._data(case.folder / "data.npz"))
     assert len(doctor.records.logs["val_loss"]) == 20
 
 
@@ -196,9 +197,9 @@ def test_findings_are_told_once():
     unscaled = finding("unscaled_input", "warning")
     saturated = finding("saturated_activation", "warning")
     chain = finding("unscaled_input", "error", saturated)
-    merged = cli._merged([low, saturated, unscaled], [chain])
+    merged = check._merged([low, saturated, unscaled], [chain])
     assert merged == [chain, low]
-    assert cli._merged([unscaled], []) == [unscaled]
+    assert check._merged([unscaled], []) == [unscaled]
 
 
 @pytest.mark.parametrize(

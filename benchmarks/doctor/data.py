@@ -73,6 +73,36 @@ def _clusters():
     )
 
 
+def _circles():
+    return datasets.make_circles(900, noise=0.1, factor=0.45, random_state=9)
+
+
+def _shells():
+    """Three classes, one inside the other, in five features."""
+    return datasets.make_gaussian_quantiles(
+        n_samples=1200, n_features=5, n_classes=3, random_state=10
+    )
+
+
+def _rare():
+    """Two classes, of which one makes 20 %."""
+    return datasets.make_classification(
+        1200,
+        15,
+        n_informative=8,
+        n_clusters_per_class=1,
+        weights=[0.8],
+        class_sep=1.6,
+        flip_y=0.01,
+        random_state=11,
+    )
+
+
+def _impedance():
+    """Features of unlike ranges, targets of a few hundred."""
+    return datasets.make_friedman2(1100, noise=20.0, random_state=12)
+
+
 def _linear():
     return datasets.make_regression(900, 12, noise=15.0, random_state=3)
 
@@ -159,6 +189,10 @@ TASKS = {
         Task("clusters", "classes", ("mlp",), 0.88, _clusters, 768),
         Task("linear", "regression", ("mlp",), 0.9, _linear, 640),
         Task("friedman", "regression", ("mlp",), 0.8, _friedman, 768),
+        Task("circles", "binary", ("mlp",), 0.95, _circles, 600),
+        Task("shells", "classes", ("mlp",), 0.8, _shells, 800),
+        Task("rare", "binary", ("mlp",), 0.92, _rare, 800),
+        Task("impedance", "regression", ("mlp",), 0.9, _impedance, 700),
         Task("stripes", "classes", ("cnn",), 0.9, _stripes, 640),
         Task("waves", "classes", ("rnn",), 0.9, _waves, 640),
         Task("forecast", "regression", ("rnn",), 0.85, _forecast, 640),

@@ -43,7 +43,7 @@ def _deep(s: Spec) -> bool:
 
 
 def _plain(s: Spec) -> bool:
-    return not s.batch_norm
+    return not (s.batch_norm or s.layer_norm or s.residual)
 
 
 def _rectified(s: Spec) -> bool:

@@ -32,6 +32,9 @@ class Spec:
         initializer: Of the hidden kernels.
         weight_std, weight_mean: Hidden kernels are drawn from this normal
             distribution, `weight_std` being a multiple of 1/√fan-in.
+        residual: Whether dense layers of one width add their inputs.
+        tapers: Whether each dense layer has half of the units of the one
+            before, but eight at least.
         constant: All entries of the hidden kernels.
         recurrent_gain: Gain of the orthogonal recurrent kernels.
         bias: All entries of the hidden biases, or, if `bias_range`, the end
@@ -59,6 +62,9 @@ class Spec:
     cell: str = "Dense"
     dropout: float = 0.0
     batch_norm: bool = False
+    layer_norm: bool = False
+    residual: bool = False
+    tapers: bool = False
     l2: float = 0.0
     validation: bool = True
     metrics: bool = True
@@ -93,6 +99,7 @@ _LONG = ("wine", "diabetes", "breast_cancer", "coded_cancer")
 
 _RATES = {
     "Adam": (1e-3, 6e-3),
+    "AdamW": (1e-3, 6e-3),
     "RMSprop": (7e-4, 3e-3),
     "SGD": (0.05, 0.25),
     "momentum": (0.01, 0.05),
@@ -117,7 +124,8 @@ def draw(rng: np.random.Generator, seed: int) -> Spec:
     batch_norm, dropout = maybe(0.25), pick([0, 0, 0, 0.1, 0.2, 0.3])
     if family == "mlp":
         activation = pick(
-            ["relu"] * 4 + ["tanh", "elu", "leaky_relu", "selu", "sigmoid"]
+            ["relu"] * 5
+            + ["tanh", "elu", "leaky_relu", "selu", "sigmoid", "gelu", "silu"]
         )
         deepest = {"sigmoid": 2, "tanh": 5}.get(activation, 9)
         depth = int(rng.integers(1, deepest + 1))
@@ -145,7 +153,8 @@ def draw(rng: np.random.Generator, seed: int) -> Spec:
             ["he_normal", "he_uniform"]
             + (["glorot_uniform"] if depth <= 5 else [])
         )
-    optimizer = pick(["Adam", "Adam", "RMSprop", "SGD", "momentum"])
+    residual = family == "mlp" and depth >= 3 and maybe(0.2)
+    optimizer = pick(["Adam", "Adam", "AdamW", "RMSprop", "SGD", "momentum"])
     low, high = _RATES[optimizer]
     rate = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     if depth > 5:
@@ -189,7 +198,10 @@ def draw(rng: np.random.Generator, seed: int) -> Spec:
         clipnorm=1.0 if maybe(0.1) else None,
         decay=maybe(0.1),
         apart=maybe(0.4),
-        sequential=maybe(0.6),
+        layer_norm=not batch_norm and family in ("mlp", "ae") and maybe(0.12),
+        residual=residual,
+        tapers=not residual and family == "mlp" and maybe(0.25),
+        sequential=not residual and maybe(0.6),
     )
 
 
@@ -362,10 +374,12 @@ def _hidden(spec: Spec, make: Callable[..., Any], index: int) -> list[Any]:
     if spec.l2:
         options["kernel_regularizer"] = keras.regularizers.L2(spec.l2)
     layers = []
-    if spec.batch_norm or spec.apart:
+    if spec.batch_norm or spec.layer_norm or spec.apart:
         layers.append(make(**options))
         if spec.batch_norm:
             layers.append(LAYERS.BatchNormalization())
+        if spec.layer_norm:
+            layers.append(LAYERS.LayerNormalization())
         layers.append(
             LAYERS.ReLU()
             if spec.activation == "relu" and index % 2
@@ -437,6 +451,9 @@ def _body(spec: Spec, shape: tuple[int, ...]) -> list[Any]:
             layers += _recurrent(spec, i, i == spec.depth - 1)
     else:
         widths = [spec.width] * spec.depth
+        if spec.tapers:
+            widths = [max(spec.width >> i, 8) for i in range(spec.depth)]
+            widths = [min(spec.width, width) for width in widths]
         if spec.family == "ae":
             code = max(2, min(spec.width, shape[-1]) // 2)
             widths = widths + [code] + widths
@@ -447,6 +464,13 @@ def _body(spec: Spec, shape: tuple[int, ...]) -> list[Any]:
                 i,
             )
     return layers
+
+
+def _adds(spec: Spec, layer: Any, before: Any, after: Any) -> bool:
+    """Return whether what a layer takes is added to what it makes of it."""
+    is_block = isinstance(layer, LAYERS.Dense) and not spec.apart
+    hidden = layer.name != "answer" and before.shape == after.shape
+    return spec.residual and is_block and hidden
 
 
 def build(spec: Spec, data: Split) -> Any:
@@ -464,17 +488,21 @@ def build(spec: Spec, data: Split) -> Any:
         # Random weights above would break the symmetry below.
         options["kernel_initializer"] = _kernel(spec, 0)
     if spec.apart and activation:
-        layers += [LAYERS.Dense(units, **options)]
+        layers += [LAYERS.Dense(units, name="answer", **options)]
         layers += [LAYERS.Activation(activation)]
     else:
-        layers.append(LAYERS.Dense(units, activation=activation, **options))
+        layers.append(
+            LAYERS.Dense(units, activation=activation, name="answer", **options)
+        )
     inputs = keras.Input(shape)
     if spec.sequential:
         model = keras.Sequential([inputs, *layers])
     else:
         x = inputs
         for layer in layers:
-            x = layer(x)
+            before, x = x, layer(x)
+            if _adds(spec, layer, before, x):
+                x = LAYERS.Add()([before, x])
         model = keras.Model(inputs, x)
     rate: Any = spec.learning_rate
     if spec.decay:

@@ -61,6 +61,8 @@ class Probe(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Find what to look at, and look."""
         model = self.model
+        if not model.optimizer.built:  # TensorFlow does so in the first step.
+            model.optimizer.build(model.trainable_variables)
         places = list(_activations(model))
         self.kinds = [kind for kind, _ in places]
         self._pass = _passes(model, [output for _, output in places])
@@ -114,8 +116,9 @@ def next_updates(optimizer: Any, gradients: list[Any]) -> list[np.ndarray]:
     """Return the changes that an optimizer would make of gradients.
 
     Args:
-        optimizer: A `keras.optimizers.SGD`, `RMSprop` without momentum or
-            `Adam`; it is not changed.
+        optimizer: A `keras.optimizers.SGD`, `RMSprop` without momentum,
+            `Adam`, or `AdamW`, whose weight decay is left out; it is not
+            changed.
         gradients: One for each trainable variable.
     """
     held: dict[str, list[np.ndarray]] = {"momentum": [], "velocity": []}
@@ -133,7 +136,7 @@ def next_updates(optimizer: Any, gradients: list[Any]) -> list[np.ndarray]:
             norm = np.sqrt(np.square(g).sum())
             g = g * optimizer.clipnorm / max(norm, optimizer.clipnorm)
         name = type(optimizer).__name__
-        if name == "Adam":
+        if name in ("Adam", "AdamW"):
             b1, b2 = optimizer.beta_1, optimizer.beta_2
             m = b1 * held["momentum"][i] + (1 - b1) * g
             s = b2 * held["velocity"][i] + (1 - b2) * g**2

@@ -17,7 +17,7 @@ from keras_ext.doctor import report
 from keras_ext.tracking.feed import Feed
 from keras_ext.tracking.guard import RunGuard
 from keras_ext.tracking.optional import require
-from keras_ext.tracking.outbox import outbox_for
+from keras_ext.tracking.outboxes import outbox_for
 from keras_ext.tracking.redaction import scrub
 from keras_ext.tracking.runs import active_run_id, create_run
 from keras_ext.tracking.settings import training_settings
@@ -54,8 +54,9 @@ class MLflowLogger(keras.callbacks.Callback):
     also if `fit` ends early: the tags `doctor.problem` (of the first
     finding, `none` if there is none), `doctor.severity` and `doctor.layer`
     of the same (`none` if it is none or of no layer), `doctor.problems` (of
-    all findings, with commas between), and the reports `doctor/report.txt`
-    and `doctor/report.html`. Runs can be searched by it:
+    all findings and what follows from them, with commas between), and the
+    reports `doctor/report.txt` and `doctor/report.html`. Runs can be
+    searched by it:
     `tags."doctor.problem" = 'dying_relu'`.
 
     It does not matter whether the monitors stand before or after this
@@ -392,7 +393,8 @@ def _log_diagnosis(
     for doctor in doctors[:1]:
         findings = list(doctor.findings)
         first = findings[0] if findings else None
-        problems = [f.problem for f in findings] or ["none"]
+        chains = [problem for f in findings for problem in f.chain]
+        problems = list(dict.fromkeys(chains)) or ["none"]
         layer = first.layer if first else None
         writer.tags(
             {
@@ -403,5 +405,6 @@ def _log_diagnosis(
             }
         )
         writer.text(report.text(findings, width=80), "doctor/report.txt")
-        records = doctor.records if figures else None
+        # Of a healthy run they tell nothing, and take a second.
+        records = doctor.records if figures and findings else None
         writer.text(report.html(findings, records), "doctor/report.html")

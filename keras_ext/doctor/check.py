@@ -319,9 +319,9 @@ def _measured(
     probe: probes.Probe, facts: Facts, data: BatchFacts
 ) -> list[Finding]:
     """Return what one forward and backward says of the initial weights."""
-    wrong = _nonfinite(probe, facts)
+    wrong = _nonfinite(probe)
     if wrong:
-        return wrong
+        return [_remedied(finding, facts, data) for finding in wrong]
     outputs = {
         la.path
         for la in facts.layers
@@ -332,15 +332,16 @@ def _measured(
         for site in probe.sites
         if site.path not in outputs and site.kind != "softmax"
     ]
-    return [
+    found = [
         *_exploding(probe, hidden, facts, data),
-        *_saturated(hidden, facts),
+        *_saturated(hidden),
         *_vanishing(probe, facts),
-        *_silent(hidden, facts),
+        *_silent(hidden),
     ]
+    return [_remedied(finding, facts, data) for finding in found]
 
 
-def _nonfinite(probe: probes.Probe, facts: Facts) -> list[Finding]:
+def _nonfinite(probe: probes.Probe) -> list[Finding]:
     layer = next(
         (s.path for s in probe.sites if not math.isfinite(s.rms)), None
     )
@@ -361,7 +362,6 @@ def _nonfinite(probe: probes.Probe, facts: Facts) -> list[Finding]:
             "error",
             {"where": where},
             message + ", though the data are finite.",
-            facts,
         )
     ]
 
@@ -389,7 +389,6 @@ def _exploding(
                     f"The initial weights are too large: `{top.path}` puts "
                     f"out numbers {growth:.3g} times as large as what goes "
                     "in, and gradients grow alike.",
-                    facts,
                 )
             ]
     norms = list(probe.gradients.items())
@@ -407,7 +406,6 @@ def _exploding(
             {"ratio": ratio, "threshold": _STEEP, "grad_norm": largest},
             f"Before any training the gradient of `{path}` is {ratio:.3g} "
             "times as large as the last layer's: it grows on its way back.",
-            facts,
         )
     ]
 
@@ -431,12 +429,11 @@ def _vanishing(probe: probes.Probe, facts: Facts) -> list[Finding]:
             {"ratio": ratio, "threshold": _SHRINKING, "grad_norm": first},
             f"Before any training the gradient of `{path}` is {ratio:.2g} "
             "times the largest layer's: it shrinks on its way back.",
-            facts,
         )
     ]
 
 
-def _saturated(hidden: list[probes.Site], facts: Facts) -> list[Finding]:
+def _saturated(hidden: list[probes.Site]) -> list[Finding]:
     sites = [site for site in hidden if site.saturation > _SATURATED]
     if not sites:
         return []
@@ -450,12 +447,11 @@ def _saturated(hidden: list[probes.Site], facts: Facts) -> list[Finding]:
             f"{site.saturation:.0%} of what `{site.path}` puts out is "
             "saturated before any training, where gradients are next to "
             "zero.",
-            facts,
         )
     ]
 
 
-def _silent(hidden: list[probes.Site], facts: Facts) -> list[Finding]:
+def _silent(hidden: list[probes.Site]) -> list[Finding]:
     sites = [
         site
         for site in hidden
@@ -474,7 +470,6 @@ def _silent(hidden: list[probes.Site], facts: Facts) -> list[Finding]:
             {"silent": site.silent, "threshold": _SILENT},
             f"{site.silent:.0%} of the units of `{site.path}` put out zero "
             "for the whole batch before any training, so they cannot learn.",
-            facts,
         )
     ]
 
@@ -485,18 +480,13 @@ def _finding(
     severity: str,
     evidence: dict[str, float | str],
     message: str,
-    facts: Facts,
 ) -> Finding:
-    return Finding(
-        problem,
-        layer,
-        None,
-        None,
-        severity,
-        evidence,
-        message,
-        remedies_for(problem, facts, layer),
-    )
+    return Finding(problem, layer, None, None, severity, evidence, message)
+
+
+def _remedied(finding: Finding, facts: Facts, data: BatchFacts) -> Finding:
+    remedies = remedies_for(finding.problem, facts, finding.layer, data)
+    return dataclasses.replace(finding, remedies=remedies)
 
 
 def _sorted(findings: list[Finding]) -> list[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from keras_ext.doctor.finding import SEVERITIES, Finding
 from keras_ext.doctor.records import Records
 from keras_ext.doctor.rules import (
+    capacity,
     gradients,
     outputs,
     progress,
@@ -23,19 +24,20 @@ STATIC_RULES: tuple[Callable[[Records], list[Finding]], ...] = (
     static.unscaled_input,
 )
 RULES: tuple[Callable[[Signs], list[Finding]], ...] = (
+    capacity.smothered,
+    capacity.held_back,
     units.dead_from_the_beginning,
     gradients.exploding_from_the_beginning,
     units.saturated_from_the_beginning,
     progress.learning_rate_too_high,
     gradients.exploding_gradient,
-    progress.held_back,
     gradients.vanishing_gradient,
     units.dying_relu,
     units.saturated_activation,
     gradients.numerical_instability,
     progress.learning_rate_too_low,
     progress.overfitting,
-    progress.underfitting,
+    capacity.underfitting,
 )
 
 _STUCK = ("vanishing_gradient", "learning_rate_too_low", "underfitting")
@@ -57,12 +59,7 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "learning_rate_too_high": (*_WILD, *_STUCK),
     "vanishing_gradient": _STUCK,
     "learning_rate_too_low": ("underfitting",),
-    "underfitting": (
-        "vanishing_gradient",
-        "dying_relu",
-        "saturated_activation",
-        "learning_rate_too_low",
-    ),
+    "underfitting": (*_WILD, "vanishing_gradient", "learning_rate_too_low"),
 }
 
 
@@ -90,10 +87,19 @@ def weighed(finding: Finding, signs: Signs) -> Finding:
     """Return what was said before training, in the light of the training.
 
     An input of unusual scale is worth a remark if the run learns, and a
-    warning if it does not.
+    warning if it does not; or if it has learned nothing that holds for
+    validation data, as when batch normalization keeps up with large inputs
+    in training alone. Numbers that may be classes are worth a warning if the
+    run fails on them.
     """
+    if finding.problem == "output_loss_mismatch" and signs.fails:
+        linear = finding.evidence.get("activation") == "linear"
+        if finding.severity == "info" and linear:
+            return dataclasses.replace(finding, severity="warning")
     if finding.problem != "unscaled_input" or not signs.epochs:
         return finding
+    if signs.is_lost_on_new_data:
+        return dataclasses.replace(finding, severity="warning")
     if signs.learns:
         return dataclasses.replace(finding, severity="info")
     if finding.severity == "info" and signs.fails:

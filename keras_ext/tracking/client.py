@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 
 from keras_ext.tracking.optional import require
 from keras_ext.tracking.redaction import redact, scrub
-from keras_ext.tracking.transport import NoAnswer, rest_request
+from keras_ext.tracking.rest_transport import NoAnswer, rest_request
 
 if TYPE_CHECKING:
     import mlflow
@@ -73,6 +73,49 @@ def connect(
         reason = _reason(error, uri)
     # Outside the handler: the original exceptions quote the URI as it is.
     raise TrackingError(f"MLflow store {redact(uri)!r} {reason}")
+
+
+def connect_later(tracking_uri: str | os.PathLike[str] | None = None) -> Any:
+    """Return a client for a store that does not answer now.
+
+    Args:
+        tracking_uri: As for `connect`.
+
+    Returns:
+        An `mlflow.MlflowClient`, or what becomes one as soon as it is used
+        and the store answers.
+    """
+    mlflow = require("mlflow")
+    if isinstance(tracking_uri, os.PathLike):
+        tracking_uri = Path(tracking_uri).absolute().as_uri()
+    uri = tracking_uri or mlflow.get_tracking_uri()
+    if urlsplit(uri).scheme.lower() in ("http", "https"):
+        return mlflow.MlflowClient(tracking_uri=uri)
+    return _LateClient(uri)
+
+
+def from_anywhere(uri: str) -> str:
+    """Return `uri` so that it means the same in any working directory."""
+    prefix = "sqlite:///"
+    path = uri.removeprefix(prefix)
+    if uri.startswith(prefix) and path and not path.startswith(("/", ":")):
+        return f"{prefix}{Path(path).absolute()}"
+    return uri
+
+
+class _LateClient:
+    """Connects when it is first used: a database's client does it at once."""
+
+    def __init__(self, uri: str):
+        self.tracking_uri = uri
+        self._client: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if self._client is None:
+            self._client = connect(self.tracking_uri)
+        return getattr(self._client, name)
 
 
 class _Refused(Exception):

@@ -1,38 +1,28 @@
 """The queue between a training that must not wait and a store that may.
 
-One outbox serves one client. Records leave in the order in which they came,
-by a daemon thread that starts with the first record and ends when there has
-been nothing to do for a while. A record leaves the queue when the store has
-confirmed it; a store that does not answer is asked again, with growing
-pauses, for as long as the process lives.
+One outbox serves one client, or one folder. Records leave in the order in
+which they came, by a daemon thread that starts with the first record and ends
+when there has been nothing to do for a while. A record leaves the queue when
+the store has confirmed it; a store that does not answer is asked again, with
+growing pauses, for as long as the process lives.
 """
 
 import atexit
-import logging
 import os
 import random
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Iterable
-from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from keras_ext.tracking.records import Artifact, Points, Record, Status
-from keras_ext.tracking.redaction import redact, scrub
-from keras_ext.tracking.transport import (
-    ClientTransport,
-    is_doubtful,
-    is_refusal,
-    transport_for,
-)
-
-logger = logging.getLogger("keras_ext.tracking")
-
-# MLflow's limits for one request.
-MAX_POINTS = 1000
-MAX_ENTRIES = 100
+from keras_ext.tracking.delivery import MAX_POINTS, Queue
+from keras_ext.tracking.disk_queue import DiskQueue
+from keras_ext.tracking.memory_queue import MemoryQueue
+from keras_ext.tracking.records import Create, Record, Status
+from keras_ext.tracking.sender import Sender
+from keras_ext.tracking.transport import ClientTransport, transport_for
 
 # Seconds.
 _LINGER = 0.5  # for a request to fill up
@@ -40,24 +30,9 @@ _IDLE = 5.0  # before an unemployed thread ends
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 10.0  # between attempts
 _WAITED_PAUSE = 0.5  # between attempts while somebody waits
 _PATIENCE, _PATIENCE_IF_DOWN = 30.0, 3.0  # of flush and close
-_ATTEMPTS = 8  # with what the store probably never takes: half a minute
 
-_outboxes: weakref.WeakValueDictionary[int, "Outbox"] = (
-    weakref.WeakValueDictionary()
-)
+_outboxes: weakref.WeakSet["Outbox"] = weakref.WeakSet()
 _at_work: set["Outbox"] = set()
-_registry_lock = threading.Lock()
-
-
-def outbox_for(client: Any) -> "Outbox":
-    """Return the one outbox of `client`."""
-    with _registry_lock:
-        # An outbox holds its client, so no other one can have its id.
-        outbox = _outboxes.get(id(client))
-        if outbox is None:
-            outbox = Outbox(transport_for(client))
-            _outboxes[id(client)] = outbox
-        return outbox
 
 
 class Outbox:
@@ -65,48 +40,86 @@ class Outbox:
 
     Args:
         transport: What makes one attempt to send.
+        queue: Where the records wait. Defaults to `None`: in memory.
 
     Attributes:
-        rejected: Records that the store refused for good, with its reason.
+        sender: Makes the attempts, and knows what came of them.
         runs: The runs that somebody in this process writes to.
     """
 
-    def __init__(self, transport: ClientTransport):
-        self.transport = transport
-        self.rejected: list[tuple[Record, str]] = []
+    def __init__(self, transport: ClientTransport, queue: Queue | None = None):
+        self.sender = Sender(transport)
+        self.queue: Queue = MemoryQueue() if queue is None else queue
         self.runs: set[str] = set()
-        self._warned: set[str] = set()
+        self._clients = [transport.client]
         self._reset()
+        _outboxes.add(self)
 
     def _reset(self) -> None:
         self._changed = threading.Condition()
         self._sending = threading.Lock()
-        self._queue: deque[Record] = deque()
-        self._put = self._done = 0  # records ever added, ever removed
+        self._put = len(self.queue)  # records ever added
+        self._done = 0  # records ever removed
+        self._heard = 0.0  # when a record was removed last
+        self._last: Record | None = None
         self._thread: threading.Thread | None = None
         self._waiting = 0  # threads in `wait`
-        self._failures = 0  # in a row
-        self._doubts = 0  # doubtful failures of what is at the head
-        self._one_by_one = 0  # records to be sent singly, to find a bad one
+        self._closed = False
 
-    def put(self, records: Iterable[Record]) -> int:
-        """Add records; return the ticket to `wait` for."""
+    def serve(self, client: Any) -> None:
+        """Send to another client from now on."""
+        with self._sending:
+            self._clients.append(client)
+            self.sender.serve(transport_for(client))
+
+    def close(self) -> None:
+        """Stop sending, and let go of the folder."""
         with self._changed:
-            before = len(self._queue)
-            self._queue.extend(records)
-            self._put += len(self._queue) - before
-            if self._queue:
+            self._closed = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+        if isinstance(self.queue, DiskQueue):
+            self.queue.close()
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the records are kept, if not in memory."""
+        queue = self.queue
+        return queue.folder if isinstance(queue, DiskQueue) else None
+
+    def put(self, records: Iterable[Record] = ()) -> int:
+        """Add records; return the ticket to `wait` for."""
+        records = list(records)
+        with self._changed:
+            if records:
+                self.queue.append(records)
+                self._put += len(records)
+                self._last = records[-1]
+            if self._put > self._done:
                 self._employ()
                 self._changed.notify_all()
             return self._put
+
+    def begin_again(self, creations: list[Create]) -> None:
+        """Make runs, before all else, that another store had made.
+
+        Args:
+            creations: How they began.
+        """
+        assert isinstance(self.queue, DiskQueue)
+        with self._sending, self._changed:
+            self.queue.begin_again(creations)
+            self._put += len(creations)
 
     def wait(self, ticket: int, timeout: float | None = None) -> bool:
         """Wait until all records up to `ticket` have left the queue.
 
         Args:
             ticket: What `put` returned.
-            timeout: Seconds to wait. None: 30 while the store takes records,
-                3 while it does not answer.
+            timeout: Seconds to wait. None: 30, but not more than 3 in which
+                the store takes nothing because it does not answer.
 
         Returns:
             Whether they have.
@@ -120,11 +133,10 @@ class Outbox:
                 with self._changed:
                     if self._done >= ticket:
                         return True
-                    patience = timeout
-                    if patience is None:
-                        down = self._failures > 0
-                        patience = _PATIENCE_IF_DOWN if down else _PATIENCE
-                    left = start + patience - time.monotonic()
+                    if timeout is not None:
+                        left = start + timeout - time.monotonic()
+                    else:
+                        left = self._patience(start)
                     if left <= 0:
                         return False
                     employed = self._employ()
@@ -136,10 +148,18 @@ class Outbox:
             with self._changed:
                 self._waiting -= 1
 
+    def _patience(self, start: float) -> float:
+        """Return how many seconds to go on waiting, having begun at `start`."""
+        now = time.monotonic()
+        left = start + _PATIENCE - now
+        if self.sender.failures:
+            heard = max(start, self._heard)
+            left = min(left, heard + _PATIENCE_IF_DOWN - now)
+        return left
+
     def pending(self, run_id: str | None = None) -> list[Record]:
         """Return what has not been confirmed (of one run), in order."""
-        with self._changed:
-            records = list(self._queue)
+        records = self.queue.all()
         if run_id is None:
             return records
         return [record for record in records if record.run_id == run_id]
@@ -162,9 +182,11 @@ class Outbox:
     def _work(self) -> None:
         while True:
             with self._changed:
-                if not self._queue:
-                    self._changed.wait_for(lambda: self._queue, _IDLE)
-                if not self._queue:
+                if not len(self.queue):
+                    self._changed.wait_for(
+                        lambda: len(self.queue) or self._closed, _IDLE
+                    )
+                if self._closed or not len(self.queue):
                     self._thread = None
                     _at_work.discard(self)
                     return
@@ -174,18 +196,18 @@ class Outbox:
 
     def _linger(self) -> None:
         end = time.monotonic() + _LINGER
-        while not self._waiting and len(self._queue) < MAX_POINTS:
+        while not self._waiting and len(self.queue) < MAX_POINTS:
             left = end - time.monotonic()
-            if left <= 0 or isinstance(self._queue[-1], Status):
+            if left <= 0 or isinstance(self._last, Create | Status):
                 return
             self._changed.wait(left)
 
     def _pause(self) -> None:
         start = time.monotonic()
         with self._changed:
-            while True:
+            while not self._closed:
                 longest = _WAITED_PAUSE if self._waiting else _LONGEST_PAUSE
-                pause = _FIRST_PAUSE * 2 ** min(self._failures - 1, 10)
+                pause = _FIRST_PAUSE * 2 ** min(self.sender.failures - 1, 10)
                 pause = min(pause, longest) * random.uniform(0.8, 1.0)
                 left = start + pause - time.monotonic()
                 if left <= 0:
@@ -195,118 +217,54 @@ class Outbox:
     def _deliver(self) -> bool:
         """Try to send the next records; return whether that went well."""
         with self._sending:
+            went_well, count = self.sender.attempt(self.queue)
+        if count:
             with self._changed:
-                records = self._next()
-            if not records:
-                return True
-            try:
-                self._send(records)
-            except Exception as error:
-                return self._failed(records, error)
-            self._remove(records)
-            if self._failures:
-                self._failures = 0
-                logger.info("MLflow at %s is back.", self.where)
-            return True
+                self._done += count
+                self._heard = time.monotonic()
+                self._changed.notify_all()
+        return went_well
 
-    def _next(self) -> list[Record]:
-        head = self._queue[0] if self._queue else None
-        if head is None or self._one_by_one:
-            return [] if head is None else [head]
-        if isinstance(head, (Artifact, Status)):
-            return [head]
-        room = MAX_POINTS if isinstance(head, Points) else MAX_ENTRIES
-        batch = []
-        for record in list(islice(self._queue, room)):
-            room -= len(record)
-            alike = type(record) is type(head)
-            if room < 0 or not alike or record.run_id != head.run_id:
-                break
-            batch.append(record)
-        return batch
+    def leave_to_parent(self) -> None:
+        """Begin with an empty queue in a forked child."""
+        self._parents = self.queue  # closing it would disturb the parent
+        self.queue = MemoryQueue(getattr(self.queue, "ids", None))
+        self._reset()
 
-    def _send(self, records: list[Record]) -> None:
-        head = records[0]
-        if isinstance(head, Artifact):
-            self.transport.artifact(head)
-        elif isinstance(head, Status):
-            self.transport.status(head)
-        else:
-            self.transport.batch(head.run_id, records)
+    def finish(self) -> bool:
+        """Wait, as `wait` does by default, for all that was put so far.
 
-    def _failed(self, records: list[Record], error: Exception) -> bool:
-        self._doubts += is_doubtful(error)
-        if is_refusal(error) or self._doubts >= _ATTEMPTS:
-            code = getattr(error, "error_code", "")
-            if len(records) == 1 or code == "RESOURCE_DOES_NOT_EXIST":
-                return self._reject(records, error)
-            self._one_by_one = len(records)
-            self._doubts = _ATTEMPTS - 1
-            return True
-        self._failures += 1
-        if "down" not in self._warned:
-            self._warned.add("down")
-            logger.warning(
-                "MLflow at %s does not answer; training goes on, and the "
-                "records are kept and sent when it is back. (%s: %s)",
-                self.where,
-                type(error).__name__,
-                scrub(error, self.transport.uri, 160),
+        If some of it is not delivered then, one line says what becomes of it.
+        """
+        sent = self.wait(self.put())
+        if not sent:
+            self.sender.warn_once("late", "%s", self._fate())
+        return sent
+
+    def _fate(self) -> str:
+        count = sum(len(record) for record in self.pending())
+        what = f"{count} records for MLflow at {self.sender.where}"
+        if self.folder is None:
+            return (
+                f"{what} were lost: it did not answer before the process ended."
             )
-        return False
-
-    def _reject(self, records: list[Record], error: Exception) -> bool:
-        reason = scrub(error, self.transport.uri)
-        self.rejected.extend((record, reason) for record in records)
-        self._remove(records)
-        self._failures = 0
-        run_id = records[0].run_id
-        if run_id not in self._warned:
-            self._warned.add(run_id)
-            logger.warning(
-                "MLflow at %s refused a record of run %s (%s); what else it "
-                "refuses is left out silently.",
-                self.where,
-                run_id,
-                reason,
-            )
-        return True
-
-    def _remove(self, records: list[Record]) -> None:
-        with self._changed:
-            for _ in records:
-                self._queue.popleft()
-            self._done += len(records)
-            self._one_by_one = max(0, self._one_by_one - len(records))
-            self._doubts = _ATTEMPTS - 1 if self._one_by_one else 0
-            self._changed.notify_all()
-
-    @property
-    def where(self) -> str:
-        """The store, safe to be shown."""
-        return redact(self.transport.uri)
+        return (
+            f"{what} are not delivered yet. They are kept: `keras-ext replay "
+            f"{self.folder.parent}` delivers them, once it answers."
+        )
 
 
 def _flush_at_exit() -> None:
     for outbox in list(_at_work):
-        if not outbox.wait(outbox.put(())):
-            count = sum(len(record) for record in outbox.pending())
-            logger.warning(
-                "%d records for MLflow at %s were lost: it did not answer "
-                "before the process ended.",
-                count,
-                outbox.where,
-            )
+        outbox.finish()
 
 
 def _reset_after_fork() -> None:
     # The parent sends what it recorded; its thread and the state of its
     # locks are of no use here.
-    global _registry_lock
-    _registry_lock = threading.Lock()
     _at_work.clear()
-    for outbox in list(_outboxes.values()):
-        outbox._reset()
+    for outbox in list(_outboxes):
+        outbox.leave_to_parent()
 
 
 atexit.register(_flush_at_exit)

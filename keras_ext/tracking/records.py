@@ -1,7 +1,8 @@
 """What waits to be sent: plain values, so that they can be kept anywhere."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
@@ -73,4 +74,96 @@ class Status:
         return 1
 
 
-Record = Points | Param | Tag | Artifact | Status
+@dataclass(frozen=True)
+class Create:
+    """A new run.
+
+    `run_id` is an id of our own, known before the store has answered. The
+    run bears it as the tag `keras_ext.id`, so that it is found, not made
+    once more, if the store's answer is lost.
+    """
+
+    run_id: str
+    experiment_id: str
+    name: str | None
+    tags: Mapping[str, str]
+    start_time: int
+    parent_id: str | None = None
+
+    def __len__(self) -> int:
+        return 1
+
+
+@dataclass(frozen=True)
+class Reopen:
+    """A run that goes on, without the tags of its former end."""
+
+    run_id: str
+    forget: Sequence[str]
+
+    def __len__(self) -> int:
+        return 1
+
+
+@dataclass(frozen=True)
+class Model:
+    """A logged model, saved in `folder` as `mlflow.*.save_model` does.
+
+    The folder is removed when the store has the model. The run gets the
+    model's id in MLflow as the tag `name`.
+    """
+
+    run_id: str
+    model_id: str
+    name: str
+    folder: str
+    params: Mapping[str, str]
+
+    def __len__(self) -> int:
+        return 1
+
+
+Record = Points | Param | Tag | Artifact | Status | Create | Reopen | Model
+_KINDS: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (Points, Param, Tag, Artifact, Status, Create, Reopen, Model)
+}
+
+
+def encode(record: Record) -> tuple[str, str, bytes | None]:
+    """Return a record as kind, JSON and bytes; `decode` is the inverse."""
+    kind = type(record).__name__
+    if isinstance(record, Points):
+        head = {
+            "run_id": record.run_id,
+            "key": record.key,
+            "timestamp": record.timestamp,
+        }
+        steps = np.asarray(record.steps, "<i8").tobytes()
+        values = np.asarray(record.values, "<f8").tobytes()
+        return kind, json.dumps(head), steps + values
+    if isinstance(record, Artifact):
+        head = {"run_id": record.run_id, "path": record.path}
+        return kind, json.dumps(head), record.data
+    return kind, json.dumps(asdict(record)), None
+
+
+def decode(kind: str, text: str, data: bytes | None) -> Record:
+    """Return the record that `encode` was given.
+
+    Args:
+        kind: Name of its class.
+        text: JSON.
+        data: Bytes, for points and artifacts.
+    """
+    cls = _KINDS[kind]
+    known = {field.name for field in fields(cls)}
+    head = {k: v for k, v in json.loads(text).items() if k in known}
+    if cls is Points:
+        assert data is not None
+        half = len(data) // 2
+        head["steps"] = np.frombuffer(data[:half], "<i8")
+        head["values"] = np.frombuffer(data[half:], "<f8")
+    elif cls is Artifact:
+        head["data"] = data
+    return cls(**head)

@@ -2,15 +2,87 @@
 
 import os
 import sys
+import time
+import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from keras_ext.tracking.client import TrackingError
 from keras_ext.tracking.environment import environment_tags
+from keras_ext.tracking.outboxes import outbox_for
+from keras_ext.tracking.records import Create
 
 # Lets MLflow's UI open an experiment on its runs and metrics, not on the
 # traces of language models.
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
+
+
+# MLflow's own columns, which a child shares with its parent.
+_SHARED_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A run below which others begin.
+
+    Args:
+        run_id: The run.
+        experiment_id: Its experiment.
+        tags: Its tags; what MLflow shows in columns of its own passes on to
+            the runs below it.
+    """
+
+    run_id: str
+    experiment_id: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def with_run(self, run_id: str) -> "Parent":
+        """Return another run of the same kind."""
+        return replace(self, run_id=run_id)
+
+
+def begin_run(
+    client: Any,
+    parent: Parent,
+    name: str,
+    tags: Mapping[str, str] | None = None,
+) -> str:
+    """Begin a run below another one.
+
+    Args:
+        client: An `mlflow.MlflowClient`.
+        parent: The other run.
+        name: Name of the run.
+        tags: Its tags.
+
+    Returns:
+        The run's id. Where records are kept on disk, it is an id of our own
+        that `RunWriter` and others take as well: the run is made in the
+        background, whether or not the store answers.
+    """
+    known = parent.tags
+    all_tags = {
+        **{key: known[key] for key in _SHARED_TAGS if key in known},
+        **(tags or {}),
+    }
+    outbox = outbox_for(client)
+    if outbox.folder is None:
+        all_tags["mlflow.parentRunId"] = parent.run_id
+        run = client.create_run(
+            parent.experiment_id, tags=all_tags, run_name=name
+        )
+        return run.info.run_id
+    creation = Create(
+        uuid.uuid4().hex,
+        parent.experiment_id,
+        name,
+        all_tags,
+        time.time_ns() // 1_000_000,
+        parent.run_id,
+    )
+    outbox.put([creation])
+    return creation.run_id
 
 
 def active_run_id(client: Any) -> str | None:

@@ -1,20 +1,29 @@
 """One attempt to hand records to a store, without waiting for it to recover.
 
-MLflow's client repeats a failed HTTP request for minutes before it reports
-anything, and prints the server's address, password included, when it ends a
-run. So HTTP servers are spoken to through their REST API, one attempt at a
-time; every other store goes through the client.
+HTTP servers are spoken to through their REST API (`rest_transport.py`), every
+other store through MLflow's client.
 """
 
-import math
 import posixpath
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_ext.tracking.records import Artifact, Param, Points, Status, Tag
-from keras_ext.tracking.redaction import scrub
+from keras_ext.tracking.records import (
+    Artifact,
+    Create,
+    Model,
+    Points,
+    Reopen,
+    Status,
+    Tag,
+)
+
+# The tag by which a run or model is found again whose making was confirmed
+# to nobody.
+ID_TAG = "keras_ext.id"
 
 # Error codes with which a store says no, and would say no again.
 _REFUSALS = {
@@ -29,17 +38,12 @@ class ArtifactError(Exception):
     """The store answers, but did not take a file."""
 
 
-class NoAnswer(ConnectionError):
-    """A server is down, or something else answered in its place.
+@dataclass(frozen=True)
+class Seen:
+    """What the store knows of a run."""
 
-    Args:
-        message: What happened, without credentials.
-        status: The HTTP status code, if there was one.
-    """
-
-    def __init__(self, message: str, status: int | None = None):
-        super().__init__(message)
-        self.status = status
+    experiment_id: str
+    is_active: bool
 
 
 def is_refusal(error: BaseException) -> bool:
@@ -64,6 +68,8 @@ def transport_for(client: Any) -> "ClientTransport":
 
         # A subclass or a stand-in may send differently: it is asked then.
         if type(client) is mlflow.MlflowClient:
+            from keras_ext.tracking.rest_transport import RestTransport
+
             return RestTransport(client)
     return ClientTransport(client)
 
@@ -85,7 +91,7 @@ class ClientTransport:
         from mlflow.entities import Metric, Param, RunTag
 
         if isinstance(records[0], Points):
-            points = [Metric(*point) for point in _points(records)]
+            points = [Metric(*point) for point in points_of(records)]
             self.client.log_batch(run_id, metrics=points)
         elif isinstance(records[0], Tag):
             tags = [RunTag(r.key, r.value) for r in records]
@@ -118,114 +124,109 @@ class ClientTransport:
         """Raise if the store does not answer or does not know the run."""
         self.client.get_run(run_id)
 
+    def see(self, run_id: str) -> Seen:
+        """Return what the store knows of a run."""
+        info = self.client.get_run(run_id).info
+        return Seen(info.experiment_id, info.lifecycle_stage == "active")
 
-class RestTransport(ClientTransport):
-    """Sends to an HTTP server: one attempt, a bounded time.
-
-    Args:
-        client: The client whose server it is; it still sends files.
-        timeout: Seconds that one request may take.
-    """
-
-    def __init__(self, client: Any, timeout: float = 30.0):
-        super().__init__(client)
-        self.timeout = timeout
-
-    def batch(self, run_id: str, records: Sequence[Any]) -> None:
-        """Send points, parameters or tags (one kind at a time)."""
-        body: dict[str, Any] = {"run_id": run_id}
-        if isinstance(records[0], Points):
-            names = ("key", "value", "timestamp", "step")
-            body["metrics"] = [
-                dict(zip(names, (key, _json(value), *when), strict=True))
-                for key, value, *when in _points(records)
-            ]
-        else:
-            kind = "params" if isinstance(records[0], Param) else "tags"
-            body[kind] = [{"key": r.key, "value": r.value} for r in records]
-        self._request("POST", "runs/log-batch", json=body)
-
-    def status(self, record: Status) -> None:
-        """End a run."""
-        body = {
-            "run_id": record.run_id,
-            "status": record.status,
-            "end_time": record.end_time,
-        }
-        self._request("POST", "runs/update", json=body)
-
-    def check(self, run_id: str) -> None:
-        """Raise if the server does not answer or does not know the run."""
-        self._request("GET", "runs/get", params={"run_id": run_id})
-
-    def _request(self, method: str, call: str, **content: Any) -> None:
-        rest_request(self.uri, method, call, self.timeout, **content)
-
-
-def rest_request(
-    uri: str, method: str, call: str, timeout: float, **content: Any
-) -> Any:
-    """Make one request to an MLflow server, with MLflow's own credentials.
-
-    These two helpers of MLflow are not part of its documented API, but its
-    server plugins rely on them; they know every way to authenticate, and the
-    documented calls have no way to turn their retries off.
-
-    Args:
-        uri: Address of the server.
-        method: HTTP method.
-        call: Path below `/api/2.0/mlflow/`.
-        timeout: Seconds to wait for the connection, and for the answer.
-        **content: `json=` or `params=`.
-
-    Returns:
-        The response.
-
-    Raises:
-        NoAnswer: Nobody answered, or not MLflow.
-        mlflow.exceptions.RestException: MLflow's answer is an error.
-    """
-    from mlflow.utils.credentials import get_default_host_creds
-    from mlflow.utils.rest_utils import http_request, verify_rest_response
-
-    endpoint = f"/api/2.0/mlflow/{call}"
-    response, problem = None, ""
-    try:
-        response = http_request(
-            get_default_host_creds(uri),
-            endpoint,
-            method,
-            max_retries=0,
-            timeout=timeout,
-            raise_on_status=False,
-            **content,
+    def create(self, creation: Create) -> str:
+        """Make a run; return MLflow's id of it."""
+        run = self.client.create_run(
+            creation.experiment_id,
+            start_time=creation.start_time,
+            tags=tags_of(creation),
+            run_name=creation.name,
         )
-    except Exception as error:
-        # The end tells why; before it stand three wrappers.
-        problem = str(error).rpartition("): ")[2].strip("\"')")
-        problem = scrub(problem, uri)
-    # Outside the handler: the original exception quotes the URI as it is.
-    if response is None:
-        raise NoAnswer(problem)
-    if not response.text.lstrip().startswith("{"):
-        # A proxy's page, for example, while the server restarts.
-        status = response.status_code
-        raise NoAnswer(f"HTTP status {status}, not from MLflow", status)
-    return verify_rest_response(response, endpoint)
+        return run.info.run_id
+
+    def find(self, creation: Create) -> list[str]:
+        """Return MLflow's ids of what was made so far, the oldest first."""
+        runs = self.client.search_runs(
+            [creation.experiment_id],
+            f"tags.`{ID_TAG}` = '{creation.run_id}'",
+            max_results=10,
+            order_by=["attributes.start_time ASC"],
+        )
+        return [run.info.run_id for run in runs]
+
+    def delete(self, run_id: str) -> None:
+        """Delete a run."""
+        self.client.delete_run(run_id)
+
+    def reopen(self, record: Reopen) -> None:
+        """Let a run go on that had ended."""
+        known = self.client.get_run(record.run_id).data.tags
+        for tag in record.forget:
+            if tag in known:
+                self.client.delete_tag(record.run_id, tag)
+        self.client.update_run(record.run_id, status="RUNNING")
+
+    def model(self, record: Model, folder: Path, again: bool) -> None:
+        """Send a model, and tag its run with MLflow's id of it.
+
+        Args:
+            record: What it is.
+            folder: Where it was saved.
+            again: Whether it may be there already, from an earlier attempt.
+        """
+        from mlflow.entities import LoggedModelOutput
+
+        found = None
+        experiment = self.see(record.run_id).experiment_id
+        if again:
+            models = self.client.search_logged_models([experiment])
+            for model in models:
+                if (model.tags or {}).get(ID_TAG) == record.model_id:
+                    found = model
+        if found is None:
+            found = self.client.create_logged_model(
+                experiment_id=experiment,
+                name=record.name,
+                source_run_id=record.run_id,
+                tags={ID_TAG: record.model_id},
+                params=dict(record.params),
+            )
+        if found.status != "READY":
+            name_model(folder, record, found.model_id, found.artifact_location)
+            try:
+                self.client.log_model_artifacts(found.model_id, str(folder))
+            except Exception as error:
+                raise ArtifactError(f"{record.name}: {error}") from error
+            # MLflow's databases refuse a second one.
+            outputs = self.client.get_run(record.run_id).outputs
+            known = outputs.model_outputs if outputs else ()
+            if found.model_id not in {output.model_id for output in known}:
+                self.client.log_outputs(
+                    record.run_id, [LoggedModelOutput(found.model_id, step=0)]
+                )
+            self.client.finalize_logged_model(found.model_id, "READY")
+        self.client.set_tag(record.run_id, record.name, found.model_id)
 
 
-def _points(records: Sequence[Points]) -> list[tuple[str, float, int, int]]:
+def tags_of(creation: Create) -> dict[str, str]:
+    """Return all tags of a new run."""
+    tags = {**creation.tags, ID_TAG: creation.run_id}
+    if creation.parent_id is not None:
+        tags["mlflow.parentRunId"] = creation.parent_id
+    return tags
+
+
+def name_model(folder: Path, record: Model, model_id: str, place: str) -> None:
+    """Write into a saved model what it is called in the store."""
+    from mlflow.models import Model as Description
+
+    path = folder / "MLmodel"
+    description = Description.load(path)
+    description.artifact_path = place
+    description.model_uuid = description.model_id = model_id
+    description.run_id = record.run_id
+    description.save(path)
+
+
+def points_of(records: Sequence[Points]) -> list[tuple[str, float, int, int]]:
+    """Return key, value, timestamp and step of every point."""
     return [
         (record.key, float(value), record.timestamp, int(step))
         for record in records
         for step, value in zip(record.steps, record.values, strict=True)
     ]
-
-
-def _json(value: float) -> float | str:
-    if math.isfinite(value):
-        return value
-    # JSON has no such numbers; MLflow reads the names that protobuf gives.
-    if math.isnan(value):
-        return "NaN"
-    return "Infinity" if value > 0 else "-Infinity"

@@ -3,17 +3,22 @@
 import csv
 import io
 import logging
+import shutil
 import time
+import uuid
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_ext.tracking.delivery import MAX_POINTS
 from keras_ext.tracking.keys import metric_key
 from keras_ext.tracking.optional import require
-from keras_ext.tracking.outbox import MAX_POINTS, outbox_for
+from keras_ext.tracking.outboxes import outbox_for
 from keras_ext.tracking.records import (
     Artifact,
+    Model,
     Param,
     Points,
     Record,
@@ -191,16 +196,40 @@ class RunWriter:
         lines.writerows(rows)
         self.text(sheet.getvalue(), path)
 
+    def model(self, folder: Path, name: str, params: Mapping[str, Any]) -> None:
+        """Add a logged model, and its id in MLflow as the tag `name`.
+
+        Args:
+            folder: What a function such as `mlflow.keras.save_model` wrote.
+                It now belongs to the writer, which removes it in the end.
+            name: Name of the model.
+            params: Parameters of the model.
+
+        Raises:
+            ValueError: The records of this run are not kept on disk.
+        """
+        if self._outbox.folder is None:
+            raise ValueError(
+                "`model` needs a client whose records are kept on disk."
+            )
+        model_id = uuid.uuid4().hex
+        shutil.move(folder, self._outbox.folder / model_id)
+        texts = {key: _cut(value, _MAX_PARAM) for key, value in params.items()}
+        self._add([Model(self.run_id, model_id, name, model_id, texts)])
+
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until everything written so far has been sent.
 
         Args:
             timeout: Most seconds to wait. None: 30 while the store takes
-                records, 3 while it does not answer.
+                records, 3 while it does not answer; not at all where the
+                records are kept on disk.
 
         Returns:
             Whether everything was sent (or refused for good).
         """
+        if timeout is None and self._outbox.folder is not None:
+            timeout = 0.0
         return self._outbox.wait(self._ticket, timeout)
 
     def end(self, status: str) -> None:
@@ -248,14 +277,14 @@ class RunWriter:
         if status is not None:
             self.end(status)
         sent = self.flush(timeout)
-        if not sent:
+        if not sent and self._outbox.folder is None:
             logger.warning(
                 "%d records of run %s are not delivered yet: MLflow at %s "
                 "does not answer or is slow. They are kept and sent until "
                 "this process ends.",
                 sum(len(record) for record in self.pending),
                 self.run_id,
-                self._outbox.where,
+                self._outbox.sender.where,
             )
         return sent
 
@@ -269,7 +298,7 @@ class RunWriter:
         """Records that the store refused for good, and why."""
         return [
             entry
-            for entry in self._outbox.rejected
+            for entry in self._outbox.sender.rejected
             if entry[0].run_id == self.run_id
         ]
 

@@ -7,5 +7,16 @@ except ImportError as error:
         '`keras_ext.tuners` needs keras-tuner: pip install "keras-ext[tuner]"'
     ) from error
 
+from keras_ext.tuners.bayesian_optimization import (
+    BayesianOptimization as BayesianOptimization,
+)
+from keras_ext.tuners.grid_search import GridSearch as GridSearch
+from keras_ext.tuners.hyperband import Hyperband as Hyperband
+from keras_ext.tuners.optuna_oracle import OptunaOracle as OptunaOracle
+from keras_ext.tuners.optuna_search import OptunaSearch as OptunaSearch
+from keras_ext.tuners.pruning import ASHAPruner as ASHAPruner
+from keras_ext.tuners.pruning import MedianPruner as MedianPruner
+from keras_ext.tuners.pruning import Pruner as Pruner
+from keras_ext.tuners.pruning import Rival as Rival
 from keras_ext.tuners.random_search import RandomSearch as RandomSearch
 from keras_ext.tuners.tracked_tuner import TrackedTuner as TrackedTuner

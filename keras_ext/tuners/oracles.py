@@ -101,6 +101,11 @@ class HyperbandOracle(CrashSafe, keras_tuner.oracles.HyperbandOracle):
     of a promoted trial from the epoch in which it was promoted.
     """
 
+    hyperband_iterations: float
+    _brackets: list[dict[str, Any]]
+    _current_bracket: int
+    _current_iteration: int
+
     def set_state(self, state: dict[str, Any]) -> None:
         """Take the state over; more iterations may be asked for than then."""
         asked = self.hyperband_iterations

@@ -40,9 +40,12 @@ class RandomSearch(TrackedTuner, keras_tuner.RandomSearch):
         tracking_uri: The MLflow store. Defaults to MLflow's own setting.
         run_name: Name of the search's run. Defaults to `project_name`.
         tags: Further tags of the search's run.
-        stop_unhealthy: Must be `False` for now.
-        **kwargs: What every `keras_tuner.Tuner` takes: `directory`,
-            `project_name`, `overwrite`, `executions_per_trial`, ….
+        stop_unhealthy: Whether hopeless trials are ended. Defaults to
+            `False`.
+        **kwargs: What `TrackedTuner` takes: `pruner`, `cross_validation`,
+            `log_models`, `resume_trials`; and what every `keras_tuner.Tuner`
+            does: `directory`, `project_name`, `overwrite`,
+            `executions_per_trial`, ….
 
     Example:
     >>> import keras, keras_ext, numpy as np, tempfile

@@ -8,15 +8,23 @@ from pathlib import Path
 
 @dataclass
 class TrialRecord:
-    """The latest attempt at one trial."""
+    """The latest attempt at one trial.
+
+    `run_id` is not MLflow's: the run bears it as the tag `keras_ext.id`.
+    `grad_norms` and `dead_units` have one number per layer, of the last
+    epochs.
+    """
 
     run_id: str
     attempt: int = 1
     status: str = "RUNNING"
     reason: str | None = None
+    score: float | None = None
     duration: float | None = None
     worst_grad_norm: float | None = None
     dead_relu: float | None = None
+    grad_norms: dict[str, float] = field(default_factory=dict)
+    dead_units: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -26,11 +34,18 @@ class SearchRecord:
     The file names the parent run, so that the search can be resumed in it,
     and each trial's run with the numbers that the table of trials needs. It
     holds no credentials: `store` is redacted.
+
+    `key` is the parent's id in the records that wait for MLflow, `run_id`
+    MLflow's, once it is known; `settings` are the parameters that it was
+    given.
     """
 
     path: Path
     store: str = ""
+    key: str | None = None
     run_id: str | None = None
+    experiment_id: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
     best_model_trial: str | None = None
     trials: dict[str, TrialRecord] = field(default_factory=dict)
 

@@ -8,10 +8,12 @@ from typing import Any
 import keras
 import keras_tuner
 
+from keras_ext.tracking import RunWriter
 from keras_ext.tracking.redaction import scrub
 from keras_ext.tuners import search_space
-from keras_ext.tuners.best_model import log_best_model
+from keras_ext.tuners.models import log_model
 from keras_ext.tuners.progress import Progress
+from keras_ext.tuners.pruning.search_pruning import SearchPruning, TrialPruned
 from keras_ext.tuners.samples import InputSource
 from keras_ext.tuners.search_run import SearchRun
 from keras_ext.tuners.table import trial_rows
@@ -27,15 +29,21 @@ class SearchRecorder:
         tuner: The tuner.
         run: The search's run.
         progress: What the terminal shows.
+        pruning: Knows which scores are the trials' own.
     """
 
     def __init__(
-        self, tuner: keras_tuner.Tuner, run: SearchRun, progress: Progress
+        self,
+        tuner: keras_tuner.Tuner,
+        run: SearchRun,
+        progress: Progress,
+        pruning: SearchPruning,
     ):
         self.tuner = tuner
         self.oracle = tuner.oracle
         self.run = run
         self.progress = progress
+        self.pruning = pruning
 
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Record the search's settings and its space.
@@ -46,12 +54,10 @@ class SearchRecorder:
         self.run.log_settings(settings)
         self._log_space()
 
-    def begin_trial(self, trial: Any) -> None:
-        """Begin the run of a trial."""
+    def begin_trial(self, trial: Any, executions: int) -> None:
+        """Begin the run of a trial that trains so many models."""
         values = trial.hyperparameters.values
-        self.run.begin_trial(
-            trial.trial_id, values, self.tuner.executions_per_trial
-        )
+        self.run.begin_trial(trial.trial_id, values, executions)
         self.progress.begin(self._number(trial), trial.trial_id, values)
 
     def end_trial(self, broken_by: BaseException | None = None) -> None:
@@ -65,7 +71,9 @@ class SearchRecorder:
             return
         trial = self.oracle.trials[run.trial_id]
         run.add_params(trial.hyperparameters.values)
-        if _is_finished(trial):
+        if run.pruned is not None and _is_finished(trial):
+            self._end_pruned(trial, run.pruned)
+        elif _is_finished(trial):
             self._log_best_score()
             self.run.end_trial("FINISHED", None, trial.score, trial.best_step)
         elif _is_interrupt(broken_by):
@@ -90,25 +98,24 @@ class SearchRecorder:
         record = self.run.record
         if best is None or record.best_model_trial == best.trial_id:
             return
-        try:
-            model_id = log_best_model(
-                self.run.client,
-                self.run.run_id,
-                load(),
-                inputs,
-                best.hyperparameters.values,
-            )
-        except Exception as error:
-            # The search is done, and its results are worth keeping.
-            reason = reason_of(error)
-            self.run.writer.tags({"best_model_error": reason})
-            warnings.warn(
-                f"The best model was not logged: {reason}", stacklevel=3
-            )
-            return
-        self.run.writer.tags({"best_model": model_id})
-        record.best_model_trial = best.trial_id
-        record.save()
+        if self._log_model("best_model", best, load, inputs):
+            record.best_model_trial = best.trial_id
+            record.save()
+
+    def log_trial_model(
+        self, load: Callable[[], keras.Model], inputs: InputSource
+    ) -> None:
+        """Log the model of the trial that is running, if it has a score.
+
+        Args:
+            load: Returns it.
+            inputs: What the search trained on.
+        """
+        run = self.run.trial
+        if run is not None:
+            trial = self.oracle.trials[run.trial_id]
+            if _is_finished(trial) and run.pruned is None:
+                self._log_model("model", trial, load, inputs, run.writer)
 
     def break_off(self, error: BaseException) -> None:
         """End the runs of a search that did not come to its end.
@@ -166,7 +173,39 @@ class SearchRecorder:
         return choose(self._finished(), key=lambda t: t.score, default=None)
 
     def _finished(self) -> list[Any]:
-        return [t for t in self.oracle.trials.values() if _is_finished(t)]
+        return [
+            trial
+            for trial in self.oracle.trials.values()
+            if _is_finished(trial) and self.pruning.has_own_score(trial)
+        ]
+
+    def _end_pruned(self, trial: Any, pruned: TrialPruned) -> None:
+        score = None
+        if pruned.scored:
+            self._log_best_score()
+            score = trial.score
+        self.run.end_trial("KILLED", pruned.reason, score, trial.best_step)
+
+    def _log_model(
+        self,
+        name: str,
+        trial: Any,
+        load: Callable[[], keras.Model],
+        inputs: InputSource,
+        writer: RunWriter | None = None,
+    ) -> bool:
+        writer = writer or self.run.writer
+        values = trial.hyperparameters.values
+        try:
+            log_model(writer, name, load(), inputs, values)
+        except Exception as error:
+            # The training is done, and its results are worth keeping.
+            reason = reason_of(error)
+            writer.tags({f"{name}_error": reason})
+            told = "The best model" if name == "best_model" else "A model"
+            warnings.warn(f"{told} was not logged: {reason}", stacklevel=4)
+            return False
+        return True
 
     def _number(self, trial: Any) -> int:
         return self.oracle.start_order.index(trial.trial_id) + 1

@@ -1,7 +1,10 @@
 """The MLflow run of one search: the parent of its trials' runs."""
 
 import json
+import sqlite3
+import time
 import traceback
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +16,16 @@ from keras_ext.tracking import (
     environment_tags,
     redact,
 )
-from keras_ext.tracking.figures import parallel_coordinates
-from keras_ext.tracking.runs import experiment_id
+from keras_ext.tracking.client import connect_later, from_anywhere
+from keras_ext.tracking.database import InUse
+from keras_ext.tracking.disk_queue import DiskQueue
+from keras_ext.tracking.outbox import Outbox
+from keras_ext.tracking.outboxes import outbox_in
+from keras_ext.tracking.records import Create, Reopen
+from keras_ext.tracking.run_ids import NeverMade
+from keras_ext.tracking.runs import Parent, experiment_id
+from keras_ext.tracking.transport import is_refusal
+from keras_ext.tuners.figures import search_figures
 from keras_ext.tuners.record import SearchRecord, TrialRecord
 from keras_ext.tuners.table import column
 from keras_ext.tuners.trial_run import TrialRun
@@ -50,25 +61,30 @@ class SearchRun:
         tags: Mapping[str, str] | None = None,
     ):
         self.record = SearchRecord.load(folder / "tracking.json")
-        self.client = connect(tracking_uri)
         self.trial: TrialRun | None = None
         self._space = ""
-        began_in = self.record.run_id
-        if began_in is not None:
-            self.run = self._reopened(began_in)
+        self._tags = {**environment_tags(), **(tags or {})}
+        began = self.record.run_id is not None
+        try:
+            self.client, answers = connect(tracking_uri), True
+        except TrackingError:
+            self.client, answers = connect_later(tracking_uri), False
+            where = redact(self.client.tracking_uri)
+            if not began or where != self.record.store:
+                raise
+        self.outbox = self._outbox(folder / "outbox")
+        if not began:
+            self._begin(experiment, run_name)
         else:
-            self.run = self.client.create_run(
-                experiment_id(self.client, experiment),
-                tags={**environment_tags(), **(tags or {})},
-                run_name=run_name,
-            )
-            self.record.run_id = self.run.info.run_id
-            self.record.store = redact(self.client.tracking_uri)
-            self.record.save()
-        self.run_id: str = self.run.info.run_id
-        self.writer = RunWriter(self.client, self.run_id)
-        if began_in is not None:
-            self.end_torn_runs()
+            self._go_on(answers, run_name)
+        assert self.record.key is not None
+        self.writer = RunWriter(self.client, self.record.key)
+
+    @property
+    def run_id(self) -> str:
+        """MLflow's id of the run."""
+        assert self.record.run_id is not None
+        return self.record.run_id
 
     def log_settings(self, settings: Mapping[str, Any]) -> None:
         """Log parameters; what changed since the search began becomes a tag.
@@ -76,7 +92,7 @@ class SearchRun:
         MLflow keeps the first value of a parameter for ever, so that a later
         one is logged as the tag `resumed.<name>`.
         """
-        known = self.run.data.params
+        known = self.record.settings
         new = {k: v for k, v in settings.items() if k not in known}
         changed = {
             f"resumed.{name}": value
@@ -85,8 +101,8 @@ class SearchRun:
         }
         self.writer.params(new)
         self.writer.tags(changed)
-        # A resumed search asks for them, whatever happens to this one.
-        self.writer.flush()
+        known.update({name: str(value) for name, value in new.items()})
+        self.record.save()
 
     def log_space(self, space: Sequence[Mapping[str, Any]]) -> None:
         """Log the search space, if it is not what was logged last."""
@@ -101,14 +117,12 @@ class SearchRun:
         hyperparameters: Sequence[str],
         direction: str,
     ) -> None:
-        """Log the table of trials and the figure of it."""
+        """Log the table of trials and the figures of it."""
         self.writer.table(rows, "trials.csv")
-        scored = [row for row in rows if row["score"] is not None]
-        if scored and hyperparameters:
-            figure = parallel_coordinates(
-                scored, [column(n) for n in hyperparameters], "score", direction
-            )
-            self.writer.figure(figure, "parallel_coordinates.png")
+        for name, figure in search_figures(
+            rows, self.record, [column(n) for n in hyperparameters], direction
+        ):
+            self.writer.figure(figure, f"{name}.png")
 
     def begin_trial(
         self, trial_id: str, hyperparameters: Mapping[str, Any], executions: int
@@ -116,8 +130,11 @@ class SearchRun:
         """Begin the run of the next attempt at a trial."""
         before = self.record.trials.get(trial_id)
         attempt = before.attempt + 1 if before else 1
+        parent = Parent(
+            self.writer.run_id, self.record.experiment_id, self._tags
+        )
         self.trial = TrialRun(
-            self.client, self.run, trial_id, attempt, executions
+            self.client, parent, trial_id, attempt, executions
         )
         self.record.trials[trial_id] = TrialRecord(self.trial.run_id, attempt)
         self.record.save()
@@ -138,6 +155,9 @@ class SearchRun:
         seen.duration = self.trial.duration
         seen.worst_grad_norm = self.trial.worst_grad_norm()
         seen.dead_relu = self.trial.dead_relu()
+        seen.score = score
+        seen.grad_norms = self.trial.of_layers("grad_norm/")
+        seen.dead_units = self.trial.of_layers("dead_relu/")
         self.trial.close(status, reason, score, step)
         self.trial = None
         self.record.save()
@@ -161,41 +181,101 @@ class SearchRun:
             self.writer.tags({"exception": type(error).__name__})
             trace = "".join(traceback.format_exception(error))
             self.writer.text(trace, "traceback.txt")
-        self.writer.close(status)
+        self.writer.end(status)
+        # A search that has ended waits for the store, but not for ever.
+        self.outbox.finish()
 
-    def end_torn_runs(self, parent_id: str | None = None) -> None:
-        """End what a crash left running below the run (or below another)."""
-        torn = self.client.search_runs(
-            [self.run.info.experiment_id],
-            f"tags.`mlflow.parentRunId` = '{parent_id or self.run_id}' "
-            "AND attributes.status = 'RUNNING'",
+    def end_torn_runs(self) -> None:
+        """End what a crash left running below the run."""
+        queue = self.outbox.queue
+        assert isinstance(queue, DiskQueue)
+        for run_id in queue.ids.still_open():
+            if run_id != self.record.key:
+                writer = RunWriter(self.client, run_id)
+                writer.tags({"reason": "torn off: its process ended before it"})
+                writer.end("KILLED")
+
+    def _outbox(self, folder: Path) -> Outbox:
+        try:
+            outbox = outbox_in(folder, self.client)
+        except InUse:
+            problem = "is running in another process."
+        except (sqlite3.Error, OSError) as error:
+            problem = f"cannot keep records in {str(folder)!r}: {error}."
+        else:
+            return outbox
+        raise TrackingError(f"The search in {str(folder.parent)!r} {problem}")
+
+    def _begin(self, experiment: str, run_name: str | None) -> None:
+        """Make the run; a search that cannot do that does not begin."""
+        record, queue = self.record, self.outbox.queue
+        assert isinstance(queue, DiskQueue)
+        record.store = redact(self.client.tracking_uri)
+        queue["store"] = from_anywhere(record.store)
+        queue["experiment"] = experiment
+        if record.key is None:
+            record.experiment_id = experiment_id(self.client, experiment)
+            record.key = uuid.uuid4().hex
+            record.save()
+        if record.key not in queue.ids.known:
+            self.outbox.put([self._creation(run_name)])
+        if not self.outbox.wait(self.outbox.put()):
+            raise TrackingError(f"MLflow store {record.store!r} is too slow.")
+        try:
+            record.run_id = queue.ids.of(record.key)
+        except NeverMade:
+            reasons = [reason for _, reason in self.outbox.sender.rejected]
+            record.key = None
+            record.save()
+            raise TrackingError(
+                f"MLflow store {record.store!r} makes no run: {reasons[-1:]}"
+            ) from None
+        record.save()
+
+    def _creation(self, run_name: str | None) -> Create:
+        record = self.record
+        assert record.key is not None
+        now = time.time_ns() // 1_000_000
+        return Create(
+            record.key, record.experiment_id, run_name, self._tags, now
         )
-        for run in torn:
-            self.end_torn_runs(run.info.run_id)
-            writer = RunWriter(self.client, run.info.run_id)
-            writer.tags({"reason": "torn off: its process ended before it"})
-            writer.close("KILLED")
 
-    def _reopened(self, run_id: str) -> Any:
-        from mlflow.exceptions import MlflowException
+    def _go_on(self, answers: bool, run_name: str | None) -> None:
+        """Reopen the run in which the search began."""
+        record, queue = self.record, self.outbox.queue
+        assert isinstance(queue, DiskQueue)
+        # A replay may have taken it to another store.
+        record.run_id = queue.ids.known.get(record.key or "") or record.run_id
+        if answers:
+            self._check_run()
+        key = record.key = record.key or self.run_id
+        if key not in queue.ids.known:
+            queue.ids.adopt(self._creation(run_name), record.run_id)
+        record.save()
+        self.outbox.put([Reopen(key, _ENDINGS)])
+        self.end_torn_runs()
 
+    def _check_run(self) -> None:
+        """Raise if the store answers, but has not the search's run."""
+        run_id = self.run_id
         folder = str(self.record.path.parent)
         try:
-            run = self.client.get_run(run_id)
-        except MlflowException as error:
+            seen = self.outbox.sender.transport.see(run_id)
+        except Exception as error:
+            if not is_refusal(error):
+                # It has gone away since it answered.
+                return
+            seen = None
+        if seen is None:
             raise TrackingError(
                 f"MLflow store {redact(self.client.tracking_uri)!r} does not "
                 f"know run {run_id}, in which the search in {folder!r} "
                 f"began. Pass the store that it began with: "
                 f"{self.record.store!r}."
-            ) from error
-        if run.info.lifecycle_stage != "active":
+            )
+        if not seen.is_active:
             raise TrackingError(
                 f"Run {run_id}, in which the search in {folder!r} began, was "
                 "deleted. Restore it, or search anew in another directory."
             )
-        for tag in _ENDINGS:
-            if tag in run.data.tags:
-                self.client.delete_tag(run_id, tag)
-        self.client.update_run(run_id, status="RUNNING")
-        return run
+        self.record.experiment_id = seen.experiment_id

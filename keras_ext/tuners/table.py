@@ -27,23 +27,23 @@ def trial_rows(
             cells of those that are not active in it empty.
 
     Returns:
-        Rows with `trial`, `status` (of the MLflow run), `score`, each
-        hyperparameter, `worst_grad_norm` (the smallest of the layers'
-        gradient norms in the last epoch), `dead_relu` (share of all ReLU
-        units, in the last epoch) and `duration` in seconds.
+        Rows with `trial`, `status` (of the MLflow run), `score` (of a
+        pruned one, too, if it came to any), each hyperparameter,
+        `worst_grad_norm` (the smallest of the layers' gradient norms in the
+        last epoch), `dead_relu` (share of all ReLU units, in the last epoch)
+        and `duration` in seconds.
     """
     rows = []
     for trial in trials:
         seen = record.trials.get(trial.trial_id)
         if seen is None:
             continue
-        finished = seen.status == "FINISHED"
         values = trial.hyperparameters.values
         rows.append(
             {
                 "trial": trial.trial_id,
                 "status": seen.status,
-                "score": trial.score if finished else None,
+                "score": seen.score,
                 **{column(n): values.get(n) for n in hyperparameters},
                 "worst_grad_norm": seen.worst_grad_norm,
                 "dead_relu": seen.dead_relu,

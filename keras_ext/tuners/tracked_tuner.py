@@ -1,5 +1,7 @@
 """A mixin that records a keras-tuner search in MLflow."""
 
+import inspect
+import json
 import os
 import warnings
 from collections.abc import Mapping
@@ -10,10 +12,17 @@ import keras
 import keras_tuner
 from keras_tuner.engine.tuner import maybe_distribute
 
+from keras_ext.tuners.crash_safety import write_whole
+from keras_ext.tuners.cross_validation import Folds, check_cross_validation
 from keras_ext.tuners.garbage import quick_collections
 from keras_ext.tuners.interrupts import InterruptCheck, Interrupts
 from keras_ext.tuners.monitoring import callbacks_of_an_execution
+from keras_ext.tuners.oracles import mend
 from keras_ext.tuners.progress import Progress
+from keras_ext.tuners.pruning import Pruner, get_pruner
+from keras_ext.tuners.pruning.search_pruning import SearchPruning, TrialPruned
+from keras_ext.tuners.results import spread
+from keras_ext.tuners.resuming import Attempt, load_state
 from keras_ext.tuners.samples import InputSource
 from keras_ext.tuners.search_recorder import SearchRecorder
 from keras_ext.tuners.search_run import SearchRun
@@ -47,6 +56,26 @@ class TrackedTuner(keras_tuner.Tuner):
     `GradientNormLogger` and `DeadReLULogger` are added to every fit, unless
     `search(callbacks=...)` has its own.
 
+    **Pruned** trials (`stop_unhealthy`, `pruner`) end before their last
+    epoch, their run with the status `KILLED` and a `reason` such as `pruned:
+    vanishing_gradient in dense_3 (epoch 4)`; epochs count from 0. For the
+    oracle they are completed trials: not tried again, no failures, and their
+    score is the best value of the objective that they came to. One that came
+    to none has the score of the worst other trial. With several executions or
+    folds a trial is judged in each, and pruned as a whole.
+
+    **Cross-validated** trials (`cross_validation`) train a new model on each
+    fold, with runs of their own (`fold 0`, ...) below the trial's, and their
+    score is the mean over the folds of the objective's best value; its
+    standard deviation is the metric `score_std`. The folds are those of
+    scikit-learn's `check_cv`: stratified for a number of folds and targets
+    that are classes, never shuffled unless the splitter does so, and the same
+    for all trials; give a splitter that shuffles a `random_state`, or a
+    resumed search gets other folds. `search` takes arrays then, `groups=` if
+    the splitter wants them, and no validation data. With
+    `executions_per_trial` each fold is trained so often. No model is refitted
+    on all rows: `get_best_models` returns the model of the best fold.
+
     **Interrupted** by Ctrl-C or an error, the search ends its runs
     truthfully, writes the table so far, and raises. Made again with the same
     `directory` and `project_name` and without `overwrite`, it goes on in the
@@ -67,10 +96,27 @@ class TrackedTuner(keras_tuner.Tuner):
         tracking_uri: The MLflow store. Defaults to MLflow's own setting.
         run_name: Name of the parent run. Defaults to `project_name`.
         tags: Further tags of the parent run.
-        stop_unhealthy: Must be `False` for now.
+        stop_unhealthy: Whether a trial ends as soon as the doctor is sure
+            that it is hopeless: NaN, gradients that explode or vanish, dead
+            units, identical units, without progress. Defaults to `False`.
+        pruner: What ends trials that fall behind the others: `"median"`
+            (`MedianPruner`), `"asha"` (`ASHAPruner`), a `Pruner` or `None`.
+            Defaults to `None`.
+        cross_validation: A number of folds or a scikit-learn splitter, by
+            which each trial is scored. Defaults to `None`.
+        log_models: `"best"` logs the best model of the search in the search's
+            run, `"all"` each trial's in its run, too; `None` logs none.
+            Defaults to `"best"`.
+        resume_trials: Whether a trial that was torn off goes on after its
+            last whole epoch, with weights, optimizer state and records; it
+            costs the writing of a checkpoint in each epoch. What callbacks
+            keep to themselves, and the order of the data, begin anew.
+            Defaults to `False`: it is trained from its first epoch.
         **kwargs: The tuner's keyword arguments. `seed=0` is a seed like any
             other here, while keras-tuner draws a random one for it.
     """
+
+    executions_per_trial: int
 
     def __init__(
         self,
@@ -80,23 +126,46 @@ class TrackedTuner(keras_tuner.Tuner):
         run_name: str | None = None,
         tags: Mapping[str, str] | None = None,
         stop_unhealthy: bool = False,
+        pruner: str | Pruner | None = None,
+        cross_validation: Any = None,
+        log_models: str | None = "best",
+        resume_trials: bool = False,
         **kwargs: Any,
     ):
-        if stop_unhealthy:
-            raise NotImplementedError(
-                "`stop_unhealthy` must be False: stopping unhealthy trials "
-                "is not available yet. Received: "
-                f"stop_unhealthy={stop_unhealthy!r}"
+        pruner = get_pruner(pruner)
+        cross_validation = check_cross_validation(cross_validation)
+        if log_models not in ("best", "all", None):
+            raise ValueError(
+                '`log_models` must be "best", "all" or `None`. '
+                f"Received: log_models={log_models!r}"
             )
-        if kwargs.get("seed") == 0:
-            kwargs["seed"] = _SEED_FOR_ZERO
-        super().__init__(*args, **kwargs)
+        given = inspect.signature(super().__init__).bind_partial(
+            *args, **kwargs
+        )
+        if given.arguments.get("seed") == 0:
+            given.arguments["seed"] = _SEED_FOR_ZERO
+        self.execution = 0
+        super().__init__(*given.args, **given.kwargs)
+        mend(self.oracle)
         self.experiment = experiment or self.project_name
         self.tracking_uri = tracking_uri
         self.run_name = run_name or self.project_name
         self.tags = dict(tags or {})
         self.stop_unhealthy = stop_unhealthy
+        self.log_models = log_models
+        self.resume_trials = resume_trials
+        self.pruner = pruner
+        if pruner is not None and hasattr(self.oracle.objective, "objectives"):
+            raise ValueError(
+                "`pruner` compares trials by one objective and must be None "
+                f"with several. Received: pruner={pruner!r}, "
+                f"objective={list(self.oracle.objective.name_to_direction)}"
+            )
+        self.cross_validation = cross_validation
+        self._folds: Folds | None = None
+        self._pruning: SearchPruning | None = None
         self._interrupts = Interrupts()
+        self._inputs: InputSource | None = None
         self._run: SearchRun | None = None
         self._recorder: SearchRecorder | None = None
 
@@ -125,9 +194,11 @@ class TrackedTuner(keras_tuner.Tuner):
 
         Args:
             *fit_args: Passed to `fit`.
-            **fit_kwargs: Passed to `fit`.
+            **fit_kwargs: Passed to `fit`; with `cross_validation` also
+                `groups`, the group of each row.
 
         Raises:
+            ValueError: If `cross_validation` cannot split the data.
             keras_ext.tracking.TrackingError: If the MLflow store does not
                 answer; nothing was trained then.
         """
@@ -135,6 +206,12 @@ class TrackedTuner(keras_tuner.Tuner):
             raise NotImplementedError(
                 "Searches with several workers (KERASTUNER_ORACLE_IP) are not "
                 "tracked yet."
+            )
+        self._folds = None
+        if self.cross_validation is not None:
+            groups = fit_kwargs.pop("groups", None)
+            self._folds = Folds(
+                self.cross_validation, fit_args, fit_kwargs, groups
             )
         progress = Progress(
             self.oracle.max_trials, shown=fit_kwargs.get("verbose") != 0
@@ -146,15 +223,25 @@ class TrackedTuner(keras_tuner.Tuner):
             self.run_name,
             self.tags,
         )
-        self._recorder = SearchRecorder(self, self._run, progress)
+        self._pruning = SearchPruning(
+            Path(self.project_dir),
+            self.oracle,
+            self.stop_unhealthy,
+            self.pruner,
+        )
+        self._recorder = SearchRecorder(
+            self, self._run, progress, self._pruning
+        )
         try:
             inputs = InputSource(fit_args, self._quiet(fit_kwargs))
+            self._inputs = inputs
             self._recorder.begin(self._settings(fit_kwargs))
             with self._interrupts, quick_collections():
                 super().search(*inputs.fit_args, **inputs.fit_kwargs)
-                self._recorder.log_best_model(
-                    lambda: self.get_best_models(1)[0], inputs
-                )
+                if self.log_models is not None:
+                    self._recorder.log_best_model(
+                        lambda: self.get_best_models(1)[0], inputs
+                    )
         except BaseException as error:
             self._recorder.break_off(error)
             raise
@@ -174,7 +261,7 @@ class TrackedTuner(keras_tuner.Tuner):
         """
         super().on_trial_begin(trial)
         if self._recorder:
-            self._recorder.begin_trial(trial)
+            self._recorder.begin_trial(trial, self._models_per_trial())
         self._interrupts.check()
 
     def on_trial_end(self, trial: Any) -> None:
@@ -190,8 +277,37 @@ class TrackedTuner(keras_tuner.Tuner):
             if self._recorder:
                 self._recorder.end_trial()
             raise
+        if self._pruning:
+            self._pruning.rescore(self.get_trial_dir)
         if self._recorder:
+            if self.log_models == "all" and self._inputs:
+                self._recorder.log_trial_model(
+                    lambda: self.load_model(trial), self._inputs
+                )
             self._recorder.end_trial()
+
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
+        """Train a trial's models, one for each execution of each fold.
+
+        Args:
+            trial: A `keras_tuner` trial.
+            *args: Passed to `fit`.
+            **kwargs: Passed to `fit`.
+
+        Returns:
+            What keras-tuner's method returns.
+        """
+        executions = self.executions_per_trial
+        self.executions_per_trial = self._models_per_trial()
+        try:
+            results = super().run_trial(trial, *args, **kwargs)
+        finally:
+            self.executions_per_trial = executions
+        if self._run and self._run.trial:
+            self._run.trial.score_std = spread(
+                results, self.oracle.objective, executions
+            )
+        return results
 
     def load_model(self, trial: Any) -> Any:
         """Load a trial's model, as it was after its best epoch.
@@ -207,10 +323,35 @@ class TrackedTuner(keras_tuner.Tuner):
             model = super().load_model(trial)
         optimizer = getattr(model, "optimizer", None)
         if optimizer is not None and not optimizer.built:
-            with maybe_distribute(self.distribution_strategy):
-                optimizer.build(model.trainable_variables)
-                model.load_weights(self._get_checkpoint_fname(trial.trial_id))
+            path = Path(self._get_checkpoint_fname(trial.trial_id))
+            self.load_weights(model, trial.trial_id, path)
         return model
+
+    def load_weights(
+        self, model: keras.Model, trial_id: str, path: Path
+    ) -> None:
+        """Load weights and optimizer state that a trial left.
+
+        Args:
+            model: A compiled model of the trial's.
+            trial_id: The trial; it knows how its model was built.
+            path: A file `….weights.h5`.
+        """
+        with maybe_distribute(self.distribution_strategy):
+            if not model.built:
+                config = Path(self._get_build_config_fname(trial_id))
+                model.build_from_config(json.loads(config.read_text("utf-8")))
+            load_state(model, path)
+
+    def save(self) -> None:
+        """Save the search, so that a crash leaves it whole."""
+        self.oracle.save()
+        write_whole(self._get_tuner_fname(), self.get_state())
+
+    def reload(self) -> None:
+        """Read the search that was begun in the project directory."""
+        mend(self.oracle)
+        super().reload()
 
     # From here on: methods of keras-tuner that it keeps to itself. It has not
     # changed them since 2023.
@@ -220,6 +361,12 @@ class TrackedTuner(keras_tuner.Tuner):
     ) -> None:
         try:
             super()._run_and_update_trial(trial, *args, **kwargs)
+        except TrialPruned as pruned:
+            self.oracle.update_trial(
+                trial.trial_id, pruned.metrics, step=pruned.step
+            )
+            if self._run and self._run.trial:
+                self._run.trial.pruned = pruned
         except Exception as error:
             # Some libraries catch Ctrl-C and raise something else.
             self._interrupts.check()
@@ -231,16 +378,49 @@ class TrackedTuner(keras_tuner.Tuner):
     def _build_and_fit_model(
         self, trial: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        run = self._run and self._run.trial
-        if not run:
+        run, pruning = self._run and self._run.trial, self._pruning
+        if not run or not pruning:
             return super()._build_and_fit_model(trial, *args, **kwargs)
-        run_id, recorder = run.begin_execution()
-        kwargs["callbacks"] = callbacks_of_an_execution(
-            kwargs.get("callbacks") or [], run.client, run_id, recorder
+        execution, name = run.executions, None
+        if self._folds:
+            # In `run_trial`, the number is that of all folds together.
+            of_a_fold = self.executions_per_trial // len(self._folds)
+            fold = execution // of_a_fold
+            name = f"fold {fold}"
+            if of_a_fold > 1:
+                name += f" execution {execution % of_a_fold}"
+            args, kwargs = (), self._folds.arguments(fold, args, kwargs)
+        run_id, recorder = run.begin_execution(name)
+        given = kwargs.get("callbacks") or []
+        doctors, enders = pruning.begin_execution(
+            trial.trial_id, execution, given
         )
-        kwargs["callbacks"].append(InterruptCheck(self._interrupts))
-        results = super()._build_and_fit_model(trial, *args, **kwargs)
+        kwargs["callbacks"] = callbacks_of_an_execution(
+            [*doctors, *given], run.client, run_id, recorder
+        )
+        kwargs["callbacks"] += [*enders, InterruptCheck(self._interrupts)]
+        self.execution = execution
+        attempt = None
+        if self.resume_trials:
+            folder = Path(self.get_trial_dir(trial.trial_id))
+            attempt = Attempt(folder, execution)
+            run.log_before(attempt.logs, kwargs.get("initial_epoch", 0))
+            for callback in kwargs["callbacks"]:
+                if type(callback).__name__ == "SaveBestEpoch":
+                    attempt.tell_best(callback)
+            kwargs = attempt.arguments(kwargs)
+        if attempt and attempt.result is not None:
+            results = attempt.result
+        else:
+            results = super()._build_and_fit_model(trial, *args, **kwargs)
+            if attempt:
+                results = attempt.finished(results)
         self._interrupts.check()
+        try:
+            pruning.end_execution(trial.trial_id, results)
+        except TrialPruned:
+            run.end_execution("KILLED")
+            raise
         run.end_execution("FINISHED")
         return results
 
@@ -263,12 +443,27 @@ class TrackedTuner(keras_tuner.Tuner):
             return {"verbose": 0, **fit_kwargs}
         return fit_kwargs
 
+    def _models_per_trial(self) -> int:
+        return self.executions_per_trial * (
+            len(self._folds) if self._folds else 1
+        )
+
+    def _early_ends(self) -> dict[str, Any]:
+        """Return the settings of pruning and cross-validation in use."""
+        settings = {
+            "stop_unhealthy": self.stop_unhealthy,
+            "pruner": self.pruner and repr(self.pruner),
+            "cross_validation": self._folds and repr(self._folds),
+        }
+        return {name: value for name, value in settings.items() if value}
+
     def _settings(self, fit_kwargs: Mapping[str, Any]) -> dict[str, Any]:
         settings = {
             "tuner": type(self).__name__,
             "objective": self.oracle.objective.name,
             "direction": self.oracle.objective.direction,
             "executions_per_trial": self.executions_per_trial,
+            **self._early_ends(),
             **_scalars(vars(self.oracle)),
             **{f"fit/{k}": v for k, v in _scalars(fit_kwargs).items()},
         }

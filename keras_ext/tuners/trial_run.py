@@ -12,11 +12,12 @@ import numpy as np
 from keras_ext.tracking import RunWriter
 from keras_ext.tracking.figures import gradient_heatmap
 from keras_ext.tracking.redaction import scrub
+from keras_ext.tracking.runs import Parent, begin_run
+from keras_ext.tuners.pruning.search_pruning import TrialPruned
 
 Series = dict[str, list[float]]
 
-# MLflow's own columns, which a child shares with its parent.
-_SHARED_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
+_LAST_EPOCHS = 3
 
 
 class TrialRun:
@@ -29,19 +30,22 @@ class TrialRun:
 
     Args:
         client: An `mlflow.MlflowClient`.
-        parent: The search's run, an `mlflow.entities.Run`.
+        parent: The search's run.
         trial_id: The trial.
         attempt: 1, or more if the trial was begun before.
         executions: Executions per trial.
 
     Attributes:
         reason: Why the trial failed, in one line; `None` if it did not.
+        pruned: What ended it before its last epoch; `None` if nothing did.
+        score_std: Standard deviation of the score over folds or executions;
+            `None` where there is one of them.
     """
 
     def __init__(
         self,
         client: Any,
-        parent: Any,
+        parent: Parent,
         trial_id: str,
         attempt: int,
         executions: int = 1,
@@ -49,13 +53,14 @@ class TrialRun:
         self.client = client
         self.trial_id = trial_id
         self.reason: str | None = None
+        self.pruned: TrialPruned | None = None
+        self.score_std: float | None = None
         self._started = time.monotonic()
-        self._experiment = parent.info.experiment_id
-        known = parent.data.tags
-        self._tags = {k: known[k] for k in _SHARED_TAGS if k in known}
-        self.run_id = self._create(
+        self._parent = parent
+        self.run_id = begin_run(
+            client,
+            parent,
             f"trial {trial_id}",
-            parent.info.run_id,
             {"trial_id": trial_id, "attempt": str(attempt)},
         )
         self.writer = RunWriter(client, self.run_id)
@@ -79,21 +84,51 @@ class TrialRun:
         self._params.update(new)
         self.writer.params(new)
 
-    def begin_execution(self) -> tuple[str, keras.callbacks.Callback]:
-        """Return the run that this execution logs to, and its recorder."""
+    @property
+    def executions(self) -> int:
+        """Executions that have begun."""
+        return len(self._histories)
+
+    def begin_execution(
+        self, name: str | None = None
+    ) -> tuple[str, keras.callbacks.Callback]:
+        """Return the run that this execution logs to, and its recorder.
+
+        Args:
+            name: Name of the run, if the execution gets one of its own.
+                Defaults to `execution` and its index.
+        """
         recorder = EpochRecorder()
         self._histories.append(recorder.epochs)
         if self._executions == 1:
             return self.run_id, recorder
-        name = f"execution {len(self._histories) - 1}"
-        run_id = self._create(name, self.run_id)
+        name = name or f"execution {self.executions - 1}"
+        run_id = begin_run(
+            self.client, self._parent.with_run(self.run_id), name
+        )
         self._execution = RunWriter(self.client, run_id)
         return run_id, recorder
+
+    def log_before(self, logs: Series, first: int = 0) -> None:
+        """Log what an earlier attempt at this execution came to.
+
+        Args:
+            logs: A value per epoch for each key.
+            first: The first of these epochs.
+        """
+        writer = self._execution or self.writer
+        for key, values in logs.items():
+            self._histories[-1][key] = list(values)
+            steps = range(first, first + len(values))
+            writer.series(key, steps, values)
+        if logs:
+            epoch = first + max(map(len, logs.values()))
+            writer.tags({"resumed_at_epoch": str(epoch)})
 
     def end_execution(self, status: str) -> None:
         """End the run of the execution, if it has one of its own."""
         if self._execution is not None:
-            self._execution.close(status)
+            self._execution.end(status)
             self._execution = None
 
     def failed(self, error: BaseException) -> None:
@@ -102,6 +137,18 @@ class TrialRun:
         trace = "".join(traceback.format_exception(error))
         self.writer.tags({"exception": type(error).__name__})
         self.writer.text(trace, "traceback.txt")
+
+    def of_layers(self, kind: str) -> dict[str, float]:
+        """Return each layer's value in the last epochs, their median.
+
+        Args:
+            kind: What the keys begin with, such as `"grad_norm/"`.
+        """
+        return {
+            key.removeprefix(kind): float(np.median(values[-_LAST_EPOCHS:]))
+            for key, values in _mean(self._histories).items()
+            if key.startswith(kind) and not key.endswith("/global")
+        }
 
     def worst_grad_norm(self) -> float | None:
         """Return the smallest of the layers' gradient norms at the end."""
@@ -137,15 +184,28 @@ class TrialRun:
         if self._executions > 1:
             for key, values in _mean(self._histories).items():
                 self.writer.series(key, range(len(values)), values)
-        if self._executions > 1 or status != "FINISHED":
+        if self._executions > 1 or not (status == "FINISHED" or self.pruned):
             # A `fit` that did not come to its end has drawn nothing.
             self._draw()
         self.writer.metrics({"duration": self.duration}, step=0)
         if score is not None and math.isfinite(score):
             self.writer.metrics({"score": score}, step=step)
+        if self.score_std is not None and math.isfinite(self.score_std):
+            self.writer.metrics({"score_std": self.score_std}, step=step)
+        if self._executions > 1 and self.pruned and self.pruned.finding:
+            # With one execution, its doctor tells more.
+            finding = self.pruned.finding
+            self.writer.tags(
+                {
+                    "doctor.problem": finding.problem,
+                    "doctor.severity": finding.severity,
+                    "doctor.layer": finding.layer or "none",
+                }
+            )
         if reason is not None:
             self.writer.tags({"reason": reason})
-        self.writer.close(status)
+        # The next trial does not wait for MLflow.
+        self.writer.end(status)
 
     def _draw(self) -> None:
         norms = {
@@ -155,20 +215,6 @@ class TrialRun:
         }
         if norms:
             self.writer.figure(gradient_heatmap(norms), "gradient_norms.png")
-
-    def _create(
-        self, name: str, parent_id: str, tags: Mapping[str, str] | None = None
-    ) -> str:
-        run = self.client.create_run(
-            self._experiment,
-            tags={
-                **self._tags,
-                "mlflow.parentRunId": parent_id,
-                **(tags or {}),
-            },
-            run_name=name,
-        )
-        return run.info.run_id
 
 
 class EpochRecorder(keras.callbacks.Callback):

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import gc
 
 import keras
@@ -146,6 +147,13 @@ def test_a_finding_of_the_whole_model(client, new):
     slow = {"problem": "underfitting", "problems": "underfitting"}
     expected = {**slow, "severity": "warning", "layer": "none"}
     assert tags_of(client, log) == expected
+
+
+def test_consequences_are_among_the_problems(client, new):
+    log = MLflowLogger(**new)
+    root = dataclasses.replace(DEAD, consequences=(SLOW,))
+    fit(KnowingDoctor([root, SLOW]), log)
+    assert tags_of(client, log) == ILL
 
 
 def test_without_a_doctor_there_are_no_tags(client, new):

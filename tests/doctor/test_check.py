@@ -1,6 +1,7 @@
 """Checks of models of which it is known beforehand what is wrong."""
 
 import random
+import sys
 import time
 
 import keras
@@ -266,6 +267,19 @@ def test_faults_of_the_initial_weights(layers, problem, layer):
     assert first.remedies
     if layer:
         assert first.layer == layer
+
+
+def test_remedies_know_the_data(monkeypatch):
+    seen = []
+    module = sys.modules[check.__module__]
+    monkeypatch.setattr(
+        module, "remedies_for", lambda *args: seen.append(args) or ()
+    )
+    layers = [dense(64, "tanh", **scaled(2.0)) for _ in range(3)]
+    check(classifier(*layers), X, Y)
+    problem, _, _, batch = seen[0]
+    assert problem == "saturated_activation"
+    assert batch.size == len(X) and batch.x_std == pytest.approx(X.std())
 
 
 def test_what_follows_from_unscaled_inputs_is_folded_under_them():

@@ -5,7 +5,15 @@ import pathlib
 import pytest
 
 from keras_ext.doctor import PROBLEMS
-from keras_ext.doctor.rules import gradients, outputs, progress, static, units
+from keras_ext.doctor.rules import (
+    capacity,
+    gradients,
+    outputs,
+    progress,
+    signs,
+    static,
+    units,
+)
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "doctor.md"
 
@@ -17,27 +25,40 @@ def percent(share):
 QUOTED = {
     "unscaled_input": [
         *(static._LARGE, static._HUGE, static._TINY),
-        static._RATIO,
+        *(static._RATIO, signs.WORSE_THAN_A_GUESS),
     ],
     "output_loss_mismatch": [
         outputs._TOLERANCE,
         percent(outputs._BEYOND),
         percent(outputs._FAR_BEYOND),
+        percent(outputs._EVEN),
     ],
     "symmetric_units": [],
     "numerical_instability": [],
-    "exploding_gradient": [gradients.STEEP, gradients.SPREAD, gradients.GROWTH],
+    "exploding_gradient": [
+        *(gradients.STEEP, gradients.SPREAD, gradients.GROWTH),
+        *(gradients.LARGE_GAIN, gradients.EXCESS),
+    ],
     "saturated_activation": [percent(units.SATURATED)],
-    "dying_relu": [percent(units.MOSTLY_DEAD), percent(units.HALF_DEAD)],
-    "learning_rate_too_high": [progress.VIOLENT, progress.DIVERGED],
+    "dying_relu": [
+        *map(percent, (units.MOSTLY_DEAD, units.LARGELY_DEAD, units.HALF_DEAD)),
+        units.LEANING,
+        units.WELL,
+    ],
+    "learning_rate_too_high": [
+        progress.VIOLENT,
+        progress.DIVERGED,
+        progress.BEGUN,
+    ],
     "vanishing_gradient": [gradients.FADED],
     "learning_rate_too_low": [progress.UNMOVED],
     "overfitting": [
         *(progress.RISE, progress.GAP, progress.BEHIND, progress.SHORT),
+        *(progress.SHORT_NATS, progress.UNFITTED, signs.SETTLING),
     ],
     "underfitting": [
-        *(progress.POOR, progress.FAIR, progress.NARROW),
-        *(progress.STRONG_DROPOUT, progress.STRONG_PENALTY),
+        *(capacity.POOR, capacity.FAIR, capacity.NARROW),
+        *(capacity.STRONG_DROPOUT, signs.STRONG_PENALTY),
     ],
 }
 
@@ -51,7 +72,7 @@ def row_of(problem):
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_quoted_thresholds_are_those_of_the_rules(problem):
     words = row_of(problem).replace(" %", "_%").replace(",", " ").split()
-    words = {word.strip(".;:|") for word in words}
+    words = {word.strip(".;:|()") for word in words}
     for value in QUOTED[problem]:
         text = value if isinstance(value, str) else f"{value:g}"
         assert text.replace(" ", "_") in words, (text, sorted(words))

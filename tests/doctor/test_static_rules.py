@@ -110,6 +110,19 @@ def test_fitting_outputs_are_silent(activation, units, loss, y):
     assert of_output(activation, units, loss, y) is None
 
 
+@pytest.mark.parametrize(
+    "y, expected",
+    [
+        (np.arange(60) % 5, "warning"),
+        (np.arange(64) % 3, "warning"),
+        (np.minimum(COUNTS, 7), "info"),
+        (1 + np.arange(60) % 5, None),
+    ],
+)
+def test_whole_numbers_that_are_equally_frequent_are_classes(y, expected):
+    assert of_output(None, 1, MSE, y) == expected
+
+
 @pytest.mark.parametrize("loss", [SPARSE, ONE_HOT_LOSS, BCE])
 def test_logits_are_silent(loss):
     y = {SPARSE: CLASSES, ONE_HOT_LOSS: ONE_HOT, BCE: MULTI_HOT}[loss]
@@ -139,7 +152,7 @@ def test_logits_are_silent(loss):
         ("relu", 1, MSE, STANDARD, "error"),
         ("tanh", 1, MSE, 30 * STANDARD, "error"),
         ("tanh", 1, MSE, np.linspace(-1.2, 1.2, 64), "warning"),
-        (None, 1, MSE, CLASSES, "info"),
+        (None, 1, MSE, CLASSES, "warning"),
         (None, 3, MSE, CLASSES, "error"),
         (None, 1, "poisson", COUNTS, "warning"),
         ("sigmoid", 1, "hinge", SIGNED, "warning"),

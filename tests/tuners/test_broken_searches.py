@@ -9,6 +9,7 @@ import searching
 from searching import artifact, children, parent, statuses, table
 
 from keras_ext import tracking
+from keras_ext.tracking.outboxes import outbox_for
 from keras_ext.tuners.search_recorder import SearchRecorder
 
 
@@ -117,6 +118,9 @@ def test_a_torn_search_is_resumed_with_more_trials(tmp_path, tracking_uri):
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Gone):
         patch.setattr(SearchRecorder, "break_off", lambda *_: None)
         searching.search(tuner, callbacks=[Kill()])
+    # MLflow hears of it in the background.
+    outbox = outbox_for(tuner.client)
+    assert outbox.wait(outbox.put())
     assert parent(tuner).info.status == "RUNNING"
     assert statuses(tuner) == [("0", "RUNNING")]
 

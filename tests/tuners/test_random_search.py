@@ -310,8 +310,8 @@ def test_the_mixin_goes_before_other_tuners(tmp_path, tracking_uri, capsys):
 
 
 def test_bad_arguments(tmp_path):
-    with pytest.raises(NotImplementedError, match="`stop_unhealthy` must be"):
-        searching.tuner(tmp_path, None, stop_unhealthy=True)
+    with pytest.raises(ValueError, match="`log_models` must be .*'some'"):
+        searching.tuner(tmp_path, None, log_models="some")
 
 
 def test_parallel_searches_are_refused(tmp_path, tracking_uri, monkeypatch):

@@ -8,6 +8,7 @@ from keras_ext.doctor.finding import Finding
 from keras_ext.doctor.records import LayerFacts
 from keras_ext.doctor.remedies import remedies_for
 from keras_ext.doctor.rules.signs import Signs
+from keras_ext.doctor.rules.static import applied
 
 # A gradient of this many times the loss, in a loss of order one, moves
 # weights of usual size by many times the way to the minimum.
@@ -20,6 +21,9 @@ SPREAD = 1e3
 FADED = 1e-3
 # Gains sqrt(fan_in) * std of initial weights: He's is 1.4.
 LARGE_GAIN = 4.0
+# How many times a guess's loss the first one is, if weights and activations
+# are too large as well.
+EXCESS = 3.0
 SQUASHING = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
 
 
@@ -29,8 +33,9 @@ def exploding_from_the_beginning(signs: Signs) -> list[Finding]:
     The global norm is more than `STEEP` times the loss, or the spread of
     activations grows by more than `SPREAD` from the first to the last hidden
     layer, or the first loss is more than `STEEP` times that of a guess while
-    weights or activations are as large; or weights are, and the loss is so
-    high that it is clipped and its gradient zero.
+    weights or activations are as large, or `EXCESS` times if both are; or
+    weights are, and the loss is so high that it is clipped and its gradient
+    zero.
 
     It can be wrong for losses that are tiny by nature; hence losses far
     below the baseline do not count, nor runs that learn.
@@ -71,7 +76,12 @@ def exploding_from_the_beginning(signs: Signs) -> list[Finding]:
             "first loss / loss of a guess": excess,
             "threshold": STEEP,
         }
-    elif at_start == 0.0 and gain and excess > 3.0:
+    elif excess > EXCESS and gain and _swollen(signs):
+        evidence = {
+            "first loss / loss of a guess": excess,
+            "threshold": EXCESS,
+        }
+    elif at_start == 0.0 and gain and excess > EXCESS:
         evidence = {
             "gradient norm at the start": at_start,
             "first loss / loss of a guess": excess,
@@ -293,12 +303,33 @@ def _spreads(signs: Signs) -> dict[str, np.ndarray]:
 
 
 def squashed_by_weights(signs: Signs) -> list[LayerFacts]:
-    """Return sigmoid and tanh layers that start far out, by their weights."""
+    """Return sigmoid and tanh layers that start far out, by their weights.
+
+    The activation may be a layer of its own; behind a normalization it does
+    not matter how large the weights are.
+    """
+    layers = signs.records.facts.layers
+    weighted = [layer for layer in layers if layer.weight_std is not None]
+    hidden = weighted[:-1] if len(weighted) > 1 else layers[:-1]
     return [
         layer
-        for layer in signs.records.facts.layers[:-1]
-        if layer.activation in SQUASHING and drive(layer) > LARGE_GAIN
+        for layer in hidden
+        if drive(layer) > LARGE_GAIN
+        and applied(layer, layers) in SQUASHING
+        and not is_normalized(layer, layers)
     ]
+
+
+def is_normalized(layer: LayerFacts, layers: tuple[LayerFacts, ...]) -> bool:
+    """Return whether a normalization takes what a linear layer puts out.
+
+    Args:
+        layer: The layer.
+        layers: All of the model's.
+    """
+    after = layers[layers.index(layer) + 1 :][:1]
+    linear = layer.activation is None
+    return linear and any("Normalization" in la.kind for la in after)
 
 
 def drive(layer: LayerFacts) -> float:

@@ -48,6 +48,9 @@ _BEYOND = 0.1
 _FAR_BEYOND = 0.3
 _TOLERANCE = 1e-3
 _MANY_CLASSES = 20
+# How far mean and deviation of labels may be from those of classes that are
+# equally frequent, and of how many labels these are to be known.
+_EVEN, _ENOUGH_LABELS = 0.15, 8
 
 
 class Mismatch(NamedTuple):
@@ -81,15 +84,17 @@ def output_loss_mismatch(records: Records) -> list[Finding]:
     leave scaled a little too wide. One-hot targets of K classes have the
     mean 1/K exactly, other targets hardly ever. Errors are what cannot be
     learnt as it stands; what trains, but worse than it could, is a warning,
+    such as a squared error on whole numbers from 0 on that are equally
+    frequent (within 15 % in mean and deviation) and so most likely classes,
     and what is as good as usual, such as squared errors of a softmax and
     one-hot targets, is an info.
 
     How it can be wrong: targets are those of one batch, so classes may be
-    missing in it. Integer targets of a linear output may be counts as well
-    as classes, so they are an info. With several outputs, or a train step
-    of the person's own, nobody knows which targets belong to which output,
-    and rules on targets are silent; so are rules on activations where these
-    are not known.
+    missing in it. Other integer targets of a linear output may be counts as
+    well as classes, so they are an info; and those that are equally frequent
+    may be grades. With several outputs, or a train step of the person's own,
+    nobody knows which targets belong to which output, and rules on targets
+    are silent; so are rules on activations where these are not known.
 
     Args:
         records: What is known before training.
@@ -378,11 +383,28 @@ def _wrong_regression(
         and batch.y_low == 0
         and 2 <= batch.y_high < _MANY_CLASSES
     ):
+        even = _evenly_spread(batch)
         yield Mismatch(
-            "info",
-            f"Targets are whole numbers from 0 to {batch.y_high:g}. If they "
-            f"name classes, {loss} takes the classes for an order.",
+            "warning" if even else "info",
+            f"Targets are whole numbers from 0 to {batch.y_high:g}"
+            + (", each about as often as the others" if even else "")
+            + f". If they name classes, {loss} takes the classes for an "
+            "order.",
         )
+
+
+def _evenly_spread(batch: BatchFacts) -> bool:
+    """Return whether whole numbers from 0 on are each about as frequent.
+
+    By mean and standard deviation. Counts are not so, classes mostly are.
+    """
+    top = batch.y_high
+    spread = math.sqrt(((top + 1) ** 2 - 1) / 12)
+    return (
+        batch.size >= _ENOUGH_LABELS
+        and abs(batch.y_mean - top / 2) <= _EVEN * top / 2
+        and abs(batch.y_std - spread) <= _EVEN * spread
+    )
 
 
 def _beyond(activation: str | None, batch: BatchFacts) -> float:

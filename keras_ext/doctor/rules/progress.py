@@ -8,6 +8,8 @@ from keras_ext.doctor.rules.signs import Signs, is_accuracy
 
 # A step that changes the weights by this share of their length.
 VIOLENT = 0.3
+# How far a run has come that has begun to learn.
+BEGUN = 0.1
 # By how much of their length the weights have moved in the whole run.
 UNMOVED = 0.05
 ENOUGH_STEPS, TINY = 200, 1e-4
@@ -17,12 +19,12 @@ DIVERGED = 3.0
 RISE, GAP = 1.25, 1.5
 # How far validation is behind: in accuracy; in the way to a perfect fit.
 BEHIND, SHORT = 0.09, 0.2
-# Share by which the loss still falls in an epoch when it has levelled off.
-LEVEL = 0.01
-# Shares of the way from a guess to a perfect fit that are too little.
-POOR, FAIR = 0.15, 0.8
-# What holds a model back: units of a layer, dropout rate, factor of L1, L2.
-NARROW, STRONG_DROPOUT, STRONG_PENALTY = 2, 0.75, 0.05
+# The same in cross-entropy, in nats: a model that is sure of itself pays
+# about six of them for each wrong answer.
+SHORT_NATS = 0.8
+# Training loss, relative to that of a guess, of which nothing was learned
+# that could be overfitted.
+UNFITTED = 0.7
 
 
 def learning_rate_too_high(signs: Signs) -> list[Finding]:
@@ -30,11 +32,13 @@ def learning_rate_too_high(signs: Signs) -> list[Finding]:
 
     A step changes the weights by more than `VIOLENT` of their length, early
     in a run that does not learn, or the loss climbs beyond `DIVERGED` times
-    the first one.
+    the first one. In the first two epochs a run that has come `BEGUN` of the
+    way from a guess to a perfect fit is left alone. Embeddings do not count:
+    they start next to zero, and have to grow by many times their length.
     """
     if signs.learns or not len(signs.updates):
         return []
-    largest = float(signs.updates[:10].max())
+    largest = _largest_update(signs)
     losses = signs.loss[np.isfinite(signs.loss)]
     climbs = (
         len(losses) > 1
@@ -42,6 +46,9 @@ def learning_rate_too_high(signs: Signs) -> list[Finding]:
         and float(losses[1:].max()) > DIVERGED * max(losses[0], 0.1)
     )
     if not (largest > VIOLENT or (climbs and largest > 0.05)):
+        return []
+    begun = signs.baseline is not None and signs.skill > BEGUN
+    if begun and signs.epochs <= 2 and not climbs:
         return []
     evidence: dict[str, float | str] = {
         "largest change of weights in a step": largest,
@@ -70,6 +77,20 @@ def learning_rate_too_high(signs: Signs) -> list[Finding]:
             severity,
         )
     ]
+
+
+def _largest_update(signs: Signs) -> float:
+    """Return the largest change of weights in the first sampled steps."""
+    largest = float(signs.updates[:10].max())
+    kinds = {layer.path: layer.kind for layer in signs.records.facts.layers}
+    if "Embedding" not in kinds.values():
+        return largest
+    others = [
+        float(values[:10].max())
+        for layer, values in signs.norms("update_ratio/").items()
+        if len(values) and kinds.get(layer) != "Embedding"
+    ]
+    return min([largest, *([float(np.median(others))] if others else [])])
 
 
 def learning_rate_too_low(signs: Signs) -> list[Finding]:
@@ -119,8 +140,11 @@ def overfitting(signs: Signs) -> list[Finding]:
     loss has risen by `RISE`, or it is half as much again behind; where there
     is none, validation is `SHORT` of the way from a guess to a perfect fit
     behind, and training is nearly perfect or the validation loss has risen
-    by `RISE`. It takes means of three epochs: single ones swing where there
-    are few samples.
+    by `RISE`. Cross-entropy without an accuracy must be `SHORT_NATS` behind:
+    it can be high because of few answers that are wrong and very sure. It
+    takes means of three epochs: single ones swing where there are few
+    samples. With batch normalization, validation tells nothing before
+    `SETTLING` steps.
 
     It can be wrong where validation data are few or other than the training
     data. A validation loss that rises while its accuracy keeps up is a model
@@ -137,6 +161,10 @@ def overfitting(signs: Signs) -> list[Finding]:
         return []
     if len(smooth) > 1 and now < 0.98 * smooth[-2]:
         return []  # it still falls
+    if signs.baseline is not None and loss > UNFITTED * signs.baseline:
+        return []
+    if signs.is_settling:
+        return []
     rises = best > 0 and now > RISE * best
     behind = [
         float(np.mean(values[-3:] - logs[f"val_{key}"][-3:]))
@@ -155,9 +183,11 @@ def overfitting(signs: Signs) -> list[Finding]:
         evidence["accuracy, training minus validation"] = max(behind)
         evidence["threshold"] = threshold
     elif signs.baseline is not None:
-        short = (now - loss) / signs.baseline
         perfect = loss < 0.1 * signs.baseline
-        threshold = SHORT if perfect else 1.5 * SHORT
+        short, limit = (now - loss) / signs.baseline, SHORT
+        if _is_crossentropy(signs):
+            limit = SHORT_NATS / signs.baseline
+        threshold = limit if perfect else 1.5 * limit
         found = short > threshold and (perfect or rises)
         evidence["validation behind, of the way to a perfect fit"] = short
         evidence["threshold"] = threshold
@@ -178,81 +208,6 @@ def overfitting(signs: Signs) -> list[Finding]:
     ]
 
 
-def held_back(signs: Signs) -> list[Finding]:
-    """Look for a model that is held back, and that has levelled off.
-
-    By a layer of one or two units, by a dropout rate of `STRONG_DROPOUT` or
-    a penalty of `STRONG_PENALTY`, at less than `FAIR` of the way from a guess
-    to a perfect fit. What else is small or dead then follows from it.
-    """
-    clue = _held_back(signs)
-    if clue is None or not _levelled_off(signs, FAIR):
-        return []
-    return [_underfits(signs, FAIR, *clue)]
-
-
-def underfitting(signs: Signs) -> list[Finding]:
-    """Look for a run that has levelled off far from a good fit.
-
-    It is what is left to say when the run had its time, no longer gains, has
-    come less than `POOR` of the way from a guess to a perfect fit, and nothing
-    else explains it.
-
-    It can be wrong where the data tell no more than that. Where it is not
-    known what a guess would lose, nothing is said.
-    """
-    if signs.baseline is None or not _levelled_off(signs, POOR):
-        return []
-    return [_underfits(signs, POOR)]
-
-
-def _levelled_off(signs: Signs, threshold: float) -> bool:
-    """Return whether a run had its time, and stays below a skill."""
-    if signs.share_done < 0.6 or signs.epochs < 3:
-        return False
-    level = 3 * LEVEL if signs.records.finished else LEVEL
-    return signs.skill < threshold and not signs.recent_gain > level
-
-
-def _underfits(
-    signs: Signs,
-    threshold: float,
-    layer: str | None = None,
-    reason: str = "",
-) -> Finding:
-    evidence: dict[str, float | str] = {
-        "share of the way from a guess to a perfect fit": signs.skill,
-        "threshold": threshold,
-    }
-    message = (
-        "The model underfits: its training has levelled off at "
-        f"{signs.skill:.0%} of the way from a guess to a perfect fit"
-    )
-    if reason:
-        message += f", and {reason}"
-    return finding_of(
-        signs, "underfitting", layer, None, evidence, message + ".", "warning"
-    )
-
-
-def _held_back(signs: Signs) -> tuple[str, str] | None:
-    """Return a layer that holds the model back, and how."""
-    facts, batch = signs.records.facts, signs.records.batch
-    encodes = (
-        batch is not None
-        and (batch.y_units or 0) > 1
-        and not len(batch.class_shares)
-    )
-    for layer in facts.layers[:-1]:
-        if layer.dropout >= STRONG_DROPOUT:
-            return layer.path, f"`{layer.path}` drops {layer.dropout:.0%}"
-        if layer.penalty >= STRONG_PENALTY:
-            return (
-                layer.path,
-                f"`{layer.path}` has a penalty of {layer.penalty:g}",
-            )
-        narrow = layer.fan_in and 0 < (layer.units or 0) <= NARROW
-        if narrow and not encodes and "output" not in (layer.feeds or ()):
-            units = "1 unit" if layer.units == 1 else f"{layer.units} units"
-            return layer.path, f"`{layer.path}` has only {units}"
-    return None
+def _is_crossentropy(signs: Signs) -> bool:
+    outputs = signs.records.facts.outputs
+    return any("crossentropy" in (output.loss or "") for output in outputs)

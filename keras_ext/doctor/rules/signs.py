@@ -14,6 +14,12 @@ _CROSSENTROPIES = (
     "sparse_categorical_crossentropy",
 )
 _ACCURACIES = ("accuracy", "acc", "auc")
+# A factor of L1 or L2 that holds a model back.
+STRONG_PENALTY = 0.05
+# Steps in which the means of batch normalization come to be right.
+SETTLING = 300
+# How far above that of a guess a validation loss is that tells nothing good.
+WORSE_THAN_A_GUESS = 1.5
 
 
 class Signs:
@@ -95,8 +101,28 @@ class Signs:
 
     @functools.cached_property
     def reference(self) -> float:
-        """What the loss is measured by: the baseline, or the first loss."""
-        return self.first_loss if self.baseline is None else self.baseline
+        """What the loss is measured by: the baseline, or the first loss.
+
+        A guess pays the model's penalties, too, which are taken at their
+        size in the beginning; not so strong ones, which are a fault.
+        """
+        if self.baseline is None:
+            return self.first_loss
+        return self.baseline + self._penalties
+
+    @functools.cached_property
+    def _penalties(self) -> float:
+        """What L2 adds to the loss of the initial weights, about."""
+        layers = self.records.facts.layers
+        if any(layer.penalty >= STRONG_PENALTY for layer in layers):
+            return 0.0
+        return sum(
+            layer.penalty
+            * ((layer.weight_std or 0.0) ** 2 + layer.weight_mean**2)
+            * (layer.fan_in or 0)
+            * (layer.units or 0)
+            for layer in layers
+        )
 
     @functools.cached_property
     def skill(self) -> float:
@@ -131,6 +157,28 @@ class Signs:
         if len(outputs) == 1 and outputs[0].loss == "mean_absolute_error":
             ratio *= abs(ratio)  # on the scale of squared errors
         return 1.0 - ratio
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether batch normalization may explain the validation loss.
+
+        Until `SETTLING` steps before the last three epochs its means are
+        those of the beginning.
+        """
+        records = self.records
+        kinds = [layer.kind for layer in records.facts.layers]
+        if "BatchNormalization" not in kinds:
+            return False
+        last = int(records.steps[-1]) if len(records.steps) else 0
+        return last - 3 * records.steps_per_epoch < SETTLING
+
+    @property
+    def is_lost_on_new_data(self) -> bool:
+        """Whether the validation loss stays far above that of a guess."""
+        val = self.records.logs.get("val_loss", np.zeros(0))
+        if self.baseline is None or len(val) < 3 or self.is_settling:
+            return False
+        return bool(np.min(val) > WORSE_THAN_A_GUESS * self.reference)
 
     @property
     def learns(self) -> bool:
@@ -217,8 +265,13 @@ class Signs:
         if not len(self.updates):
             return 0.0
         steps = self.records.steps
-        each = np.median(np.diff(steps)) if len(steps) > 1 else 1.0
-        return float(self.updates.sum() * each)
+        values = self.records.series["update_ratio/global"]
+        # Each measured step stands for those up to the next one, of which
+        # there may be more later in a run than in its beginning.
+        apart = np.diff(steps)
+        last = np.median(apart) if len(apart) else 1.0
+        way = values * np.append(apart, last)
+        return float(way[np.isfinite(way) & (values > 0)].sum())
 
     def epoch_of(self, step: int | None) -> int | None:
         """Return the epoch in which a step was taken."""

@@ -199,7 +199,7 @@ def symmetric_units(records: Records) -> list[Finding]:
     stuck = [
         (i, la)
         for i, la in alike
-        if _applied(la, records.facts.layers) in _RELUS
+        if applied(la, records.facts.layers) in _RELUS
         or any(x.identical_units for x in layers[i + 1 : i + 2])
     ]
     layer = (stuck or alike)[0][1]
@@ -238,8 +238,13 @@ def _is_hidden(layer: LayerFacts, layers: list[LayerFacts]) -> bool:
     )
 
 
-def _applied(layer: LayerFacts, layers: tuple[LayerFacts, ...]) -> str | None:
-    """Return the activation after a layer, its own or the next layer's."""
+def applied(layer: LayerFacts, layers: tuple[LayerFacts, ...]) -> str | None:
+    """Return the activation after a layer, its own or the next layer's.
+
+    Args:
+        layer: One with weights.
+        layers: All of the model's.
+    """
     if layer.activation is not None:
         return layer.activation
     for after in layers[layers.index(layer) + 1 :]:

@@ -7,14 +7,23 @@ from keras_ext.doctor.rules.gradients import (
     LARGE_GAIN,
     drive,
     finding_of,
+    is_normalized,
     squashed_by_weights,
 )
 from keras_ext.doctor.rules.signs import Signs
+from keras_ext.doctor.rules.static import applied
 
 # Dead share of a layer that cuts the model in two.
 MOSTLY_DEAD = 0.9
-# Dead share that weighs if the run does not learn.
-HALF_DEAD = 0.5
+# Dead share that weighs if the run does not learn; and if the initial
+# weights keep units silent.
+LARGELY_DEAD, HALF_DEAD = 0.75, 0.5
+# By how many standard deviations the initial weights pull units below zero,
+# if all inputs are 1; those of usual initializers by 1 / sqrt(units).
+LEANING, FEWEST_UNITS = 1.5, 8
+# How far a run has come, of the way to a perfect fit, if dead units do not
+# hurt it.
+WELL = 0.8
 # Share of outputs where the activation is flat.
 SATURATED = 0.5
 
@@ -23,7 +32,8 @@ def dead_from_the_beginning(signs: Signs) -> list[Finding]:
     """Look for ReLU layers that are mostly dead in the first step.
 
     Before anything was learned it is the initial weights or biases that
-    keep more than `MOSTLY_DEAD` of a layer silent, or the input. One batch
+    keep more than `MOSTLY_DEAD` of a layer silent, or the input; more than
+    `HALF_DEAD`, if it shows in the weights: see `dying_relu`. One batch
     is looked at: units that fire rarely may count as dead; hence the epoch's
     share, over all its sampled steps, must agree.
     """
@@ -31,7 +41,7 @@ def dead_from_the_beginning(signs: Signs) -> list[Finding]:
     if worst is None or signs.learns:
         return []
     layer, share = worst
-    if share <= MOSTLY_DEAD:
+    if share <= (HALF_DEAD if _leaning(signs) else MOSTLY_DEAD):
         return []
     return [_dead(signs, layer, share, 0, "from the first step on", "error")]
 
@@ -39,9 +49,17 @@ def dead_from_the_beginning(signs: Signs) -> list[Finding]:
 def dying_relu(signs: Signs) -> list[Finding]:
     """Look for ReLU layers whose units fire for no input of an epoch.
 
-    More than `MOSTLY_DEAD` of a layer is an error, more than `HALF_DEAD` a
-    warning, if the run does not learn. Dead units of a model that learns
-    cost capacity and are a remark.
+    More than `MOSTLY_DEAD` of a layer is an error, if the run does not
+    learn, and more than `LARGELY_DEAD` a warning, if it fails. Half of a
+    layer may well be dead in a healthy model, above all in an autoencoder.
+    But if the initial weights of a ReLU layer are negative in the mean, so
+    that inputs above zero (as from a ReLU) pull its units `LEANING` standard
+    deviations below zero, it is no accident: then more than `HALF_DEAD` is a
+    warning in any run that has not come `WELL`. (Layers that were trained
+    before may lean so, too; they have biases, and do not count.) Other dead
+    units of a model that learns cost capacity and are a remark.
+
+    It can be wrong where the inputs are such that few units fire for any.
     """
     worst = _worst(signs, first=False)
     if worst is None:
@@ -51,11 +69,37 @@ def dying_relu(signs: Signs) -> list[Finding]:
     step = int(steps[-1]) if len(steps) else None
     if share > MOSTLY_DEAD and not signs.learns:
         return [_dead(signs, layer, share, step, "by now", "error")]
-    if share > HALF_DEAD and signs.fails:
+    if share > LARGELY_DEAD and signs.fails:
         return [_dead(signs, layer, share, step, "by now", "warning")]
+    had_time = signs.epochs >= 3 or signs.share_done >= 0.3
+    if share > HALF_DEAD and _leaning(signs):
+        if had_time and signs.skill < WELL:
+            return [_dead(signs, layer, share, step, "by now", "warning")]
     if share > MOSTLY_DEAD:
         return [_dead(signs, layer, share, step, "by now", "info")]
     return []
+
+
+def _leaning(signs: Signs) -> float:
+    """Return how far initial weights pull ReLU units below zero, or 0.
+
+    In standard deviations of what the weights make of inputs that are all 1,
+    of the layer where it is most.
+    """
+    layers = signs.records.facts.layers
+    pulls = [
+        -layer.weight_mean * layer.fan_in**0.5 / layer.weight_std
+        for layer in layers
+        if layer.weight_std
+        and layer.fan_in
+        and layer.trainable
+        and not layer.bias_size  # others were trained before
+        and (layer.units or 0) >= FEWEST_UNITS
+        and applied(layer, layers) in ("relu", "relu6")
+        and not is_normalized(layer, layers)
+    ]
+    largest = max(pulls, default=0.0)
+    return largest if largest > LEANING else 0.0
 
 
 def saturated_from_the_beginning(signs: Signs) -> list[Finding]:
@@ -126,15 +170,15 @@ def _unheard(signs: Signs, heard: set[str]) -> list[Finding]:
     layers = [x for x in squashed_by_weights(signs) if x.path not in heard]
     if not layers or not signs.epochs:
         return []
-    layer = max(layers, key=drive)
+    layer, facts = max(layers, key=drive), signs.records.facts.layers
     evidence: dict[str, float | str] = {
         "gain of initial weights or size of biases": drive(layer),
         "threshold": LARGE_GAIN,
     }
     message = (
         f"`{layer.path}` starts saturated: its initial weights drive its "
-        f"{layer.activation} {drive(layer):.3g} times as far as inputs of "
-        "size one should, to where it is flat."
+        f"{applied(layer, facts)} {drive(layer):.3g} times as far as inputs "
+        "of size one should, to where it is flat."
     )
     return [
         finding_of(
@@ -175,12 +219,16 @@ def _dead(
     when: str,
     severity: str,
 ) -> Finding:
+    leaning = _leaning(signs)
     evidence: dict[str, float | str] = {
         "dead share of units": share,
         "threshold": MOSTLY_DEAD,
     }
-    if severity == "warning":
+    if leaning:
+        evidence["pull of the initial weights below zero"] = leaning
         evidence["threshold"] = HALF_DEAD
+    elif severity == "warning":
+        evidence["threshold"] = LARGELY_DEAD
     message = (
         f"{share:.0%} of the ReLU units of `{layer}` are dead {when}: they "
         "are 0 for every input, get no gradient and cannot come back."

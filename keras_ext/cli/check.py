@@ -1,4 +1,4 @@
-"""The command line: `keras-ext check model.keras --data data.npz`."""
+"""`keras-ext check`: what is wrong with a model, its data, its training."""
 
 import argparse
 import contextlib
@@ -9,11 +9,12 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import keras
 import numpy as np
 
+from keras_ext.cli.usage import UsageError, note, positive
 from keras_ext.doctor import SEVERITIES, Finding, report
 from keras_ext.doctor.report.wording import clean, summary
 
@@ -23,54 +24,12 @@ MOST_STEPS, MOST_EPOCHS, BATCH_SIZE, SEED = 300, 20, 32, 0
 _PATTERN = re.compile(r"([xy])(?:_(\d+))?(_val)?")
 
 
-class UsageError(Exception):
-    """What a person can mend: its text is all that they see."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong, without the usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise, so that all errors leave by the same door."""
-        raise UsageError(message)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command.
+def add(commands: Any) -> None:
+    """Add the command.
 
     Args:
-        argv: Arguments, without the program's name. Defaults to `None`:
-            those of the process.
-
-    Returns:
-        The exit status: that of the command, 2 after a usage error, 130
-        after Ctrl-C.
+        commands: What `ArgumentParser.add_subparsers` returned.
     """
-    try:
-        args = _parser().parse_args(argv)
-        return args.run(args)
-    except UsageError as error:
-        print(f"keras-ext: error: {clean(str(error))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nInterrupted.", file=sys.stderr)
-        return 130
-
-
-def _parser() -> Parser:
-    parser = Parser(
-        prog="keras-ext",
-        description="Tools for Keras models, on the backend that "
-        "KERAS_BACKEND names.",
-    )
-    commands = parser.add_subparsers(
-        title="commands", metavar="COMMAND", required=True
-    )
-    _add_check(commands)
-    return parser
-
-
-def _add_check(commands: Any) -> None:
     parser = commands.add_parser(
         "check",
         help="say what is wrong with a model, its data and its training",
@@ -80,40 +39,28 @@ def _add_check(commands: Any) -> None:
         "nothing to check.",
     )
     parser.set_defaults(run=_check)
-    add = parser.add_argument
-    add("model", metavar="MODEL.keras", help="a saved Keras model")
-    add(
+    argument = parser.add_argument
+    argument("model", metavar="MODEL.keras", help="a saved Keras model")
+    argument(
         "--data",
         required=True,
         metavar="DATA.npz",
         help="arrays x and y, and, if you like, x_val and y_val; those of "
         "several inputs or outputs are x_0, x_1, ... and x_0_val, ...",
     )
-    add("--html", metavar="FILE", help="write the report as a page, too")
-    add(
+    argument("--html", metavar="FILE", help="write the report as a page, too")
+    argument(
         "--epochs",
-        type=_positive,
+        type=positive,
         help=f"of the probe training; default: as many as {MOST_STEPS} steps "
         f"allow, at most {MOST_EPOCHS}",
     )
-    add(
+    argument(
         "--batch-size",
-        type=_positive,
+        type=positive,
         default=BATCH_SIZE,
         help=f"default: {BATCH_SIZE}",
     )
-
-
-def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(
-            f"must be a positive integer, not {text!r}"
-        )
-    return value
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -138,9 +85,9 @@ def _check(args: argparse.Namespace) -> int:
                 f"the data do not fit the model: {_one_line(failure)}"
             )
         else:
-            _note(f"the probe training failed: {_one_line(failure)}")
+            note(f"the probe training failed: {_one_line(failure)}")
     else:
-        _note(
+        note(
             "the model is not compiled, so there is no probe training; the "
             "check before training follows"
         )
@@ -222,7 +169,7 @@ def _model(path: Path) -> Any:
     # A loss or an optimizer of its own may be all that is missing.
     with _usage(f"{str(path)!r} cannot be loaded", failure):
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    _note(f"what the model was compiled with is lost: {_one_line(failure)}")
+    note(f"what the model was compiled with is lost: {_one_line(failure)}")
     return model
 
 
@@ -361,11 +308,3 @@ def _one_line(error: Exception) -> str:
     lines = [x for x in lines if not x.startswith("Exception encountered")]
     line = lines[0] if lines else type(error).__name__
     return line if len(line) <= 300 else f"{line[:299]}…"
-
-
-def _note(text: str) -> None:
-    print(f"keras-ext: {clean(text)}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Logging a search's best model, once, into its parent run."""
+"""Logging a search's models."""
 
 import importlib
 import tempfile
@@ -10,71 +10,48 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ext.tracking import RunWriter
 from keras_ext.tuners.samples import InputSource
 from keras_ext.version import __version__
 
 
-def log_best_model(
-    client: Any,
-    run_id: str,
+def log_model(
+    writer: RunWriter,
+    name: str,
     model: keras.Model,
     inputs: InputSource,
     params: Mapping[str, Any],
-) -> str:
-    """Log `model` as the MLflow model `best_model` of a run.
+) -> None:
+    """Log a model as an MLflow model of a run.
 
-    It does what `mlflow.keras.log_model` does, through the client: that
+    It does what `mlflow.keras.log_model` does, in the background: that
     function would put the model into whichever experiment and run happen to
-    be active, and needs the global tracking URI.
+    be active, needs the global tracking URI, and waits for the store. Once
+    the store has the model, its id is the run's tag of that name.
 
-    The model loads with `mlflow.keras.load_model`; a model that uses classes
-    of keras_ext loads once `keras_ext` is imported.
+    The model loads with `mlflow.keras.load_model("models:/<id>")`; a model
+    that uses classes of keras_ext loads once `keras_ext` is imported.
 
     Args:
-        client: An `mlflow.MlflowClient`.
-        run_id: The run that the model belongs to.
+        writer: Writes to the run that the model belongs to.
+        name: The MLflow model's name.
         model: The model.
         inputs: What it was trained on; the signature is inferred from a few
             rows of it. Without them, the model is logged without one.
         params: The hyperparameters, shown with the model.
-
-    Returns:
-        The id of the logged model; it loads as `models:/<id>`.
     """
     import mlflow.keras
-    from mlflow.entities import LoggedModelOutput
-    from mlflow.models import Model
 
     signature = _signature(model, inputs)
-    logged = client.create_logged_model(
-        experiment_id=client.get_run(run_id).info.experiment_id,
-        name="best_model",
-        source_run_id=run_id,
-        params={name: str(value) for name, value in params.items()},
-    )
-    model_id = logged.model_id
-    status = "FAILED"
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = str(Path(folder, "model"))
-            mlflow.keras.save_model(
-                model,
-                path,
-                signature=signature,
-                pip_requirements=_requirements(),
-                mlflow_model=Model(
-                    artifact_path=logged.artifact_location,
-                    model_uuid=model_id,
-                    run_id=run_id,
-                    model_id=model_id,
-                ),
-            )
-            client.log_model_artifacts(model_id, path)
-        client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
-        status = "READY"
-    finally:
-        client.finalize_logged_model(model_id, status)
-    return model_id
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model")
+        mlflow.keras.save_model(
+            model,
+            str(path),
+            signature=signature,
+            pip_requirements=_requirements(),
+        )
+        writer.model(path, name, params)
 
 
 def _signature(model: keras.Model, inputs: InputSource) -> Any:

@@ -1,0 +1,49 @@
+"""The command line: `keras-ext check model.keras --data data.npz`.
+
+A command is a module with `add(commands)`, which adds its parser; the parser's
+default `run` takes the arguments and returns the exit status.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from keras_ext.cli import check, replay, ui
+from keras_ext.cli.usage import Parser, UsageError, note
+
+COMMANDS = (check, replay, ui)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: Arguments, without the program's name. Defaults to `None`:
+            those of the process.
+
+    Returns:
+        The exit status: that of the command, 2 after a usage error, 130
+        after Ctrl-C.
+    """
+    try:
+        args = _parser().parse_args(argv)
+        return args.run(args)
+    except UsageError as error:
+        note(f"error: {error}")
+        return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="keras-ext",
+        description="Tools for Keras models, on the backend that "
+        "KERAS_BACKEND names.",
+    )
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True
+    )
+    for command in COMMANDS:
+        command.add(commands)
+    return parser

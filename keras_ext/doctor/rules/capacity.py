@@ -1,0 +1,161 @@
+"""Rules on what keeps a model from learning more than little."""
+
+from keras_ext.doctor.finding import Finding
+from keras_ext.doctor.rules.gradients import finding_of
+from keras_ext.doctor.rules.progress import VIOLENT
+from keras_ext.doctor.rules.signs import STRONG_PENALTY, Signs
+
+# Share by which the loss still falls in an epoch when it has levelled off.
+LEVEL = 0.01
+# Shares of the way from a guess to a perfect fit that are too little.
+POOR, FAIR = 0.1, 0.8
+# What holds a model back, beside `STRONG_PENALTY`: units of a layer, dropout
+# rate.
+NARROW, STRONG_DROPOUT = 2, 0.75
+
+
+def smothered(signs: Signs) -> list[Finding]:
+    """Look for a model that dropout or a penalty keeps from learning.
+
+    By a dropout rate of `STRONG_DROPOUT` or a penalty of `STRONG_PENALTY`, in
+    a run that fails, or whose loss has levelled off at less than `FAIR` of the
+    way from a guess to a perfect fit. What else is large, small or dead then
+    follows from it: what dropout leaves over it scales up, ten-fold if it
+    takes 90 %, and each layer anew.
+
+    It can be wrong of a penalty whose loss is not a mean but a sum.
+    """
+    clue = _smothered(signs)
+    if clue is None or not _is_stuck(signs):
+        return []
+    return [_underfits(signs, FAIR, *clue)]
+
+
+def held_back(signs: Signs) -> list[Finding]:
+    """Look for a model that is too simple, and that has levelled off.
+
+    By a layer of one or two units, or because no hidden layer has an
+    activation, in a run that fails, or whose loss has levelled off at less
+    than `FAIR` of the way from a guess to a perfect fit. What else is small
+    or dead then follows from it.
+
+    It can be wrong where layers of one's own are what is not linear.
+    """
+    if signs.first_nonfinite is not None or not _is_stuck(signs):
+        return []
+    if signs.baseline is None and not signs.fails:
+        return []
+    violent = len(signs.updates) and signs.updates[:10].max() > VIOLENT
+    clue = _narrow(signs) or _linear(signs)
+    if clue is None or violent:
+        return []
+    return [_underfits(signs, FAIR, *clue)]
+
+
+def _is_stuck(signs: Signs) -> bool:
+    """Return whether a run fails, or ends up below `FAIR`."""
+    if signs.fails:
+        return True
+    if signs.share_done < 0.6 or signs.epochs < 3 or signs.skill >= FAIR:
+        return False
+    return not signs.learns or _levelled_off(signs, FAIR)
+
+
+def underfitting(signs: Signs) -> list[Finding]:
+    """Look for a run that has levelled off far from a good fit.
+
+    It is what is left to say when the run had its time, no longer gains, has
+    come less than `POOR` of the way from a guess to a perfect fit, and nothing
+    else explains it.
+
+    It can be wrong where the data tell no more than that. Where it is not
+    known what a guess would lose, nothing is said.
+    """
+    if signs.baseline is None or not _levelled_off(signs, POOR):
+        return []
+    return [_underfits(signs, POOR)]
+
+
+def _levelled_off(signs: Signs, threshold: float) -> bool:
+    """Return whether a run had its time, and stays below a skill."""
+    if signs.share_done < 0.6 or signs.epochs < 3:
+        return False
+    level = 3 * LEVEL if signs.records.finished else LEVEL
+    return signs.skill < threshold and not signs.recent_gain > level
+
+
+def _underfits(
+    signs: Signs,
+    threshold: float,
+    layer: str | None = None,
+    reason: str = "",
+) -> Finding:
+    evidence: dict[str, float | str] = {
+        "share of the way from a guess to a perfect fit": signs.skill,
+        "threshold": threshold,
+    }
+    message = (
+        "The model underfits: its training has levelled off at "
+        f"{signs.skill:.0%} of the way from a guess to a perfect fit"
+    )
+    if reason:
+        message += f", and {reason}"
+    return finding_of(
+        signs, "underfitting", layer, None, evidence, message + ".", "warning"
+    )
+
+
+def _smothered(signs: Signs) -> tuple[str, str] | None:
+    """Return a layer that keeps the model from learning, and how."""
+    for layer in signs.records.facts.layers[:-1]:
+        if layer.dropout >= STRONG_DROPOUT:
+            return layer.path, f"`{layer.path}` drops {layer.dropout:.0%}"
+        if layer.penalty >= STRONG_PENALTY:
+            return (
+                layer.path,
+                f"`{layer.path}` has a penalty of {layer.penalty:g}",
+            )
+    return None
+
+
+def _narrow(signs: Signs) -> tuple[str, str] | None:
+    """Return a hidden layer that lets next to nothing through."""
+    if _encodes(signs):
+        return None
+    for layer in signs.records.facts.layers[:-1]:
+        narrow = layer.fan_in and 0 < (layer.units or 0) <= NARROW
+        if narrow and "output" not in (layer.feeds or ()):
+            units = "1 unit" if layer.units == 1 else f"{layer.units} units"
+            return layer.path, f"`{layer.path}` has only {units}"
+    return None
+
+
+def _linear(signs: Signs) -> tuple[str, str] | None:
+    """Return the first layer of a model that is deep, but linear."""
+    layers = signs.records.facts.layers
+    weighted = [layer for layer in layers if layer.weight_std is not None]
+    hidden = [x for x in weighted if x.feeds and "output" not in x.feeds]
+    known = all(
+        layer.kind.startswith(("Dense", "Conv"))
+        and layer.feeds
+        and "?" not in layer.feeds
+        for layer in weighted
+    )
+    bent = [
+        layer
+        for layer in layers
+        if layer.activation is not None and "output" not in (layer.feeds or ())
+    ]
+    if not hidden or not known or bent or _encodes(signs):
+        return None
+    reason = "no hidden layer has an activation: it is a linear model"
+    return hidden[0].path, reason
+
+
+def _encodes(signs: Signs) -> bool:
+    """Return whether the targets are vectors, as those of autoencoders."""
+    batch, outputs = signs.records.batch, signs.records.facts.outputs
+    one_hot = any(
+        (output.loss or "").startswith("categorical") for output in outputs
+    )
+    return batch is not None and (batch.y_units or 0) > 1 and not one_hot

@@ -1,0 +1,225 @@
+"""Records that wait on disk: what was recorded outlives the process.
+
+`records.sqlite` holds the records in order, and the runs that were begun.
+Who records writes through one connection, the thread that sends reads and
+removes through another, so that neither waits for the other but for the
+moment of a commit.
+"""
+
+import logging
+import shutil
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from keras_ext.tracking import run_ids
+from keras_ext.tracking.database import Connection, FolderLock
+from keras_ext.tracking.records import Create, Model, Record, decode, encode
+from keras_ext.tracking.run_ids import RunIds
+
+logger = logging.getLogger("keras_ext.tracking")
+
+FILE = "records.sqlite"
+
+_RECORDS = """
+CREATE TABLE IF NOT EXISTS records (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    content TEXT NOT NULL,
+    data BLOB,
+    tried INTEGER NOT NULL DEFAULT 0,
+    aside INTEGER NOT NULL DEFAULT 0
+)
+"""
+_ABOUT = """
+CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL)
+"""
+_INSERT = "INSERT INTO records (kind, content, data) VALUES (?, ?, ?)"
+
+
+class DiskQueue:
+    """Records in the order in which they came, in a folder.
+
+    One process at a time has the folder. If it cannot be written any more (a
+    full disk), one warning says so, and what comes then waits in memory.
+
+    Args:
+        folder: The folder; made if there is none.
+
+    Attributes:
+        folder: The folder.
+        ids: The runs that were begun here.
+
+    Raises:
+        InUse: Another process has it.
+        sqlite3.Error: It cannot be used.
+    """
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._held = FolderLock(folder)
+        # Training waits a second at most, and then goes on in memory.
+        self._writes = Connection(folder / FILE, timeout=1.0)
+        self._sends = Connection(folder / FILE, timeout=10.0)
+        # The thread that sends moves the log into the database.
+        self._writes.execute("PRAGMA wal_autocheckpoint = 0")
+        for table in (_RECORDS, _ABOUT, run_ids.TABLE):
+            self._writes.execute(table)
+        # What the last process gave up is tried again.
+        self._writes.execute("UPDATE records SET aside = 0 WHERE aside")
+        self.ids = RunIds(self._writes, self._sends)
+        self._lock = threading.Lock()
+        self._overflow: deque[Record] = deque()
+        # Of the records that `head` returned last; None: not on disk.
+        self._numbers: list[int | None] = []
+        ((self._count,),) = self._sends.execute("SELECT COUNT(*) FROM records")
+        tried = self._sends.execute("SELECT number FROM records WHERE tried")
+        self._tried = {number for (number,) in tried}
+        self._remove_orphans()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._writes.close()
+        self._sends.close()
+        self._held.close()
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Add records at the end."""
+        records = list(records)
+        with self._lock:
+            self._count += len(records)
+            if not self._overflow:
+                try:
+                    with self._writes.transaction():
+                        self._writes.executemany(_INSERT, map(encode, records))
+                        self.ids.note(records)
+                    return
+                except sqlite3.Error as error:
+                    logger.warning(
+                        "%s cannot be written (%s): records for MLflow wait "
+                        "in memory, and are lost if this process is killed.",
+                        self.folder,
+                        error,
+                    )
+            self._overflow.extend(records)
+
+    def head(self, goes_on: Callable[[Record], bool]) -> list[Record]:
+        """Return the records that come next, without removing them.
+
+        Args:
+            goes_on: Whether a record still belongs to them.
+        """
+        chosen, self._numbers = self._read(goes_on)
+        return chosen
+
+    def all(self) -> list[Record]:
+        """Return all records but those set aside."""
+        return self._read(lambda record: True)[0]
+
+    def _read(
+        self, goes_on: Callable[[Record], bool]
+    ) -> tuple[list[Record], list[int | None]]:
+        chosen: list[Record] = []
+        numbers: list[int | None] = []
+        rows = self._sends.rows(
+            "SELECT number, kind, content, data FROM records "
+            "WHERE NOT aside ORDER BY number"
+        )
+        with closing(rows):  # type: ignore[type-var]
+            for number, *encoded in rows:
+                record = decode(*encoded)
+                if not goes_on(record):
+                    return chosen, numbers
+                chosen.append(record)
+                numbers.append(number)
+        with self._lock:
+            rest = list(self._overflow)
+        for record in rest:
+            if not goes_on(record):
+                break
+            chosen.append(record)
+            numbers.append(None)
+        return chosen, numbers
+
+    def drop(self, records: Sequence[Record]) -> None:
+        """Remove what `head` has returned, or the first of it."""
+        self._take("DELETE FROM records", len(records))
+        for record in records:
+            if isinstance(record, Model):
+                shutil.rmtree(self.folder / record.folder, ignore_errors=True)
+
+    def set_aside(self, records: Sequence[Record]) -> None:
+        """Keep what `head` has returned for the next process."""
+        self._take("UPDATE records SET aside = 1", len(records))
+
+    def _take(self, statement: str, count: int) -> None:
+        taken = self._numbers[:count]
+        stored = [number for number in taken if number is not None]
+        if stored:
+            self._sends.execute(
+                f"{statement} WHERE NOT aside AND number <= ?", stored[-1]
+            )
+        del self._numbers[:count]
+        with self._lock:
+            for _ in range(len(taken) - len(stored)):
+                self._overflow.popleft()
+            self._count -= count
+
+    def is_first_try(self) -> bool:
+        """Note that the next record is tried; return whether it is new."""
+        number = self._numbers[0]
+        if number is None:
+            return True
+        if number in self._tried:
+            return False
+        self._sends.execute(
+            "UPDATE records SET tried = 1 WHERE number = ?", number
+        )
+        self._tried.add(number)
+        return True
+
+    def count_aside(self) -> int:
+        """Return how many records are set aside."""
+        query = "SELECT COUNT(*) FROM records WHERE aside"
+        return self._sends.execute(query)[0][0]
+
+    def begin_again(self, creations: Sequence[Create]) -> None:
+        """Make runs anew, before all other records."""
+        query = "SELECT COALESCE(MIN(number), 1) FROM records"
+        with self._lock, self._sends.transaction():
+            start = self._sends.execute(query)[0][0] - len(creations)
+            self._sends.executemany(
+                "INSERT INTO records (number, kind, content, data) "
+                "VALUES (?, ?, ?, ?)",
+                [(start + i, *encode(c)) for i, c in enumerate(creations)],
+            )
+            self.ids.forget(creation.run_id for creation in creations)
+            self._count += len(creations)
+
+    def model_path(self, model: Model) -> Path:
+        """Return where the folder of a model is."""
+        return self.folder / model.folder
+
+    def __getitem__(self, key: str) -> str | None:
+        query = "SELECT value FROM about WHERE key = ?"
+        rows = self._sends.execute(query, key)
+        return rows[0][0] if rows else None
+
+    def __setitem__(self, key: str, value: str) -> None:
+        query = "INSERT OR REPLACE INTO about VALUES (?, ?)"
+        self._writes.execute(query, key, value)
+
+    def _remove_orphans(self) -> None:
+        """Remove folders of models whose record a crash prevented."""
+        query = "SELECT content FROM records WHERE kind = 'Model'"
+        used = "".join(text for (text,) in self._sends.execute(query))
+        for path in self.folder.iterdir():
+            if path.is_dir() and path.name not in used:
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,285 @@
+"""An oracle of keras-tuner that asks Optuna."""
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import keras_tuner
+
+from keras_ext.tuners.optuna_samplers import (
+    WITH_NOTES,
+    check_sampler,
+    make_sampler,
+)
+from keras_ext.tuners.optuna_space import as_told, suggest, untried
+
+if TYPE_CHECKING:
+    import optuna
+
+# How often the sampler is asked for values that were not tried yet.
+_ASKS = 4
+
+
+class OptunaOracle(keras_tuner.Oracle):
+    """Suggests trials with one of Optuna's samplers.
+
+    The oracle's own files hold everything: Optuna's study lives in memory,
+    and is made again from the trials when a search is resumed. Each
+    suggestion has a seed of its own, made of `seed` and the trial's number,
+    so that a resumed search suggests what an undisturbed one would have. That
+    holds of the samplers with a name; one of your own goes on from the state
+    that it is given in.
+
+    Args:
+        objective: Name of the metric to optimize, a `keras_tuner.Objective`,
+            or a list of them. Of several, the sampler sees all values;
+            keras-tuner's `score` is their sum (those to be maximized
+            subtracted), and `pareto_trials()` returns the trials that none
+            other beats in all of them.
+        max_trials: Number of trials. Defaults to `10`.
+        seed: Seed of the suggestions, `None` for a random one. `0` is a seed,
+            too.
+        hyperparameters: A `keras_tuner.HyperParameters` that overrides or
+            registers hyperparameters beforehand.
+        tune_new_entries: Whether hyperparameters that `hyperparameters` does
+            not name are searched. Defaults to `True`.
+        allow_new_entries: Whether the hypermodel may ask for such. Defaults
+            to `True`.
+        max_retries_per_trial: How often a failed trial is tried again.
+            Defaults to `0`.
+        max_consecutive_failed_trials: After this many failed trials in a row
+            the search fails. Defaults to `3`.
+        sampler: `"tpe"`, `"cmaes"`, `"gp"`, `"nsga2"`, `"random"` or an
+            `optuna.samplers.BaseSampler`. Defaults to `"tpe"`.
+        n_startup_trials: Number of random trials before the sampler's model
+            is used; for `"nsga2"` the size of a generation. Defaults to
+            Optuna's number: 10 for `"tpe"` and `"gp"`, 1 for `"cmaes"`, 50
+            for `"nsga2"`.
+        avoid_duplicates: Whether values that were tried are never tried
+            again, and the search ends when all were. Defaults to `True`.
+
+    Raises:
+        ImportError: Optuna, or what the sampler needs, is missing.
+        ValueError: An argument is not one of those above.
+
+    Reference: Akiba et al., 2019, https://arxiv.org/abs/1907.10902; TPE:
+    Watanabe, 2023, https://arxiv.org/abs/2304.11127.
+    """
+
+    def __init__(
+        self,
+        objective: Any = None,
+        max_trials: int = 10,
+        seed: int | None = None,
+        hyperparameters: keras_tuner.HyperParameters | None = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        sampler: Any = "tpe",
+        n_startup_trials: int | None = None,
+        avoid_duplicates: bool = True,
+    ):
+        super().__init__(
+            objective=objective,
+            max_trials=max_trials,
+            seed=seed,
+            hyperparameters=hyperparameters,
+            tune_new_entries=tune_new_entries,
+            allow_new_entries=allow_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+        )
+        if seed is not None:
+            # keras-tuner takes 0 for "no seed".
+            self.seed = self._seed_state = seed
+        check_sampler(sampler, len(self._objectives()))
+        if n_startup_trials is not None and n_startup_trials < 2:
+            raise ValueError(
+                "`n_startup_trials` must be at least 2. Received: "
+                f"n_startup_trials={n_startup_trials!r}"
+            )
+        self.sampler = sampler
+        self.n_startup_trials = n_startup_trials
+        self.avoid_duplicates = avoid_duplicates
+        # For each trial, how often the sampler had suggested tried values.
+        self._rejected: dict[str, int] = {}
+        self._forget()
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Return what to try next, and whether there is anything.
+
+        Args:
+            trial_id: Id of the new trial.
+
+        Returns:
+            The `status`, `"RUNNING"` or `"STOPPED"`, and the `values` of the
+            active hyperparameters.
+        """
+        study = self._told_study()
+        number = len(self.start_order)
+        for attempt in range(_ASKS):
+            self._set_sampler(number, attempt)
+            asked = study.ask()
+            values = suggest(asked, self.hyperparameters.space)
+            if not (self.avoid_duplicates and self._duplicate(values)):
+                self._asked[trial_id] = asked
+                self._rejected[trial_id] = attempt
+                return {"status": "RUNNING", "values": values}
+            self._give_up(asked)
+        rest = untried(
+            self.hyperparameters.space,
+            self._duplicate,
+            len(self._tried_so_far),
+            random.Random(self._seed_of(number, _ASKS)),
+        )
+        if rest is None:
+            return {"status": "STOPPED", "values": None}
+        self._rejected[trial_id] = _ASKS
+        self._set_sampler(number, _ASKS)
+        self._asked[trial_id] = self._ask_for(rest)
+        return {"status": "RUNNING", "values": rest}
+
+    def pareto_trials(self) -> list[Any]:
+        """Return the finished trials that none beats in all objectives.
+
+        Returns:
+            keras-tuner's trials, in the order in which they began. With one
+            objective these are the best trials.
+        """
+        best = {trial.number for trial in self._told_study().best_trials}
+        return [
+            self.trials[trial_id]
+            for trial_id, asked in self._asked.items()
+            if asked.number in best
+        ]
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the state as plain data."""
+        return {**super().get_state(), "rejected": self._rejected}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Set the state; the study is made anew when it is next needed."""
+        super().set_state(state)
+        self._rejected = dict(state.get("rejected", {}))
+        self._forget()
+
+    def _forget(self) -> None:
+        self._study: optuna.Study | None = None
+        self._asked: dict[str, optuna.Trial] = {}
+        self._told: set[str] = set()
+
+    def _told_study(self) -> "optuna.Study":
+        """Return the study, which knows all trials and their outcomes."""
+        if self._study is None:
+            self._study = _new_study([o.direction for o in self._objectives()])
+        for number, trial_id in enumerate(self.start_order):
+            if trial_id in self._told:
+                continue
+            if trial_id not in self._asked:
+                self._ask_again(number, trial_id)
+            self._tell(number, trial_id)
+        return self._study
+
+    def _ask_again(self, number: int, trial_id: str) -> None:
+        """Put a trial of an earlier process into the study."""
+        assert self._study is not None
+        if self.sampler in WITH_NOTES:
+            for attempt in range(self._rejected.get(trial_id, 0)):
+                self._set_sampler(number, attempt)
+                asked = self._study.ask()
+                suggest(asked, self.hyperparameters.space)
+                self._give_up(asked)
+        self._set_sampler(number, self._rejected.get(trial_id, 0), again=True)
+        values = self.trials[trial_id].hyperparameters.values
+        self._asked[trial_id] = self._ask_for(values)
+
+    def _tell(self, number: int, trial_id: str) -> None:
+        """Tell how a trial ended, if it did."""
+        assert self._study is not None
+        trial = self.trials[trial_id]
+        if trial.status == "FAILED":
+            self._give_up(self._asked[trial_id])
+        elif trial.status == "COMPLETED":
+            known = as_told(
+                self.hyperparameters.space, trial.hyperparameters.values
+            )[0]
+            if known.keys() != self._asked[trial_id].params.keys():
+                # The hypermodel had asked for more than was known before.
+                self._give_up(self._asked[trial_id])
+                self._ask_again(number, trial_id)
+            self._study.tell(self._asked[trial_id], self._outcome(trial))
+        else:
+            return
+        self._told.add(trial_id)
+
+    def _ask_for(self, values: dict[str, Any]) -> "optuna.Trial":
+        """Let the sampler suggest these values."""
+        assert self._study is not None
+        known, distributions = as_told(self.hyperparameters.space, values)
+        self._study.enqueue_trial(known)
+        asked = self._study.ask(distributions)
+        # Only now is the sampler asked, and takes its notes.
+        _ = asked.relative_params
+        return asked
+
+    def _give_up(self, asked: "optuna.Trial") -> None:
+        import optuna
+
+        assert self._study is not None
+        self._study.tell(asked, state=optuna.trial.TrialState.FAIL)
+
+    def _set_sampler(
+        self, number: int, attempt: int, again: bool = False
+    ) -> None:
+        """Give the study the sampler of one suggestion.
+
+        Args:
+            number: The trial's number.
+            attempt: How many suggestions for the trial were rejected.
+            again: Whether the values are known, and the sampler is asked for
+                its notes alone.
+        """
+        assert self._study is not None
+        if not isinstance(self.sampler, str):
+            self._study.sampler = self.sampler
+            return
+        name = self.sampler
+        if again and name not in WITH_NOTES:
+            name = "random"
+        self._study.sampler = make_sampler(
+            name,
+            self._seed_of(number, attempt),
+            self.n_startup_trials,
+            bool(self.ongoing_trials),
+        )
+
+    def _seed_of(self, number: int, attempt: int) -> int:
+        return random.Random(f"{self.seed} {number} {attempt}").getrandbits(31)
+
+    def _objectives(self) -> list[Any]:
+        return getattr(self.objective, "objectives", [self.objective])
+
+    def _outcome(self, trial: Any) -> list[float]:
+        """Return the objectives' values, of several those of one epoch."""
+        objectives = self._objectives()
+        if len(objectives) == 1:
+            return [float(trial.score)]
+        outcome = []
+        for objective in objectives:
+            history = trial.metrics.get_history(objective.name)
+            seen = [o for o in history if o.step == trial.best_step]
+            outcome.append(float((seen or history)[-1].mean()))
+        return outcome
+
+
+def _new_study(directions: list[str]) -> "optuna.Study":
+    import optuna
+
+    kinds = optuna.study.StudyDirection
+    names = {"min": kinds.MINIMIZE, "max": kinds.MAXIMIZE}
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return optuna.create_study(directions=[names[d] for d in directions])
+    finally:
+        optuna.logging.set_verbosity(before)

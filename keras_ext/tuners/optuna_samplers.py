@@ -1,0 +1,116 @@
+"""Optuna's samplers by name, and what has to be installed for them."""
+
+import importlib
+import warnings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+SAMPLERS = ("tpe", "cmaes", "gp", "nsga2", "random")
+# Those that keep notes of their own in the study, beside scores and values.
+WITH_NOTES = ("cmaes", "nsga2")
+
+_NEEDS = {"cmaes": ["cmaes"], "gp": ["scipy", "torch"]}
+_EXTRA = 'pip install "keras-ext[optuna]"'
+_INSTALL = {
+    "optuna": _EXTRA,
+    "cmaes": _EXTRA,
+    "scipy": "pip install scipy",
+    "torch": "pip install torch",
+}
+
+
+def check_sampler(sampler: Any, objectives: int = 1) -> None:
+    """Check that a sampler is known, and that what it needs is installed.
+
+    Args:
+        sampler: One of `SAMPLERS`, or an `optuna.samplers.BaseSampler`.
+        objectives: Number of objectives.
+
+    Raises:
+        ImportError: Optuna, or what the sampler needs, is missing; the
+            message says how to install it.
+        ValueError: There is no such sampler, or it knows no several
+            objectives.
+    """
+    optuna = _import("optuna", "`OptunaSearch`")
+    if isinstance(sampler, optuna.samplers.BaseSampler):
+        return
+    if sampler not in SAMPLERS:
+        names = ", ".join(repr(name) for name in SAMPLERS)
+        raise ValueError(
+            f"`sampler` must be one of {names}, or an "
+            f"`optuna.samplers.BaseSampler`. Received: {sampler!r}"
+        )
+    if sampler == "cmaes" and objectives > 1:
+        raise ValueError(
+            "`sampler` must be 'nsga2', 'tpe', 'gp' or 'random' for several "
+            f"objectives. Received: 'cmaes' and {objectives} objectives"
+        )
+    for module in _NEEDS.get(sampler, ()):
+        _import(module, f"`sampler={sampler!r}`")
+
+
+def make_sampler(
+    name: str,
+    seed: int,
+    n_startup_trials: int | None = None,
+    others_running: bool = False,
+) -> "BaseSampler":
+    """Return a sampler of Optuna.
+
+    Args:
+        name: One of `SAMPLERS`.
+        seed: Its seed.
+        n_startup_trials: Number of random trials before the sampler's model
+            is used; for `"nsga2"` the size of a generation. Defaults to
+            Optuna's number.
+        others_running: Whether other trials run at the same time, from which
+            the next one should keep away.
+    """
+    from optuna import exceptions, samplers
+
+    options: dict[str, Any] = {"seed": seed}
+    if n_startup_trials is not None:
+        size = "population_size" if name == "nsga2" else "n_startup_trials"
+        options[size] = n_startup_trials
+    with warnings.catch_warnings():
+        # What Optuna may still rename: `group` and `constant_liar`.
+        warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
+        if name == "tpe":
+            return samplers.TPESampler(
+                multivariate=True,
+                group=True,
+                # Optuna's 24 are few for all hyperparameters together.
+                n_ei_candidates=64,
+                constant_liar=others_running,
+                **options,
+            )
+        if name == "nsga2":
+            return samplers.NSGAIISampler(**options)
+        if name == "random":
+            return samplers.RandomSampler(seed)
+        # Categories and conditional hyperparameters, which these two do not
+        # know, are left to this one.
+        others = samplers.TPESampler(multivariate=False, seed=seed)
+        kind: Any = samplers.GPSampler
+        if name == "cmaes":
+            kind = samplers.CmaEsSampler
+        return kind(
+            independent_sampler=others,
+            warn_independent_sampling=False,
+            **options,
+        )
+
+
+def _import(module: str, what: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != module:
+            raise
+        raise ImportError(
+            f"{what} needs {module}, which is not installed. Install it with "
+            f"`{_INSTALL[module]}`."
+        ) from error

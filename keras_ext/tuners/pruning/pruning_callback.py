@@ -1,0 +1,108 @@
+"""Ending a `fit` that is hopeless or falls behind."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_ext.callbacks import TrainingDoctor
+from keras_ext.doctor import Finding
+from keras_ext.tuners.pruning.prognosis import BROKEN, Prognosis
+
+
+class PruningCallback(keras.callbacks.Callback):
+    """Sets `stop_training` when the doctor or a pruner gives a trial up.
+
+    For what the doctor finds in the midst of an epoch (NaN) it does so at
+    the end of a batch, otherwise at the end of an epoch. It stands after the
+    doctor among the callbacks. A `HyperModel.fit` that calls `fit` again for
+    the same trial gets one step more each time.
+
+    Args:
+        objective: A `keras_tuner.Objective`.
+        judge: Given an epoch, counted from 0, and the objective's value in
+            it, returns why the trial falls behind, or `None`.
+        doctor: Whose findings count; `None` if none do.
+
+    Attributes:
+        reason: Why `fit` was ended; `None` if it was not. What the objective
+            is in an epoch with numbers that are not finite does not count.
+        finding: The doctor's finding that ended it, if one did.
+        best_logs: The logs of the epoch with the objective's best value,
+            empty if no epoch had a finite one.
+    """
+
+    def __init__(
+        self,
+        objective: Any,
+        judge: Callable[[int, float], str | None],
+        doctor: TrainingDoctor | None = None,
+    ):
+        super().__init__()
+        self._objective = objective
+        self._judge = judge
+        self._doctor = doctor
+        self._prognosis = Prognosis()
+        self._seen: list[Finding] | None = None
+        self._epoch = 0
+        self._best: float | None = None
+        self.reason: str | None = None
+        self.finding: Finding | None = None
+        self.best_logs: dict[str, float] = {}
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Go on with nothing that was given up."""
+        self._prognosis = Prognosis()
+        if self.reason is not None:
+            self.model.stop_training = True
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Remember where training is."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """End what can no longer be computed."""
+        doctor = self._doctor
+        if doctor is None or doctor.findings is self._seen:
+            return
+        self._seen = doctor.findings
+        if self.reason is None and doctor.findings:
+            self._end_if(
+                self._prognosis.is_broken(doctor.findings, doctor.records)
+            )
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """End what is hopeless or falls behind."""
+        logs = logs or {}
+        doctor, behind = self._doctor, None
+        if self.reason is None and doctor is not None:
+            self._end_if(
+                self._prognosis.at_epoch_end(doctor.findings, doctor.records)
+            )
+        if self._objective.has_value(logs):
+            value = float(self._objective.get_value(logs))
+            if self.finding and self.finding.problem == BROKEN:
+                # Even of NaN there may be an accuracy.
+                value = math.nan
+            self._keep(value, logs)
+            behind = self._judge(epoch, value)
+        if self.reason is None and behind is not None:
+            self._end(behind)
+
+    def _end_if(self, finding: Finding | None) -> None:
+        if finding is not None:
+            self.finding = finding
+            where = "" if finding.layer is None else f" in {finding.layer}"
+            self._end(f"{finding.problem}{where} (epoch {self._epoch})")
+
+    def _end(self, reason: str) -> None:
+        self.reason = f"pruned: {reason}"
+        self.model.stop_training = True
+
+    def _keep(self, value: float, logs: dict[str, Any]) -> None:
+        if math.isfinite(value) and (
+            self._best is None or self._objective.better_than(value, self._best)
+        ):
+            self._best = value
+            self.best_logs = {key: float(x) for key, x in logs.items()}

@@ -1,0 +1,194 @@
+"""Records on disk: in order, in one process's hands, and hard to lose."""
+
+import gc
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from keras_ext.tracking import records
+from keras_ext.tracking.database import InUse
+from keras_ext.tracking.disk_queue import DiskQueue
+from keras_ext.tracking.run_ids import NeverMade, NotMadeYet
+
+CREATION = records.Create("a", "1", "trial 0", {"tag": "Grüße"}, 5, "parent")
+ALL = [
+    CREATION,
+    records.Param("a", "width", "3"),
+    records.Points("a", "loss", [0, 2**40], [np.nan, -np.inf], 17),
+    records.Tag("a", "key", "value"),
+    records.Artifact("a", "deep/x.bin", bytes(range(256))),
+    records.Model("a", "m", "best_model", "m", {"width": "3"}),
+    records.Reopen("a", ("reason",)),
+    records.Status("a", "KILLED", 18),
+]
+
+
+def everything(record):
+    return True
+
+
+def plain(record):
+    if isinstance(record, records.Points):
+        steps = np.asarray(record.steps).tolist()
+        values = np.asarray(record.values).tolist()
+        return record.key, record.timestamp, steps, repr(values)
+    fields = vars(record).items()
+    return type(record), {
+        key: list(v) if isinstance(v, tuple | list) else v for key, v in fields
+    }
+
+
+@pytest.fixture
+def queue(tmp_path):
+    queue = DiskQueue(tmp_path)
+    yield queue
+    queue.close()
+
+
+def reopened(queue):
+    queue.close()
+    return DiskQueue(queue.folder)
+
+
+@pytest.mark.parametrize("record", ALL, ids=lambda r: type(r).__name__)
+def test_records_come_back_as_they_were(record):
+    again = records.decode(*records.encode(record))
+    assert type(again) is type(record)
+    assert plain(again) == plain(record) and len(again) == len(record)
+
+
+def test_order_survives_the_process(queue):
+    tags = [records.Tag("r", str(i), "") for i in range(50)]
+    for tag in tags[:40]:
+        queue.append([tag])
+    queue.drop(queue.head(everything)[:10])
+    queue = reopened(queue)
+    queue.append(tags[40:])
+    assert len(queue) == 40
+    assert queue.head(everything) == tags[10:]
+    queue.close()
+
+
+def test_head_ends_where_it_is_told_to(queue):
+    queue.append(ALL)
+    taken = queue.head(lambda record: not isinstance(record, records.Tag))
+    assert [type(r) for r in taken] == [type(r) for r in ALL[:3]]
+    queue.drop(taken)
+    assert type(queue.head(everything)[0]) is records.Tag
+    assert len(queue) == len(ALL) - 3
+
+
+def test_what_is_set_aside_comes_first_in_the_next_process(queue):
+    tags = [records.Tag("r", str(i), "") for i in range(3)]
+    queue.append(tags)
+    queue.set_aside(queue.head(everything)[:1])
+    assert queue.all() == tags[1:]
+    assert (len(queue), queue.count_aside()) == (2, 1)
+    queue = reopened(queue)
+    assert queue.all() == tags and queue.count_aside() == 0
+    queue.close()
+
+
+def test_a_try_is_remembered(queue):
+    queue.append([CREATION])
+    queue.head(everything)
+    assert queue.is_first_try()
+    queue = reopened(queue)
+    queue.head(everything)
+    assert not queue.is_first_try()
+    queue.close()
+
+
+def test_the_ids_of_runs(queue):
+    queue.append([CREATION])
+    assert queue.ids.of("never heard of it") == "never heard of it"
+    with pytest.raises(NotMadeYet):
+        queue.ids.of("a")
+    queue.ids.made("a", "b", doubtful=True)
+    queue = reopened(queue)
+    assert queue.ids.of("a") == "b"
+    assert queue.ids.creation("a", doubtful=True) == CREATION
+    assert queue.ids.still_open() == ["a"]
+    queue.append([records.Status("a", "FINISHED", 1)])
+    assert queue.ids.still_open() == []
+    queue.ids.refuse("a")
+    with pytest.raises(NeverMade):
+        queue.ids.of("a")
+    queue.close()
+
+
+def test_models_are_removed_with_their_record_or_without_one(queue):
+    for name in ("m", "orphan"):
+        (queue.folder / name).mkdir()
+        (queue.folder / name / "MLmodel").touch()
+    queue.append([ALL[5]])
+    queue = reopened(queue)
+    assert (queue.folder / "m").is_dir()
+    assert not (queue.folder / "orphan").exists()
+    queue.drop(queue.head(everything))
+    assert not (queue.folder / "m").exists()
+    queue.close()
+
+
+def test_a_full_disk(queue, monkeypatch, caplog):
+    tags = [records.Tag("r", str(i), "") for i in range(6)]
+    queue.append(tags[:2])
+    writes = queue._writes.executemany
+
+    def full(*args):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(queue._writes, "executemany", full)
+    queue.append(tags[2:4])
+    monkeypatch.setattr(queue._writes, "executemany", writes)
+    queue.append(tags[4:5])  # after those that wait in memory
+    assert queue.head(everything) == tags[:5] and len(queue) == 5
+    assert [r.levelname for r in caplog.records] == ["WARNING"]
+    queue.drop(tags[:3])
+    assert queue.head(everything) == tags[3:5]
+    queue.drop(tags[3:5])
+    queue.append(tags[5:])
+    assert len(queue) == 1
+    queue = reopened(queue)
+    assert queue.all() == tags[5:]
+    queue.close()
+
+
+CHILD = """
+import os, signal, sys, pathlib
+from keras_ext.tracking import records
+from keras_ext.tracking.database import InUse
+from keras_ext.tracking.disk_queue import DiskQueue
+try:
+    queue = DiskQueue(pathlib.Path(sys.argv[1]))
+except InUse:
+    sys.exit(3)
+for i in range(200):
+    queue.append([records.Tag("r", str(i), "")])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_another_process_is_kept_out_and_may_be_killed(queue):
+    def child():
+        command = (sys.executable, "-c", CHILD, str(queue.folder))
+        return subprocess.run(command).returncode
+
+    assert child() == 3
+    queue.close()
+    assert child() == -signal.SIGKILL
+    after = DiskQueue(queue.folder)
+    assert [record.key for record in after.all()] == [
+        str(i) for i in range(200)
+    ]
+    with pytest.raises(InUse):
+        DiskQueue(queue.folder)
+    # Nobody needs to close it.
+    del after
+    gc.collect()
+    DiskQueue(queue.folder).close()
