@@ -4,6 +4,12 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
+import keras
+
+# So often JAX's programs are let go of: what the next trial needs again is
+# compiled once more.
+TRIALS_BETWEEN = 8
+
 
 @contextlib.contextmanager
 def quick_collections() -> Iterator[None]:
@@ -23,3 +29,15 @@ def quick_collections() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+def forget_programs() -> None:
+    """Let go of what JAX compiled for models that are gone.
+
+    It keeps every program for as long as the process lives: 12 MB for each
+    trial of a search over small models.
+    """
+    if keras.config.backend() == "jax":
+        import jax
+
+        jax.clear_caches()

@@ -2,7 +2,9 @@
 
 import inspect
 import json
+import math
 import os
+import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,11 +16,15 @@ from keras_tuner.engine.tuner import maybe_distribute
 
 from keras_ext.tuners.crash_safety import write_whole
 from keras_ext.tuners.cross_validation import Folds, check_cross_validation
-from keras_ext.tuners.garbage import quick_collections
+from keras_ext.tuners.garbage import (
+    TRIALS_BETWEEN,
+    forget_programs,
+    quick_collections,
+)
 from keras_ext.tuners.interrupts import InterruptCheck, Interrupts
 from keras_ext.tuners.monitoring import callbacks_of_an_execution
 from keras_ext.tuners.oracles import mend
-from keras_ext.tuners.progress import Progress
+from keras_ext.tuners.progress import LiveLine, Progress
 from keras_ext.tuners.pruning import Pruner, get_pruner
 from keras_ext.tuners.pruning.search_pruning import SearchPruning, TrialPruned
 from keras_ext.tuners.results import spread
@@ -30,6 +36,10 @@ from keras_ext.tuners.search_run import SearchRun
 # keras-tuner takes 0 for "no seed"; this number stands in for it. It is far
 # from other seeds because keras-tuner counts upwards from its seed.
 _SEED_FOR_ZERO = 2**31 - 1
+
+
+class _OutOfTime(Exception):
+    """Ends keras-tuner's loop over trials."""
 
 
 class TrackedTuner(keras_tuner.Tuner):
@@ -112,6 +122,9 @@ class TrackedTuner(keras_tuner.Tuner):
             costs the writing of a checkpoint in each epoch. What callbacks
             keep to themselves, and the order of the data, begin anew.
             Defaults to `False`: it is trained from its first epoch.
+        time_budget: Seconds of a call of `search` after which no trial
+            begins. The search ends like any other, `is_out_of_time` says
+            why, and made again it goes on. Defaults to `None`: no limit.
         **kwargs: The tuner's keyword arguments. `seed=0` is a seed like any
             other here, while keras-tuner draws a random one for it.
     """
@@ -130,6 +143,7 @@ class TrackedTuner(keras_tuner.Tuner):
         cross_validation: Any = None,
         log_models: str | None = "best",
         resume_trials: bool = False,
+        time_budget: float | None = None,
         **kwargs: Any,
     ):
         pruner = get_pruner(pruner)
@@ -138,6 +152,11 @@ class TrackedTuner(keras_tuner.Tuner):
             raise ValueError(
                 '`log_models` must be "best", "all" or `None`. '
                 f"Received: log_models={log_models!r}"
+            )
+        if time_budget is not None and not time_budget > 0:
+            raise ValueError(
+                "`time_budget` must be a positive number of seconds or None. "
+                f"Received: time_budget={time_budget!r}"
             )
         given = inspect.signature(super().__init__).bind_partial(
             *args, **kwargs
@@ -154,6 +173,9 @@ class TrackedTuner(keras_tuner.Tuner):
         self.stop_unhealthy = stop_unhealthy
         self.log_models = log_models
         self.resume_trials = resume_trials
+        self.time_budget = time_budget
+        self.is_out_of_time = False
+        self._deadline = math.inf
         self.pruner = pruner
         if pruner is not None and hasattr(self.oracle.objective, "objectives"):
             raise ValueError(
@@ -213,8 +235,13 @@ class TrackedTuner(keras_tuner.Tuner):
             self._folds = Folds(
                 self.cross_validation, fit_args, fit_kwargs, groups
             )
+        self.is_out_of_time = False
+        self._deadline = time.monotonic() + (self.time_budget or math.inf)
         progress = Progress(
-            self.oracle.max_trials, shown=fit_kwargs.get("verbose") != 0
+            self.oracle.max_trials,
+            shown=fit_kwargs.get("verbose") != 0,
+            live=fit_kwargs.get("verbose") is None,
+            deadline=self._deadline,
         )
         self._run = SearchRun(
             Path(self.project_dir),
@@ -237,7 +264,11 @@ class TrackedTuner(keras_tuner.Tuner):
             self._inputs = inputs
             self._recorder.begin(self._settings(fit_kwargs))
             with self._interrupts, quick_collections():
-                super().search(*inputs.fit_args, **inputs.fit_kwargs)
+                try:
+                    super().search(*inputs.fit_args, **inputs.fit_kwargs)
+                except _OutOfTime:
+                    self.is_out_of_time = True
+                    self.on_search_end()
                 if self.log_models is not None:
                     self._recorder.log_best_model(
                         lambda: self.get_best_models(1)[0], inputs
@@ -252,6 +283,12 @@ class TrackedTuner(keras_tuner.Tuner):
         super().on_search_begin()
         self.oracle.verbose = 0
         self.save()
+
+    def pre_create_trial(self) -> None:
+        """Let no trial begin once the time is up."""
+        super().pre_create_trial()
+        if time.monotonic() >= self._deadline:
+            raise _OutOfTime
 
     def on_trial_begin(self, trial: Any) -> None:
         """Begin the trial's run.
@@ -285,6 +322,8 @@ class TrackedTuner(keras_tuner.Tuner):
                     lambda: self.load_model(trial), self._inputs
                 )
             self._recorder.end_trial()
+        if len(self.oracle.end_order) % TRIALS_BETWEEN == 0:
+            forget_programs()
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
         """Train a trial's models, one for each execution of each fold.
@@ -399,6 +438,10 @@ class TrackedTuner(keras_tuner.Tuner):
             [*doctors, *given], run.client, run_id, recorder
         )
         kwargs["callbacks"] += [*enders, InterruptCheck(self._interrupts)]
+        if self._recorder and self._recorder.progress.live:
+            objective = self.oracle.objective.name
+            line = LiveLine(self._recorder.progress, objective)
+            kwargs["callbacks"].append(line)
         self.execution = execution
         attempt = None
         if self.resume_trials:
@@ -454,6 +497,7 @@ class TrackedTuner(keras_tuner.Tuner):
             "stop_unhealthy": self.stop_unhealthy,
             "pruner": self.pruner and repr(self.pruner),
             "cross_validation": self._folds and repr(self._folds),
+            "time_budget": self.time_budget,
         }
         return {name: value for name, value in settings.items() if value}
 
