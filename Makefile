@@ -80,6 +80,11 @@ bench: .venv/.test
 	        || exit 1; \
 	done
 	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.memory
+	KERAS_BACKEND=torch $(BIN)/python -m benchmarks.samplers
+	KERAS_BACKEND=torch $(BIN)/python -m benchmarks.pruning
+	for backend in $(BACKENDS); do \
+	    KERAS_BACKEND=$$backend $(BIN)/python -m benchmarks.searches || exit; \
+	done
 	$(MAKE) bench-doctor
 
 # Hundreds of small trainings, on each half of the seeds; half an hour each.

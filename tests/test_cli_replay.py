@@ -10,6 +10,9 @@ from keras_ext.tracking import connect, records
 from keras_ext.tracking.disk_queue import DiskQueue
 from keras_ext.tracking.runs import experiment_id
 
+# No backend takes part: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 GONE = "http://me:hunter2@127.0.0.1:9"
 
 

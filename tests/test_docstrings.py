@@ -18,7 +18,12 @@ CLASSES = [
     keras_ext.tracking.update_ratio_heatmap,
     keras_ext.tracking.activation_heatmap,
     keras_ext.tracking.saturation_curves,
+    keras_ext.tracking.optimization_history,
+    keras_ext.tracking.parameter_importance,
+    keras_ext.tracking.trial_health,
     keras_ext.tuners.RandomSearch,
+    keras_ext.tuners.GridSearch,
+    keras_ext.tuners.OptunaSearch,
 ]
 
 

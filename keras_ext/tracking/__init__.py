@@ -20,5 +20,12 @@ from keras_ext.tracking.figures import (
     update_ratio_heatmap as update_ratio_heatmap,
 )
 from keras_ext.tracking.keys import metric_key as metric_key
+from keras_ext.tracking.optimization_history import (
+    optimization_history as optimization_history,
+)
+from keras_ext.tracking.parameter_importance import (
+    parameter_importance as parameter_importance,
+)
 from keras_ext.tracking.redaction import redact as redact
+from keras_ext.tracking.trial_health import trial_health as trial_health
 from keras_ext.tracking.writer import RunWriter as RunWriter

@@ -43,6 +43,8 @@ class GridSearchOracle(CrashSafe, keras_tuner.oracles.GridSearchOracle):
     that is made again ends at once, with what it had.
     """
 
+    _ordered_ids: Any
+
     def reload(self) -> None:
         """Read the state, and find again how far the grid was gone through."""
         super().reload()

@@ -14,6 +14,9 @@ from keras_ext.tracking.database import InUse
 from keras_ext.tracking.disk_queue import DiskQueue
 from keras_ext.tracking.run_ids import NeverMade, NotMadeYet
 
+# No backend takes part: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 CREATION = records.Create("a", "1", "trial 0", {"tag": "Grüße"}, 5, "parent")
 ALL = [
     CREATION,

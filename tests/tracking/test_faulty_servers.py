@@ -13,7 +13,12 @@ from keras_ext.tracking.client import connect_later
 from keras_ext.tracking.outboxes import outbox_in
 from keras_ext.tracking.runs import Parent, begin_run, experiment_id
 
-pytestmark = [pytest.mark.slow, needs_servers]
+# No backend takes part: once is enough.
+pytestmark = [
+    pytest.mark.slow,
+    needs_servers,
+    pytest.mark.backend("torch"),
+]
 
 
 @pytest.fixture(scope="module")

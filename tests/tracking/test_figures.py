@@ -14,6 +14,9 @@ from keras_ext.tracking import (
     update_ratio_heatmap,
 )
 
+# No backend takes part: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 
 def drawn(figure):
     assert isinstance(figure, Figure)

@@ -15,6 +15,9 @@ import pytest
 
 from keras_ext.tracking import RunWriter, TrackingError, connect, outbox
 
+# No backend takes part: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 SECRET = "hunter2"
 
 

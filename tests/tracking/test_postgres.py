@@ -12,7 +12,12 @@ from keras_ext.tracking.records import Create
 from keras_ext.tracking.runs import Parent, begin_run, experiment_id
 from keras_ext.tracking.writer import RunWriter
 
-pytestmark = [pytest.mark.slow, needs_servers]
+# No backend takes part: once is enough.
+pytestmark = [
+    pytest.mark.slow,
+    needs_servers,
+    pytest.mark.backend("torch"),
+]
 
 
 @pytest.fixture(scope="module")

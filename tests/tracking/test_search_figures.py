@@ -13,6 +13,9 @@ from keras_ext.tracking.parameter_importance import (
 )
 from keras_ext.tracking.trial_health import trial_health
 
+# No backend takes part: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 
 def drawn(figure):
     figure.savefig(io.BytesIO(), format="png", dpi=40)

@@ -10,6 +10,9 @@ import pytest
 
 from keras_ext.tuners import OptunaOracle
 
+# No backend takes part: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 NAMED = ["tpe", "cmaes", "gp", "nsga2", "random"]
 LOSS = keras_tuner.Objective("loss", "min")
 

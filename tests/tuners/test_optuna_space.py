@@ -9,6 +9,9 @@ import pytest
 
 from keras_ext.tuners.optuna_space import Axis, as_told, suggest, untried
 
+# No backend takes part: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 KINDS = {

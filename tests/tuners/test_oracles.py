@@ -11,6 +11,9 @@ from oracle_runs import begun, end, run, space
 from keras_ext.tuners import oracles
 from keras_ext.tuners.crash_safety import CrashSafe
 
+# No backend takes part: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 KERAS_TUNERS = keras_tuner.oracles
 
 

@@ -6,6 +6,9 @@ import pytest
 
 from keras_ext.tuners.pruning.curves import PRUNED, UNSCORED, Curves
 
+# No backend takes part: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 
 @pytest.fixture
 def path(tmp_path):

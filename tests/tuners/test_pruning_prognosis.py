@@ -7,6 +7,9 @@ from keras_ext.doctor import Finding, Records
 from keras_ext.doctor.records import Facts
 from keras_ext.tuners.pruning.prognosis import Prognosis
 
+# No backend takes part: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 PLANNED = 20
 
 

@@ -7,6 +7,9 @@ import pytest
 from keras_ext.tuners import ASHAPruner, MedianPruner, Rival
 from keras_ext.tuners.pruning import get_pruner
 
+# No backend takes part: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 
 def finished(*values):
     return Rival(dict(enumerate(values)))

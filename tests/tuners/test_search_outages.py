@@ -15,7 +15,12 @@ from servers import Proxy, Server, needs_servers
 from keras_ext import cli
 from keras_ext.tracking import connect
 
-pytestmark = [pytest.mark.slow, needs_servers]
+# No backend takes part: once is enough.
+pytestmark = [
+    pytest.mark.slow,
+    needs_servers,
+    pytest.mark.backend("torch"),
+]
 
 EPOCHS = 3
 
