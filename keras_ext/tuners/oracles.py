@@ -134,6 +134,11 @@ class HyperbandOracle(CrashSafe, keras_tuner.oracles.HyperbandOracle):
         Args:
             trial_id: The trial.
         """
+        if not self.hyperparameters.space:
+            raise keras_tuner.errors.FatalValueError(
+                "`hypermodel` must have a hyperparameter: Hyperband chooses "
+                "among its values."
+            )
         self._brackets = [b for b in self._brackets if not self._is_done(b)]
         for bracket in self._brackets:
             rungs = bracket["rounds"]

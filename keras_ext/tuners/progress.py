@@ -1,8 +1,17 @@
-"""What a person sees of a search in the terminal: two lines per trial."""
+"""What a person sees of a search in the terminal: two lines per trial.
 
+Between them, where the terminal is one, a line that is written again and
+again tells how the trial is going.
+"""
+
+import math
+import shutil
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
+
+import keras
 
 
 class Progress:
@@ -11,13 +20,28 @@ class Progress:
     Args:
         total: Number of trials, or `None` if it is not known.
         shown: False prints nothing.
+        live: Whether there may be a line that is rewritten; there is none
+            where the output is not a terminal.
+        deadline: When the search's time is up, by `time.monotonic`.
     """
 
-    def __init__(self, total: int | None, shown: bool = True):
+    def __init__(
+        self,
+        total: int | None,
+        shown: bool = True,
+        live: bool = False,
+        deadline: float = math.inf,
+    ):
         self.total = total
         self.shown = shown
+        self.live = shown and live and sys.stdout.isatty()
+        self._deadline = deadline
         self._start = time.monotonic()
         self._durations: list[float] = []
+        self._number = 0
+        self._began = self._start
+        self._best: str | None = None
+        self._rewritten = False
 
     def begin(
         self, number: int, trial: str, hyperparameters: Mapping[str, Any]
@@ -29,6 +53,7 @@ class Progress:
             trial: Its id.
             hyperparameters: Its values, by name.
         """
+        self._number, self._began = number, time.monotonic()
         values = [f"{k}={_short(v)}" for k, v in hyperparameters.items()]
         self._print(number, trial, " ".join(values) or "no hyperparameters")
 
@@ -54,6 +79,7 @@ class Progress:
             dead_relu: Share of dead ReLU units.
         """
         self._durations.append(duration)
+        self._best = best
         parts = [outcome]
         if best is not None:
             parts.append(f"best {best}")
@@ -63,20 +89,116 @@ class Progress:
             parts.append(f"dead ReLU {dead_relu:.0%}")
         parts.append(f"took {_clock(duration)}")
         parts.append(f"elapsed {_clock(time.monotonic() - self._start)}")
-        if self.total is not None and number < self.total:
-            mean = sum(self._durations) / len(self._durations)
-            parts.append(f"left ~{_clock(mean * (self.total - number))}")
+        parts += self._left(number)
         self._print(number, trial, " | ".join(parts))
+
+    def epoch(
+        self, epoch: int, epochs: int, objective: str, logs: Mapping[str, Any]
+    ) -> None:
+        """Rewrite the line that tells how the trial is going.
+
+        Args:
+            epoch: Number of epochs that have ended.
+            epochs: Number of epochs of the trial.
+            objective: Name of the objective.
+            logs: Of the last epoch.
+        """
+        parts = [f"  epoch {epoch}/{epochs}"]
+        if objective in logs:
+            parts.append(f"{objective} {float(logs[objective]):.4f}")
+        if self._best is not None:
+            parts.append(f"best {self._best}")
+        parts += _worst_layers(logs)
+        elapsed = time.monotonic() - self._began
+        expected = elapsed * epochs / epoch if epoch else None
+        parts += self._left(self._number, expected, elapsed)
+        width = shutil.get_terminal_size().columns - 1
+        sys.stdout.write(f"\r\x1b[K{' | '.join(parts)[:width]}")
+        sys.stdout.flush()
+        self._rewritten = True
 
     def say(self, text: str) -> None:
         """Print a line of its own."""
+        if self._rewritten:
+            sys.stdout.write("\r\x1b[K")
+            self._rewritten = False
         if self.shown:
             print(text, flush=True)
+
+    def _left(
+        self, number: int, expected: float | None = None, elapsed: float = 0.0
+    ) -> list[str]:
+        """Return what is left: of the trials, or of the time for them.
+
+        Args:
+            number: Number of the trial.
+            expected: Seconds that it will take; `None` if it has ended.
+            elapsed: Seconds that it has taken of them.
+        """
+        durations = [
+            *self._durations,
+            *([] if expected is None else [expected]),
+        ]
+        left = math.inf
+        if self.total is not None and durations:
+            mean = sum(durations) / len(durations)
+            left = mean * (self.total - number)
+        until = max(0.0, self._deadline - time.monotonic())
+        this = 0.0 if expected is None else expected - elapsed
+        # What has begun is ended after the time is up, too.
+        left = max(this, min(this + left, until))
+        if not math.isfinite(left) or (expected is None and left <= 0):
+            return []
+        return [f"left ~{_clock(left)}"]
 
     def _print(self, number: int, trial: str, text: str) -> None:
         total = "" if self.total is None else f"/{self.total}"
         width = len(str(self.total or number))
         self.say(f"[{number:>{width}}{total}] trial {trial}  {text}")
+
+
+class LiveLine(keras.callbacks.Callback):
+    """Shows the epochs of a trial; the last callback, which sees all logs.
+
+    Args:
+        progress: Where.
+        objective: Name of the objective.
+    """
+
+    def __init__(self, progress: Progress, objective: str):
+        super().__init__()
+        self._progress = progress
+        self._objective = objective
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Show that training has begun."""
+        self._show(0, {})
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Show what the epoch came to."""
+        self._show(epoch + 1, logs or {})
+
+    def _show(self, epoch: int, logs: Mapping[str, Any]) -> None:
+        epochs = self.params.get("epochs") or epoch
+        self._progress.epoch(epoch, epochs, self._objective, logs)
+
+
+def _worst_layers(logs: Mapping[str, Any]) -> list[str]:
+    """Return the weakest gradient and the most dead units, and where."""
+    worst = []
+    for kind, name, choose, form in (
+        ("grad_norm/", "weakest gradient", min, ".1e"),
+        ("dead_relu/", "dead ReLU", max, ".0%"),
+    ):
+        layers = {
+            key.removeprefix(kind): float(value)
+            for key, value in logs.items()
+            if key.startswith(kind) and not key.endswith("/global")
+        }
+        if layers:
+            layer = choose(layers, key=lambda key: layers[key])
+            worst.append(f"{name} {layers[layer]:{form}} in {layer}")
+    return worst
 
 
 def _short(value: Any) -> str:

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import time
+import traceback
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,11 @@ import keras
 import keras_tuner
 from keras_tuner.engine.tuner import maybe_distribute
 
+from keras_ext.tuners.complaints import (
+    check_objective,
+    check_same_search,
+    too_many_failures,
+)
 from keras_ext.tuners.crash_safety import write_whole
 from keras_ext.tuners.cross_validation import Folds, check_cross_validation
 from keras_ext.tuners.garbage import (
@@ -237,6 +243,8 @@ class TrackedTuner(keras_tuner.Tuner):
             )
         self.is_out_of_time = False
         self._deadline = time.monotonic() + (self.time_budget or math.inf)
+        settings = self._settings(fit_kwargs)
+        check_same_search(Path(self.project_dir), settings)
         progress = Progress(
             self.oracle.max_trials,
             shown=fit_kwargs.get("verbose") != 0,
@@ -262,7 +270,7 @@ class TrackedTuner(keras_tuner.Tuner):
         try:
             inputs = InputSource(fit_args, self._quiet(fit_kwargs))
             self._inputs = inputs
-            self._recorder.begin(self._settings(fit_kwargs))
+            self._recorder.begin(settings)
             with self._interrupts, quick_collections():
                 try:
                     super().search(*inputs.fit_args, **inputs.fit_kwargs)
@@ -287,7 +295,8 @@ class TrackedTuner(keras_tuner.Tuner):
     def pre_create_trial(self) -> None:
         """Let no trial begin once the time is up."""
         super().pre_create_trial()
-        if time.monotonic() >= self._deadline:
+        is_done = len(self.oracle.end_order) == self.oracle.max_trials
+        if time.monotonic() >= self._deadline and not is_done:
             raise _OutOfTime
 
     def on_trial_begin(self, trial: Any) -> None:
@@ -309,11 +318,18 @@ class TrackedTuner(keras_tuner.Tuner):
         """
         try:
             super().on_trial_end(trial)
-        except Exception:
+        except Exception as error:
             # The oracle gives up after too many failures in a row.
-            if self._recorder:
-                self._recorder.end_trial()
-            raise
+            if not self._run or not self._recorder:
+                raise
+            self._recorder.end_trial()
+            if not isinstance(error, RuntimeError):
+                raise
+            raise too_many_failures(
+                self.oracle.max_consecutive_failed_trials,
+                trial.trial_id,
+                self._run.record.trials[trial.trial_id].reason or "no score",
+            ) from None
         if self._pruning:
             self._pruning.rescore(self.get_trial_dir)
         if self._recorder:
@@ -414,6 +430,21 @@ class TrackedTuner(keras_tuner.Tuner):
                 self._run.trial.failed(error)
             raise
 
+    def _try_run_and_update_trial(
+        self, trial: Any, *args: Any, **kwargs: Any
+    ) -> None:
+        # As keras-tuner does, but for printing each traceback: it is in
+        # MLflow, and the reason in the trial's line.
+        try:
+            self._run_and_update_trial(trial, *args, **kwargs)
+            trial.status = "COMPLETED"
+        except keras_tuner.errors.FatalError:
+            raise
+        except Exception as error:
+            is_final = isinstance(error, keras_tuner.errors.FailedTrialError)
+            trial.status = "FAILED" if is_final else "INVALID"
+            trial.message = traceback.format_exc()
+
     def _build_and_fit_model(
         self, trial: Any, *args: Any, **kwargs: Any
     ) -> Any:
@@ -456,6 +487,7 @@ class TrackedTuner(keras_tuner.Tuner):
             results = attempt.result
         else:
             results = super()._build_and_fit_model(trial, *args, **kwargs)
+            check_objective(results, self.oracle.objective)
             if attempt:
                 results = attempt.finished(results)
         self._interrupts.check()

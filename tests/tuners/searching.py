@@ -35,7 +35,13 @@ def build(hp):
     return model
 
 
-def tuner(folder, tracking_uri, hypermodel=build, **options):
+def tuner(
+    folder,
+    tracking_uri,
+    hypermodel=build,
+    kind=tuners.RandomSearch,
+    **options,
+):
     defaults = {
         "objective": "val_loss",
         "max_trials": 3,
@@ -45,7 +51,7 @@ def tuner(folder, tracking_uri, hypermodel=build, **options):
         "experiment": f"search in {folder}",
         "tracking_uri": tracking_uri,
     }
-    return tuners.RandomSearch(hypermodel, **(defaults | options))
+    return kind(hypermodel, **(defaults | options))
 
 
 def search(tuner, **options):

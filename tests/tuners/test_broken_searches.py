@@ -8,7 +8,7 @@ import pytest
 import searching
 from searching import artifact, children, parent, statuses, table
 
-from keras_ext import tracking
+from keras_ext import tracking, tuners
 from keras_ext.tracking.outboxes import outbox_for
 from keras_ext.tuners.search_recorder import SearchRecorder
 
@@ -189,7 +189,10 @@ def test_too_many_failures(tmp_path, tracking_uri):
         max_consecutive_failed_trials=2,
     )
     build.fails = True
-    with pytest.raises(RuntimeError, match="consecutive failures"):
+    with pytest.raises(
+        RuntimeError,
+        match="2 trials failed in a row; trial 1 with ValueError: broken",
+    ):
         searching.search(tuner)
     assert parent(tuner).info.status == "FAILED"
     assert parent(tuner).data.tags["exception"] == "RuntimeError"
@@ -243,3 +246,74 @@ def test_resumed_in_another_store(tmp_path, tracking_uri):
     path.write_text(json.dumps(record))
     with pytest.raises(tracking.TrackingError, match="other.db"):
         searching.search(tuner)
+
+
+def test_an_objective_that_no_trial_reports(tmp_path, tracking_uri):
+    tuner = searching.tuner(tmp_path, tracking_uri, objective="val_accuracy")
+    with pytest.raises(ValueError, match="`objective` must be .*'val_loss'"):
+        searching.search(tuner, epochs=1)
+    assert statuses(tuner) == [("0", "FAILED")]
+
+
+def test_failures_are_told_in_one_line(tmp_path, tracking_uri, capfd):
+    tuner = searching.tuner(
+        tmp_path, tracking_uri, max_trials=2, max_model_size=3
+    )
+    searching.search(tuner, epochs=1)
+    told = capfd.readouterr()
+    assert "Traceback" not in told.out + told.err
+    assert told.out.count("Oversized model") == 2
+    trace = artifact(
+        tuner, children(tuner)[0].info.run_id, "traceback.txt", tmp_path
+    )
+    assert b"FailedTrialError" in trace
+
+
+def test_the_project_of_another_search(tmp_path, tracking_uri):
+    tuner = searching.tuner(tmp_path, tracking_uri, max_trials=1)
+    searching.search(tuner, epochs=1)
+    before = statuses(tuner)
+    for options, found in (
+        ({"objective": "loss"}, "objective 'val_loss'"),
+        ({"kind": tuners.GridSearch}, "tuner 'RandomSearch'"),
+    ):
+        other = searching.tuner(tmp_path, tracking_uri, **options)
+        with pytest.raises(ValueError, match=f"search with {found}"):
+            searching.search(other, epochs=1)
+    assert statuses(tuner) == before
+    assert parent(tuner).info.status == "FINISHED"
+
+
+def test_a_space_without_hyperparameters(tmp_path, tracking_uri):
+    def build(hp):
+        model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    tuner = searching.tuner(tmp_path / "random", tracking_uri, build)
+    searching.search(tuner, epochs=1)
+    assert statuses(tuner) == [("0", "FINISHED")]
+    tuner = tuners.Hyperband(
+        build,
+        "val_loss",
+        directory=str(tmp_path / "hyperband"),
+        tracking_uri=tracking_uri,
+        experiment=str(tmp_path),
+    )
+    with pytest.raises(ValueError, match="`hypermodel` must have"):
+        searching.search(tuner)
+
+
+def test_the_experiment_was_deleted(tmp_path, tracking_uri):
+    tuner = searching.tuner(tmp_path, tracking_uri, max_trials=1)
+    searching.search(tuner, epochs=1)
+    tuner.client.delete_experiment(parent(tuner).info.experiment_id)
+    again = searching.tuner(tmp_path, tracking_uri, max_trials=2)
+    with pytest.raises(tracking.TrackingError, match="was deleted. Restore"):
+        searching.search(again, epochs=1)
+    new = searching.tuner(
+        tmp_path, tracking_uri, project_name="new", overwrite=True
+    )
+    with pytest.raises(tracking.TrackingError, match="`experiment` has been"):
+        searching.search(new, epochs=1)
+    assert list((tmp_path / "search").glob("trial_*/trial.json"))
