@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import io
 import os
+import pathlib
 import statistics
 import sys
 import tempfile
@@ -25,13 +26,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 
-from tuning.data import load
-from tuning.digits import (
-    BATCH_SIZE,
-    DigitsModel,
-    DigitsSearch,
-    search_seed,
-)
+from keras_ext.cli.search.running import Search
+from keras_ext.cli.search.settings import Settings
+from tuning.digits import Digits
 
 BAR = 0.6
 
@@ -47,28 +44,24 @@ class Cost:
 
 
 def search(seed: int, trials: int, epochs: int, **options) -> Cost:
-    data = load(None, seed)
+    settings = Settings(
+        "digits",
+        trials,
+        epochs,
+        seed,
+        "pruning",
+        objective="val_accuracy",
+        **options,
+    )
+    digits = Digits()
+    search = Search(digits, digits.load(settings), settings, "")
     with tempfile.TemporaryDirectory() as folder:
-        tuner = DigitsSearch(
-            DigitsModel(data.train.x.shape[1], data.classes, seed),
-            objective="val_accuracy",
-            max_trials=trials,
-            seed=search_seed(seed),
-            directory=folder,
-            project_name="search",
-            tracking_uri=f"sqlite:///{folder}/mlflow.db",
-            **options,
+        tuner = search.tuner(
+            f"sqlite:///{folder}/mlflow.db", pathlib.Path(folder, "search")
         )
         wall, cpu = time.perf_counter(), time.process_time()
         with contextlib.redirect_stdout(io.StringIO()):
-            tuner.search(
-                data.train.x,
-                data.train.y,
-                validation_data=(data.validation.x, data.validation.y),
-                epochs=epochs,
-                batch_size=BATCH_SIZE,
-                validation_batch_size=512,
-            )
+            search.search(tuner)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         rows = tuner.trial_rows()
         best = tuner.oracle.get_best_trials(1)[0].score

@@ -1,48 +1,40 @@
-"""Images to classify: scikit-learn's digits, or an MNIST archive."""
+"""What the searches learn from: images of digits, and tables of numbers."""
 
-import hashlib
+import argparse
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tuning.settings import UsageError
+from keras_ext.cli.search.definition import (
+    CLASSES,
+    REGRESSION,
+    Data,
+    Split,
+)
+from keras_ext.cli.usage import UsageError
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
-@dataclass
-class Split:
-    """Inputs of shape `(images, pixels)` and labels of shape `(images,)`."""
+def add_data_file(parser: argparse.ArgumentParser) -> None:
+    """Add the argument for images of one's own.
 
-    x: np.ndarray
-    y: np.ndarray
-
-
-@dataclass
-class Data:
-    """Standardized images in three parts, each class in each alike.
-
-    Attributes:
-        train: What the models are fitted to.
-        validation: What the trials are compared on.
-        test: What nothing is chosen by.
-        classes: Number of classes.
-        mean: What was subtracted, per pixel.
-        scale: What the rest was multiplied with.
+    Args:
+        parser: The parser of a search on images.
     """
+    parser.add_argument(
+        "--data-file",
+        metavar="NPZ",
+        help="images in the format of Keras's mnist.npz, in place of "
+        "scikit-learn's digits",
+    )
 
-    train: Split
-    validation: Split
-    test: Split
-    classes: int
-    mean: np.ndarray
-    scale: float
 
-
-def load(data_file: str | None, seed: int) -> Data:
-    """Load, split and standardize the images.
+def load(data_file: str | None, seed: int, form: str = "pixels") -> Data:
+    """Load, split and standardize images.
 
     The built-in images are split 64 : 16 : 20; an archive comes with its own
     test images, and a sixth of its training images become the validation
@@ -52,6 +44,9 @@ def load(data_file: str | None, seed: int) -> Data:
         data_file: Path of an archive in the format of Keras's `mnist.npz`;
             `None` for scikit-learn's 1,797 images of digits.
         seed: Seed of the split.
+        form: `"pixels"` for inputs of shape `(height * width,)`, `"images"`
+            for `(height, width, channels)`, `"sequences"` for
+            `(height, width * channels)`.
 
     Returns:
         The data.
@@ -59,28 +54,119 @@ def load(data_file: str | None, seed: int) -> Data:
     Raises:
         UsageError: If the file cannot be used.
     """
+    require_scikit_learn()
+    if data_file is None:
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        train, validation, test = split(digits.images, digits.target, seed)
+    else:
+        x, y, x_test, y_test = read_archive(Path(data_file))
+        train, validation = _halves(x, y, 1 / 6, seed, stratify=True)
+        test = Split(x_test, y_test)
+    classes = int(train.y.max()) + 1
+    shape = _shape(train.x.shape[1:], form)
+    mean, scale = statistics(train.x)
+    train, validation, test = (
+        Split(
+            standardize(part.x, mean, scale).reshape(len(part.x), *shape),
+            part.y.astype("int32"),
+        )
+        for part in (train, validation, test)
+    )
+    preparation = {
+        "formula": "(x - mean) * scale",
+        "mean": mean.tolist(),
+        "scale": scale,
+        "shape": list(shape),
+    }
+    return Data(
+        train, validation, test, CLASSES, classes, preparation, "images"
+    )
+
+
+def from_scikit_learn(name: str, kind: str, rows: str, seed: int) -> Data:
+    """Load, split and standardize one of scikit-learn's tables of numbers.
+
+    Each column, and the target of a regression, gets the mean 0 and the
+    standard deviation 1 in the training part, 64 % of the rows.
+
+    Args:
+        name: `wine` or `diabetes`.
+        kind: `CLASSES` or `REGRESSION`.
+        rows: What a row is called, in the plural.
+        seed: Seed of the split.
+    """
+    require_scikit_learn()
+    from sklearn import datasets
+
+    options = {"scaled": False} if name == "diabetes" else {}
+    table = getattr(datasets, f"load_{name}")(**options)
+    parts = split(table.data, table.target, seed, stratify=kind == CLASSES)
+    mean, deviation = parts[0].x.mean(axis=0), parts[0].x.std(axis=0)
+    for part in parts:
+        part.x = ((part.x - mean) / deviation).astype("float32")
+    preparation = {
+        "formula": "(x - mean) / deviation",
+        "columns": list(table.feature_names),
+        "mean": mean.tolist(),
+        "deviation": deviation.tolist(),
+    }
+    if kind == REGRESSION:
+        unit, note = standardize_targets(parts, preparation)
+        return Data(*parts, kind, 1, preparation, rows, unit=unit, notes=[note])
+    return Data(*parts, kind, int(table.target.max()) + 1, preparation, rows)
+
+
+def require_scikit_learn() -> None:
+    """Raise `UsageError` if it is missing."""
     try:
         import sklearn  # noqa: F401
     except ImportError as error:
         raise UsageError(
             'scikit-learn is missing: pip install "keras-ext[tuner]"'
         ) from error
-    if data_file is None:
-        from sklearn.datasets import load_digits
 
-        x, y = load_digits(return_X_y=True)
-        rest, test = _split(x, y, 0.2, seed)
-        train, validation = _split(rest.x, rest.y, 0.2, seed)
-    else:
-        x, y, x_test, y_test = read_archive(Path(data_file))
-        train, validation = _split(x, y, 1 / 6, seed)
-        test = Split(x_test, y_test)
-    mean, scale = statistics(train.x)
-    train, validation, test = (
-        Split(standardize(part.x, mean, scale), part.y.astype("int32"))
-        for part in (train, validation, test)
+
+def split(
+    x: np.ndarray, y: np.ndarray, seed: int, stratify: bool = True
+) -> tuple[Split, Split, Split]:
+    """Split rows 64 : 16 : 20 for training, validation and test.
+
+    Args:
+        x: Inputs.
+        y: Targets.
+        seed: Seed of the split.
+        stratify: Whether each class is in each part alike.
+    """
+    rest, test = _halves(x, y, 0.2, seed, stratify)
+    train, validation = _halves(rest.x, rest.y, 0.2, seed, stratify)
+    return train, validation, test
+
+
+def standardize_targets(
+    parts: Sequence[Split], preparation: dict[str, Any]
+) -> tuple[float, str]:
+    """Give the targets of the training part mean 0 and deviation 1.
+
+    Args:
+        parts: Of which the first one is for training; changed in place.
+        preparation: Is told how to come back to the target's units.
+
+    Returns:
+        The standard deviation, and a line that says what was done.
+    """
+    mean, unit = float(parts[0].y.mean()), float(parts[0].y.std()) or 1.0
+    for part in parts:
+        part.y = ((part.y - mean) / unit).astype("float32")
+    preparation["target"] = {
+        "formula": "target = prediction * deviation + mean",
+        "mean": mean,
+        "deviation": unit,
+    }
+    return unit, (
+        f"errors are in standard deviations of the target, {unit:.4g} each"
     )
-    return Data(train, validation, test, int(y.max()) + 1, mean, scale)
 
 
 def read_archive(path: Path) -> list[np.ndarray]:
@@ -90,13 +176,14 @@ def read_archive(path: Path) -> list[np.ndarray]:
         path: The file.
 
     Returns:
-        `x_train`, `y_train`, `x_test` and `y_test`, the images flattened.
+        `x_train`, `y_train`, `x_test` and `y_test`.
 
     Raises:
         UsageError: If it is missing, no such archive, or holds other shapes.
     """
-    check_is_file(path)
     name = repr(str(path))
+    if not path.is_file():
+        raise UsageError(f"there is no data file {name}")
     try:
         with np.load(path, allow_pickle=False) as archive:
             missing = [key for key in ARRAYS if key not in archive]
@@ -131,19 +218,7 @@ def read_archive(path: Path) -> list[np.ndarray]:
         )
     if len(y) // 6 < np.count_nonzero(counts):
         raise UsageError(f"{name}: {len(y)} training images are too few")
-    return [x.reshape(len(x), -1), y, x_test.reshape(len(x_test), -1), y_test]
-
-
-def check_is_file(path: Path) -> None:
-    """Raise `UsageError` if `path` is no file."""
-    if not path.is_file():
-        raise UsageError(f"there is no data file {str(path)!r}")
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return arrays
 
 
 def statistics(x: np.ndarray) -> tuple[np.ndarray, float]:
@@ -165,12 +240,30 @@ def standardize(x: np.ndarray, mean: np.ndarray, scale: float) -> np.ndarray:
     return ((x - mean) * scale).astype("float32")
 
 
-def _split(
-    x: np.ndarray, y: np.ndarray, share: float, seed: int
+def _halves(
+    x: np.ndarray, y: np.ndarray, share: float, seed: int, stratify: bool
 ) -> tuple[Split, Split]:
     from sklearn.model_selection import train_test_split
 
     x_a, x_b, y_a, y_b = train_test_split(
-        x, y, test_size=share, random_state=seed, stratify=y
+        x,
+        y,
+        test_size=share,
+        random_state=seed,
+        stratify=y if stratify else None,
     )
     return Split(x_a, y_a), Split(x_b, y_b)
+
+
+def _shape(image: tuple[int, ...], form: str) -> tuple[int, ...]:
+    channels = int(np.prod(image[2:]))
+    if form == "pixels":
+        return (int(np.prod(image)),)
+    if len(image) < 2:
+        raise UsageError(
+            "images of shape (n, height, width) are needed, not of shape "
+            f"(n, {', '.join(map(str, image))})"
+        )
+    if form == "images":
+        return (image[0], image[1], channels)
+    return (image[0], image[1] * channels)

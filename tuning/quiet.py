@@ -1,7 +1,6 @@
 """Keeping the libraries' start-up noise from the terminal."""
 
 import contextlib
-import logging
 import os
 import sys
 import tempfile
@@ -35,13 +34,3 @@ def starting_quietly() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(terminal, 2)
             os.close(terminal)
-
-
-def quiet_loggers() -> None:
-    """Let libraries log errors alone where they are known to chatter.
-
-    TensorFlow takes a search's many models for one model that is traced
-    again and again; MLflow tells how it makes a new database.
-    """
-    for name in ("tensorflow", "alembic", "mlflow.store.db.utils"):
-        logging.getLogger(name).setLevel(logging.ERROR)

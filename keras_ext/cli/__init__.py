@@ -7,10 +7,10 @@ default `run` takes the arguments and returns the exit status.
 import sys
 from collections.abc import Sequence
 
-from keras_ext.cli import check, replay, ui
+from keras_ext.cli import check, replay, search, ui
 from keras_ext.cli.usage import Parser, UsageError, note
 
-COMMANDS = (check, replay, ui)
+COMMANDS = (search, check, replay, ui)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

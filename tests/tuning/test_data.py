@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from keras_ext.cli.usage import UsageError
 from tuning import data
-from tuning.settings import UsageError
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import mlflow
 import numpy as np
 import pytest
 
-from tuning.cli import main
+from keras_ext.cli.search import main
 
 SMALL = ["digits", "--trials", "2", "--epochs", "4"]
 
@@ -49,6 +49,20 @@ BAD = {
     "file as directory": (["digits", "--directory", "text.npz/a"], "text.npz"),
     "nothing to resume": (["digits", "--resume"], "resume"),
     "unknown option": (["digits", "--fast"], "--fast"),
+    "unknown tuner": (["digits", "--tuner", "best"], "--tuner"),
+    "unknown pruner": (["digits", "--pruner", "best"], "--pruner"),
+    "one fold": (["digits", "--cross-validation", "1"], "from 2 on"),
+    "no time": (["digits", "--time-budget", "0s"], "--time-budget"),
+    "time without a unit": (["digits", "--time-budget", "soon"], "'soon'"),
+    "the loss as objective": (
+        ["digits", "--objective", "val_loss"],
+        "trials differ in their losses",
+    ),
+    "objective of numbers": (["digits", "--objective", "val_mae"], "val_mae"),
+    "a target of the digits": (["digits", "--target", "x"], "--target"),
+    "no table": (["csv"], "file"),
+    "no target": (["csv", "text.npz"], "--target"),
+    "missing table": (["csv", "no.csv", "--target", "x"], "no.csv"),
     "nobody answers": (
         ["digits", "--tracking-uri", "http://me:secret@127.0.0.1:9"],
         "127.0.0.1:9",
@@ -75,9 +89,9 @@ def test_bad_input(arguments, named, tmp_path, capsys):
 def test_arguments_are_checked_before_the_slow_imports():
     code = (
         "import sys\n"
-        "from tuning.cli import main\n"
+        "from keras_ext.cli.search import main\n"
         "assert main(['digits', '--data-file', 'no.npz']) == 2\n"
-        "assert not {'keras', 'mlflow', 'sklearn'} & set(sys.modules)\n"
+        "assert not {'keras_tuner', 'mlflow'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -93,7 +107,7 @@ def test_a_search_of_other_images(tmp_path, tracking_uri, capsys):
     client = mlflow.MlflowClient(tracking_uri)
     experiment = client.get_experiment_by_name(str(tmp_path))
     (run,) = client.search_runs(
-        [experiment.experiment_id], "params.tuner = 'DigitsSearch'"
+        [experiment.experiment_id], "params.tuner = 'RandomSearch'"
     )
     assert run.data.metrics["best/test_accuracy"] == pytest.approx(
         accuracy, abs=1e-4
@@ -126,6 +140,9 @@ def unfinished(folder, **changes):
         (["--seed", "1"], "began with --seed 0"),
         (["--data-file", "x.npz"], "began with --data-file None"),
         (["--trials", "2"], "can only be raised"),
+        (["--tuner", "grid"], "began with --tuner random"),
+        (["--stop-unhealthy"], "began with --stop-unhealthy False"),
+        (["--cross-validation", "3"], "began with --cross-validation None"),
         ([], "pass --tracking-uri again"),
         (["--tracking-uri", "http://other"], "cannot be resumed in"),
         (["--experiment", "other"], "no unfinished search"),
@@ -250,4 +267,4 @@ def test_the_resumed_search_comes_to_its_end(interrupted):
     ]
     assert "test accuracy" in second["out"]
     assert "[1/2]" not in second["out"]
-    assert "mlflow ui --backend-store-uri" in second["out"]
+    assert "keras-ext ui --tracking-uri" in second["out"]

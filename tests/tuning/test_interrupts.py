@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from tuning.interrupts import kept_until_the_end
+from keras_ext.cli.search.interrupts import kept_until_the_end
 
 
 @pytest.fixture(autouse=True)

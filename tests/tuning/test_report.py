@@ -1,4 +1,4 @@
-from tuning import report
+from keras_ext.cli.search import report
 
 
 def row(trial, score, status="FINISHED", **values):
@@ -20,3 +20,10 @@ def test_best_first_and_the_first_of_equals():
 
 def test_no_trials():
     assert report.table([]) == "No trial yet."
+
+
+def test_low_scores_are_best_where_the_objective_is_an_error():
+    rows = [row("0", 0.9), row("1", 0.1), row("2", None, "FAILED")]
+    lines = report.table(rows, "val_mae").splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["1", "0", "2"]
+    assert "val_mae" in lines[0]

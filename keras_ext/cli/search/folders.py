@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from tuning.settings import Settings, UsageError
+from keras_ext.cli.search.settings import Settings
+from keras_ext.cli.usage import UsageError
 
 try:
     import fcntl
@@ -65,11 +66,12 @@ def create(directory: Path, settings: Settings) -> Path:
     return folder
 
 
-def newest_unfinished(directory: Path, experiment: str) -> Path:
+def newest_unfinished(directory: Path, dataset: str, experiment: str) -> Path:
     """Return the folder of the search to be resumed.
 
     Args:
         directory: Where the searches are.
+        dataset: Name of the search.
         experiment: Name of the MLflow experiment.
 
     Returns:
@@ -85,12 +87,13 @@ def newest_unfinished(directory: Path, experiment: str) -> Path:
         except (OSError, ValueError, TypeError):
             # Not one of ours, or not readable: it cannot be resumed.
             continue
-        if settings.experiment == experiment and not settings.finished:
+        asked = (settings.dataset, settings.experiment)
+        if asked == (dataset, experiment) and not settings.finished:
             unfinished.append(path.parent)
     if not unfinished:
         raise UsageError(
-            f"there is no unfinished search of the experiment {experiment!r} "
-            f"in {str(directory)!r} to resume"
+            f"there is no unfinished search {dataset!r} of the experiment "
+            f"{experiment!r} in {str(directory)!r} to resume"
         )
     # The time in the name orders them; a copy would change file times.
     return max(unfinished, key=lambda folder: _order(folder.name))

@@ -5,28 +5,30 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-DATASETS = ["digits"]
-
-
-class UsageError(Exception):
-    """What was asked for cannot be done; the message is one line."""
-
 
 @dataclass
 class Settings:
     """One search: what `search.json` in its folder holds.
 
     Attributes:
-        dataset: Name of the data set.
+        dataset: Name of the search: `digits`, `wine`, ….
         trials: Number of trials.
-        epochs: Epochs of each trial.
+        epochs: Epochs of each trial, at the most.
         seed: Seed of the split, the draws and the trainings.
         experiment: Name of the MLflow experiment.
         tracking_uri: The MLflow store, without credentials; `None` before
             it is known.
-        data_file: Path of an MNIST archive in place of the built-in images.
+        data_file: Path of the data, where they are a person's own.
         data_digest: SHA-256 of that file.
         finished: Whether the search came to its end.
+        tuner: `random`, `grid`, `bayesian`, `hyperband` or `optuna`.
+        objective: The metric that the trials are compared by; `None` before
+            the task is known.
+        stop_unhealthy: Whether hopeless trials are ended.
+        pruner: `median`, `asha` or `None`.
+        cross_validation: Number of folds, or `None`.
+        target: The column of a table that is to be learnt.
+        task: `classification`, `regression`, or `None` to find it out.
     """
 
     dataset: str
@@ -38,6 +40,13 @@ class Settings:
     data_file: str | None = None
     data_digest: str | None = None
     finished: bool = False
+    tuner: str = "random"
+    objective: str | None = None
+    stop_unhealthy: bool = False
+    pruner: str | None = None
+    cross_validation: int | None = None
+    target: str | None = None
+    task: str | None = None
 
     @classmethod
     def load(cls, folder: Path) -> "Settings":

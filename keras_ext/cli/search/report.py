@@ -1,0 +1,201 @@
+"""What a search prints before and after its trials."""
+
+import math
+import shlex
+from pathlib import Path
+from typing import Any
+
+from keras_ext.cli.search.command import OBJECTIVES
+from keras_ext.cli.search.definition import REGRESSION, Data
+from keras_ext.cli.search.settings import Settings
+
+Rows = list[dict[str, Any]]
+
+# Of the hyperparameters those that fit on a screen; `trials.csv` has all.
+_COLUMNS = {
+    "trial": "trial",
+    "score": "score",
+    "worst_grad_norm": "weakest gradient",
+    "dead_relu": "dead ReLU",
+    "status": "status",
+    "depth": "depth",
+    "units": "units",
+    "cell": "cell",
+    "filters": "filters",
+    "activation": "activation",
+    "initializer": "initializer",
+    "optimizer": "optimizer",
+    "learning_rate": "rate",
+    "batch_size": "batch",
+    "dropout": "dropout",
+    "batch_normalization": "batch norm",
+}
+_NOT_HYPERPARAMETERS = (*list(_COLUMNS)[:5], "duration")
+
+
+class Report:
+    """What there is to say of one search.
+
+    Args:
+        settings: The search.
+        data: What is learnt.
+        folder: The search's folder.
+        program: How the command is called.
+    """
+
+    def __init__(
+        self, settings: Settings, data: Data, folder: Path, program: str
+    ):
+        self.settings = settings
+        self.data = data
+        self.folder = folder
+        self.program = program
+
+    def opening(self) -> str:
+        """Return what is going to be done."""
+        data, settings = self.data, self.settings
+        parts = (data.train, data.validation, data.test)
+        sizes = [len(part.y) for part in parts]
+        use = "train/validate/test"
+        if settings.cross_validation:
+            sizes = [sizes[0] + sizes[1], sizes[2]]
+            use = f"search in {settings.cross_validation} folds/test"
+        counts = "/".join(f"{size:,}" for size in sizes)
+        tuner = "" if settings.tuner == "random" else f"{settings.tuner}, "
+        return "\n".join(
+            [
+                f"{settings.experiment}: {tuner}{settings.trials} trials of "
+                f"{settings.epochs} epochs, seed {settings.seed}, {counts} "
+                f"{data.rows} to {use}",
+                *data.notes,
+                f"folder {self.folder}, MLflow {settings.tracking_uri}",
+            ]
+        )
+
+    def unfinished(self, rows: Rows, why: str) -> str:
+        """Return what there is so far, and how to go on.
+
+        Args:
+            rows: As `TrackedTuner.trial_rows` returns them.
+            why: What ended the search.
+        """
+        settings = self.settings
+        command = [*self.program.split(), settings.dataset, "--resume"]
+        if settings.experiment != settings.dataset:
+            command += ["--experiment", settings.experiment]
+        if str(self.folder.parent) != "searches":
+            command += ["--directory", str(self.folder.parent)]
+        lines = ["", table(rows, settings.objective), ""]
+        lines += [f"{why}. Go on with this search:"]
+        lines += [f"  {shlex.join(command)}", *_where(settings)]
+        return "\n".join(lines)
+
+    def finished(
+        self, rows: Rows, scores: dict[str, float], model_id: str | None
+    ) -> str:
+        """Return the trials and what the best one came to.
+
+        Args:
+            rows: As `TrackedTuner.trial_rows` returns them.
+            scores: The best model's metrics on the test rows; empty if no
+                trial finished.
+            model_id: MLflow's id of that model.
+        """
+        settings = self.settings
+        objective = settings.objective or ""
+        lines = ["", table(rows, objective), ""]
+        best = _best_first(rows, objective)[:1]
+        if not scores or not best or best[0]["score"] is None:
+            return "\n".join([*lines, "No trial finished.", *_where(settings)])
+        metric = objective.removeprefix("val_")
+        told = _value(metric, scores[metric])
+        if self.data.kind == REGRESSION:
+            unit = self.data.unit
+            told += f" ({scores[metric] * unit:.4g} in the target's units)"
+        lines += [
+            f"Best trial {best[0]['trial']}: validation {metric} "
+            f"{_value(metric, best[0]['score'])}, test {metric} {told}",
+            f"  {_all_values(best[0])}",
+            *_where(settings),
+        ]
+        if model_id:
+            lines += [
+                "Load the best model (its inputs: preparation.json of the "
+                "search's run):",
+                "  import keras_ext, mlflow",
+                f'  mlflow.set_tracking_uri("{settings.tracking_uri or ""}")',
+                f'  mlflow.keras.load_model("models:/{model_id}")',
+            ]
+        return "\n".join(lines)
+
+
+def table(rows: Rows, objective: str | None = "val_accuracy") -> str:
+    """Return the trials as text, best first.
+
+    Args:
+        rows: As `TrackedTuner.trial_rows` returns them.
+        objective: What the scores are.
+    """
+    if not rows:
+        return "No trial yet."
+    names = [
+        name
+        for name in _COLUMNS
+        if name in _NOT_HYPERPARAMETERS or any(name in row for row in rows)
+    ]
+    heads = _COLUMNS | {"score": objective or "score"}
+    cells = [[heads[name] for name in names]]
+    for row in _best_first(rows, objective):
+        cells.append([_cell(name, row.get(name)) for name in names])
+    widths = [max(len(row[i]) for row in cells) for i in range(len(names))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in cells
+    )
+
+
+def _best_first(rows: Rows, objective: str | None) -> Rows:
+    # Of equal scores the first one is the best, as it is for the tuner.
+    sign = -1 if OBJECTIVES.get(objective or "") == "max" else 1
+    return sorted(
+        rows,
+        key=lambda r: math.inf if r["score"] is None else sign * r["score"],
+    )
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if name == "score":
+        return f"{value:.4f}"
+    if name == "worst_grad_norm":
+        return f"{value:.1e}"
+    if name == "dead_relu":
+        return f"{value:.0%}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _value(metric: str, value: float) -> str:
+    return f"{value:.2%}" if metric == "accuracy" else f"{value:.4f}"
+
+
+def _all_values(row: dict[str, Any]) -> str:
+    return " ".join(
+        f"{name}={_cell('', value)}"
+        for name, value in row.items()
+        if name not in _NOT_HYPERPARAMETERS and value is not None
+    )
+
+
+def _where(settings: Settings) -> list[str]:
+    store = settings.tracking_uri or ""
+    if store.startswith(("http://", "https://")):
+        return [f"See it in MLflow: {store}"]
+    return [
+        "See it in MLflow:",
+        f"  keras-ext ui --tracking-uri {shlex.quote(store)}",
+    ]

@@ -1,0 +1,204 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from keras_ext.cli.usage import UsageError
+from tuning.tables import load_table
+
+
+def houses(n=100):
+    rng = np.random.default_rng(0)
+    area = rng.normal(90.0, 30.0, n)
+    return pd.DataFrame(
+        {
+            "area": area,
+            "rooms": np.arange(n) % 4 + 1,
+            "city": np.array(["Bern", "Genf", "Basel"])[np.arange(n) % 3],
+            "garden": np.arange(n) % 5 < 2,
+            "price": 3000 * area + 1000 * (np.arange(n) % 3),
+        }
+    )
+
+
+@pytest.fixture
+def load(tmp_path):
+    def write(table, target, task=None, seed=1, **options):
+        path = tmp_path / "table.csv"
+        if isinstance(table, pd.DataFrame):
+            table.to_csv(path, index=False, **options)
+        else:
+            path.write_bytes(table)
+        return load_table(str(path), target, task, seed)
+
+    return write
+
+
+def test_numbers_are_standardized_by_the_training_rows(load):
+    data = load(houses(), "price")
+    assert data.kind == "regression"
+    assert [len(p.y) for p in (data.train, data.validation, data.test)] == [
+        64,
+        16,
+        20,
+    ]
+    # Two numbers, three cities, garden or not.
+    assert data.train.x.shape == (64, 7)
+    numbers = data.train.x[:, :2]
+    np.testing.assert_allclose(numbers.mean(axis=0), 0.0, atol=1e-6)
+    np.testing.assert_allclose(numbers.std(axis=0), 1.0, rtol=1e-5)
+    assert np.abs(data.test.x[:, :2].mean(axis=0)).max() > 1e-3
+    np.testing.assert_allclose(data.train.y.mean(), 0.0, atol=1e-6)
+    np.testing.assert_allclose(data.train.y.std(), 1.0, rtol=1e-5)
+    assert np.unique(data.train.x[:, 2:]).tolist() == [0.0, 1.0]
+    np.testing.assert_array_equal(data.train.x[:, 2:5].sum(axis=1), 1.0)
+
+
+def test_the_preparation_repeats_what_was_done(load):
+    table = houses()
+    data = load(table, "price")
+    told = data.preparation
+    # The rows are found again by the target.
+    target = told["target"]
+    prices = data.test.y * target["deviation"] + target["mean"]
+    for row, price in zip(data.test.x, prices, strict=True):
+        house = table.iloc[(table["price"] - price).abs().argmin()]
+        numbers = [
+            (house[name] - how["mean"]) / how["deviation"]
+            for name, how in told["numbers"].items()
+        ]
+        ones = [
+            float(str(house[name]) == value)
+            for name, values in told["categories"].items()
+            for value in values
+        ]
+        np.testing.assert_allclose(row, numbers + ones, atol=1e-4)
+    assert data.unit == target["deviation"]
+
+
+def test_what_is_missing(load):
+    table = houses()
+    table.loc[::7, "area"] = np.nan
+    table.loc[::11, "city"] = None
+    table.loc[[3, 4], "price"] = np.nan
+    table["nothing"] = np.nan
+    table["name"] = [f"house {i}" for i in range(len(table))]
+    data = load(table, "price")
+    assert np.isfinite(data.train.x).all() and np.isfinite(data.test.x).all()
+    assert data.train.x.shape[1] == 8
+    notes = "\n".join(data.notes)
+    assert "left out: 2 rows without 'price'" in notes
+    assert "left out: 'nothing', empty" in notes
+    assert "left out: 'name', text with 98 different values" in notes
+    assert "" in data.preparation["categories"]["city"]
+
+
+def test_infinite_numbers_are_missing_ones(load):
+    table = houses()
+    table.loc[5, "area"] = np.inf
+    data = load(table, "price")
+    for part in (data.train, data.validation, data.test):
+        assert np.isfinite(part.x).all()
+
+
+def test_categories_that_training_has_not_seen(load):
+    table = houses()
+    table["city"] = table["city"].astype(object)
+    table.loc[0, "city"] = "Chur"
+    found = [
+        part.x.sum()
+        for seed in range(8)
+        for part in (load(table, "price", seed=seed).test,)
+    ]
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize(
+    ("target", "task", "kind", "classes"),
+    [
+        ("city", None, "classification", 3),
+        ("garden", None, "binary", 2),
+        ("rooms", None, "classification", 4),
+        ("rooms", "regression", "regression", 1),
+        ("price", None, "regression", 1),
+    ],
+)
+def test_the_task(load, target, task, kind, classes):
+    data = load(houses(), target, task)
+    assert (data.kind, data.classes) == (kind, classes)
+    assert repr(target) in data.notes[0]
+    assert ("--task" in data.notes[0]) == (task is None)
+    if kind != "regression":
+        for part in (data.train, data.validation, data.test):
+            assert sorted(set(part.y)) == list(range(classes))
+        assert len(data.preparation["classes"]) == classes
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_other_separators(load, separator):
+    same = load(houses(), "price")
+    data = load(houses(), "price", sep=separator, encoding="utf-8-sig")
+    np.testing.assert_allclose(data.train.x, same.train.x)
+
+
+def column(**columns):
+    return houses().assign(**columns)
+
+
+BAD = {
+    "unknown target": (houses(), "prize", None, "did you mean 'price'"),
+    "no similar target": (houses(), "xyz", None, "'area', 'rooms', 'city'"),
+    "one value": (column(a=1), "a", None, "nothing to learn"),
+    "one class": (column(a="x"), "a", None, "nothing to learn"),
+    "too few rows": (houses(19), "price", None, "at least 20"),
+    "empty target": (column(a=np.nan), "a", None, "has 0 rows"),
+    "text everywhere": (
+        pd.DataFrame(
+            {"a": [f"a{i}" for i in range(40)], "y": np.arange(40) % 2}
+        ),
+        "y",
+        None,
+        "'a', text with 40 different values",
+    ),
+    "no other column": (
+        pd.DataFrame({"y": np.arange(40) % 2}),
+        "y",
+        None,
+        "it has no other",
+    ),
+    "names as target": (
+        column(a=[f"a{i}" for i in range(100)]),
+        "a",
+        None,
+        "has 1 rows",
+    ),
+    "a rare class": (
+        column(a=["x"] * 96 + ["y"] * 4),
+        "a",
+        None,
+        "class y of 'a' has 4 rows",
+    ),
+    "regression of text": (houses(), "city", "regression", "no numbers"),
+    "too many classes": (
+        column(a=[f"a{i}" for i in range(20)] * 5),
+        "a",
+        None,
+        "too few for 20 classes",
+    ),
+    "no file of text": (b"\xff\xfe\x00\x01", "a", None, "cannot be read"),
+    "an empty file": (b"", "a", None, "cannot be read"),
+    "names alone": (b"a,b\n", "a", None, "has 0 rows"),
+    "ragged": (b"a,b\n1,2\n1,2,3,4\n", "a", None, "cannot be read"),
+    "twice": (b"a, a\n1,2\n", "a", None, "two columns 'a'"),
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "target", "task", "message"), BAD.values(), ids=BAD
+)
+def test_tables_of_which_nothing_can_be_learnt(
+    load, table, target, task, message
+):
+    with pytest.raises(UsageError) as error:
+        load(table, target, task)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
