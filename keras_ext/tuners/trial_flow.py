@@ -1,0 +1,213 @@
+"""What happens in one trial of a search."""
+
+import json
+import traceback
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+from keras_tuner.engine.tuner import maybe_distribute
+
+from keras_ext.tuners.complaints import check_objective
+from keras_ext.tuners.cross_validation import Folds
+from keras_ext.tuners.interrupts import InterruptCheck, Interrupts
+from keras_ext.tuners.monitoring import callbacks_of_an_execution
+from keras_ext.tuners.progress import LiveLine
+from keras_ext.tuners.pruning.search_pruning import SearchPruning, TrialPruned
+from keras_ext.tuners.results import spread
+from keras_ext.tuners.resuming import Attempt, load_state
+from keras_ext.tuners.search_recorder import SearchRecorder
+from keras_ext.tuners.search_run import SearchRun
+from keras_ext.tuners.trial_run import TrialRun
+
+
+class TrialFlow(keras_tuner.Tuner):
+    """Mixin that trains, prunes, resumes and records the trials of a search.
+
+    What a search is, the subclass knows: `TrackedTuner`.
+
+    Attributes:
+        resume_trials: See `TrackedTuner`.
+        execution: Index of the fold or execution that is trained.
+    """
+
+    executions_per_trial: int
+    resume_trials = False
+    execution = 0
+    _interrupts: Interrupts
+    _folds: Folds | None = None
+    _pruning: SearchPruning | None = None
+    _run: SearchRun | None = None
+    _recorder: SearchRecorder | None = None
+
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
+        """Train a trial's models, one for each execution of each fold.
+
+        Args:
+            trial: A `keras_tuner` trial.
+            *args: Passed to `fit`.
+            **kwargs: Passed to `fit`.
+
+        Returns:
+            What keras-tuner's method returns.
+        """
+        executions = self.executions_per_trial
+        self.executions_per_trial = self._models_per_trial()
+        try:
+            results = super().run_trial(trial, *args, **kwargs)
+        finally:
+            self.executions_per_trial = executions
+        if self._run and self._run.trial:
+            self._run.trial.score_std = spread(
+                results, self.oracle.objective, executions
+            )
+        return results
+
+    def load_model(self, trial: Any) -> Any:
+        """Load a trial's model, as it was after its best epoch.
+
+        keras-tuner loads the weights before the optimizer is built, and so
+        leaves the optimizer's state out; here it is loaded, too.
+
+        Args:
+            trial: A `keras_tuner` trial.
+        """
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Skipping variable loading for")
+            model = super().load_model(trial)
+        optimizer = getattr(model, "optimizer", None)
+        if optimizer is not None and not optimizer.built:
+            path = Path(self._get_checkpoint_fname(trial.trial_id))
+            self.load_weights(model, trial.trial_id, path)
+        return model
+
+    def load_weights(
+        self, model: keras.Model, trial_id: str, path: Path
+    ) -> None:
+        """Load weights and optimizer state that a trial left.
+
+        Args:
+            model: A compiled model of the trial's.
+            trial_id: The trial; it knows how its model was built.
+            path: A file `….weights.h5`.
+        """
+        with maybe_distribute(self.distribution_strategy):
+            if not model.built:
+                config = Path(self._get_build_config_fname(trial_id))
+                model.build_from_config(json.loads(config.read_text("utf-8")))
+            load_state(model, path)
+
+    def _models_per_trial(self) -> int:
+        return self.executions_per_trial * (
+            len(self._folds) if self._folds else 1
+        )
+
+    # From here on: methods of keras-tuner that it keeps to itself. It has not
+    # changed them since 2023.
+
+    def _run_and_update_trial(
+        self, trial: Any, *args: Any, **kwargs: Any
+    ) -> None:
+        try:
+            super()._run_and_update_trial(trial, *args, **kwargs)
+        except TrialPruned as pruned:
+            self.oracle.update_trial(
+                trial.trial_id, pruned.metrics, step=pruned.step
+            )
+            if self._run and self._run.trial:
+                self._run.trial.pruned = pruned
+        except Exception as error:
+            # Some libraries catch Ctrl-C and raise something else.
+            self._interrupts.check()
+            # keras-tuner keeps nothing but the traceback.
+            if self._run and self._run.trial:
+                self._run.trial.failed(error)
+            raise
+
+    def _try_run_and_update_trial(
+        self, trial: Any, *args: Any, **kwargs: Any
+    ) -> None:
+        # As keras-tuner does, but for printing each traceback: it is in
+        # MLflow, and the reason in the trial's line.
+        try:
+            self._run_and_update_trial(trial, *args, **kwargs)
+            trial.status = "COMPLETED"
+        except keras_tuner.errors.FatalError:
+            raise
+        except Exception as error:
+            is_final = isinstance(error, keras_tuner.errors.FailedTrialError)
+            trial.status = "FAILED" if is_final else "INVALID"
+            trial.message = traceback.format_exc()
+
+    def _build_and_fit_model(
+        self, trial: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        run, pruning = self._run and self._run.trial, self._pruning
+        if not run or not pruning:
+            return super()._build_and_fit_model(trial, *args, **kwargs)
+        self.execution, name = run.executions, None
+        if self._folds:
+            fold, name = self._fold(self._folds)
+            args, kwargs = (), self._folds.arguments(fold, args, kwargs)
+        run_id, recorder = run.begin_execution(name)
+        given = kwargs.get("callbacks") or []
+        doctors, enders = pruning.begin_execution(
+            trial.trial_id, self.execution, given
+        )
+        kwargs["callbacks"] = callbacks_of_an_execution(
+            [*doctors, *given], run.client, run_id, recorder
+        )
+        kwargs["callbacks"] += [*enders, InterruptCheck(self._interrupts)]
+        if self._recorder and self._recorder.progress.live:
+            objective = self.oracle.objective.name
+            line = LiveLine(self._recorder.progress, objective)
+            kwargs["callbacks"].append(line)
+        if self.resume_trials:
+            results = self._resumed(run, trial, *args, **kwargs)
+        else:
+            results = super()._build_and_fit_model(trial, *args, **kwargs)
+            check_objective(results, self.oracle.objective)
+        self._interrupts.check()
+        try:
+            pruning.end_execution(trial.trial_id, results)
+        except TrialPruned:
+            run.end_execution("KILLED")
+            raise
+        run.end_execution("FINISHED")
+        return results
+
+    def _fold(self, folds: Folds) -> tuple[int, str]:
+        """Return which fold the execution belongs to, and a name for both."""
+        # In `run_trial`, the number is that of all folds together.
+        of_a_fold = self.executions_per_trial // len(folds)
+        fold, execution = divmod(self.execution, of_a_fold)
+        name = f"fold {fold}"
+        return fold, name if of_a_fold == 1 else f"{name} execution {execution}"
+
+    def _resumed(
+        self, run: TrialRun, trial: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Train what an earlier attempt has left of the execution."""
+        folder = Path(self.get_trial_dir(trial.trial_id))
+        attempt = Attempt(folder, self.execution)
+        run.log_before(attempt.logs, kwargs.get("initial_epoch", 0))
+        for callback in kwargs["callbacks"]:
+            if type(callback).__name__ == "SaveBestEpoch":
+                attempt.tell_best(callback)
+        if attempt.result is not None:
+            return attempt.result
+        results = super()._build_and_fit_model(
+            trial, *args, **attempt.arguments(kwargs)
+        )
+        check_objective(results, self.oracle.objective)
+        return attempt.finished(results)
+
+    def _configure_tensorboard_dir(
+        self, callbacks: list[Any], trial: Any, execution: int = 0
+    ) -> None:
+        # keras-tuner imports tensorboard, which TensorFlow no longer
+        # installs, whether it is used or not.
+        if any(isinstance(c, keras.callbacks.TensorBoard) for c in callbacks):
+            super()._configure_tensorboard_dir(callbacks, trial, execution)
