@@ -36,6 +36,7 @@ def values_of(search):
 
 
 @pytest.mark.slow
+@pytest.mark.backend("torch")
 def test_a_search_is_recorded_and_goes_on_as_if_undisturbed(
     tmp_path, tracking_uri
 ):

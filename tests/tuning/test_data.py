@@ -4,6 +4,9 @@ import pytest
 from keras_ext.cli.usage import UsageError
 from tuning import data
 
+# No backend takes part: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 
 @pytest.fixture
 def archive(tmp_path):

@@ -8,6 +8,9 @@ import pytest
 
 from keras_ext.tuners.progress import LiveLine, Progress
 
+# No backend takes part: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 LOGS = {
     "val_accuracy": 0.9,
     "grad_norm/dense_1": 1e-3,

@@ -123,6 +123,7 @@ def stopped_clock(monkeypatch):
     return stop, go_on
 
 
+@pytest.mark.backend("torch")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "tuner", ["random", "grid", "bayesian", "hyperband", "optuna"]

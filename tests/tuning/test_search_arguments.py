@@ -5,6 +5,9 @@ import pytest
 from keras_ext import cli
 from keras_ext.cli.search.arguments import definitions, seconds
 
+# No backend takes part: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 
 @pytest.mark.parametrize(
     ("text", "expected"),

@@ -43,6 +43,7 @@ def choices(parameter):
     return values if len(values) <= 10 else [values[0], values[-1]]
 
 
+@pytest.mark.backend("torch")
 @pytest.mark.parametrize(("name", "task"), CASES)
 def test_every_value_of_every_choice_builds(name, task):
     # What is not active is in the space, too.

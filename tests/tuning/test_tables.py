@@ -5,6 +5,9 @@ import pytest
 from keras_ext.cli.usage import UsageError
 from tuning.tables import load_table
 
+# No backend takes part: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 
 def houses(n=100):
     rng = np.random.default_rng(0)
