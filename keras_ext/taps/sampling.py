@@ -53,6 +53,13 @@ class Sampling:
         start = 0 if beyond < 0 else step - beyond
         return start + ((step - start) // n + 1) * n
 
+    def samples_in(self, steps: int) -> int:
+        """Return how many of the first `steps` steps are measured."""
+        beyond = steps - self._dense * self.every_n_steps
+        if beyond <= 0:
+            return -(-steps // self.every_n_steps)
+        return self._dense - (-beyond // self._later)
+
     def step_of(self, sample: int) -> int:
         """Return the index in the epoch of its `sample`-th measured step."""
         dense = min(sample, self._dense)

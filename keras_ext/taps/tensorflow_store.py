@@ -70,8 +70,7 @@ class Store:
 
     def is_full(self, steps: int) -> bool:
         """Return whether the rows of so many steps should be taken now."""
-        least = self._sampling.every_n_steps
-        return steps // least + 1 - self._taken >= ROWS
+        return self._sampling.samples_in(steps) - self._taken >= ROWS
 
     def take(self) -> tuple[np.ndarray, np.ndarray]:
         """Fetch the rows written since the last call.

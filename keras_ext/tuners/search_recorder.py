@@ -1,8 +1,8 @@
 """What a search's trials come to, told to MLflow and to the terminal."""
 
-import os
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,6 +11,7 @@ import keras_tuner
 from keras_ext.tracking import RunWriter
 from keras_ext.tracking.redaction import scrub
 from keras_ext.tuners import search_space
+from keras_ext.tuners.crash_safety import write_whole
 from keras_ext.tuners.models import log_model
 from keras_ext.tuners.progress import Progress
 from keras_ext.tuners.pruning.search_pruning import SearchPruning, TrialPruned
@@ -241,7 +242,7 @@ class SearchRecorder:
         """Write again what the interrupt may have torn in the writing."""
         for trial in self.oracle.ongoing_trials.values():
             folder = self.tuner.get_trial_dir(trial.trial_id)
-            trial.save(os.path.join(folder, "trial.json"))
+            write_whole(Path(folder, "trial.json"), trial.get_state())
         self.tuner.save()
 
 

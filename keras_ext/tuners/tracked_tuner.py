@@ -49,7 +49,9 @@ class TrackedTuner(TrialFlow):
     **The search** has a parent run: the search space
     (`search_space.json`), the settings as parameters, the best score so far
     (`best/<objective>`, the step being the number of finished trials), and at
-    the end the table of trials (`trials.csv`), `parallel_coordinates.png`,
+    the end the table of trials (`trials.csv`), figures of it
+    (`parallel_coordinates.png`, `optimization_history.png`,
+    `parameter_importance.png`, `trial_health.png`),
     the tag `best_trial` and the best model as the logged model `best_model`.
 
     **Each trial** has a child run (`trial <id>`): each active hyperparameter

@@ -27,12 +27,15 @@ def test_thinned(n, dense, later, expected):
     assert steps_of(sampling) == expected
 
 
-def test_steps_are_told_in_three_ways_alike():
+def test_steps_are_told_in_four_ways_alike():
     sampling = Sampling(4, can_thin=True)
     for dense, later in ((0, 4), (0, 11), (5, 13), (2, 4)):
         sampling.thin(dense, later)
         due = steps_of(sampling)
         assert [sampling.step_of(i) for i in range(len(due))] == due
+        for steps in range(200):
+            before = [step for step in due if step < steps]
+            assert sampling.samples_in(steps) == len(before)
         for step in range(due[-1]):
             later_ones = [s for s in due if s > step]
             assert sampling.next_due(step) == later_ones[0]

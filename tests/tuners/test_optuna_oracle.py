@@ -1,12 +1,12 @@
 """OptunaOracle as keras-tuner uses it, without training anything."""
 
 import math
-import subprocess
 import sys
 
 import keras_tuner
 import optuna
 import pytest
+from fresh_process import run_python
 
 from keras_ext.tuners import OptunaOracle
 
@@ -362,4 +362,4 @@ def test_optuna_is_imported_when_it_is_used():
         "keras_ext.tuners.OptunaOracle('val_loss')\n"
         "assert 'optuna' in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run_python(code)

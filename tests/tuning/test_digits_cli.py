@@ -11,6 +11,7 @@ import sys
 import mlflow
 import numpy as np
 import pytest
+from fresh_process import run_python
 
 from keras_ext.cli.search import main
 
@@ -93,7 +94,7 @@ def test_arguments_are_checked_before_the_slow_imports():
         "assert main(['digits', '--data-file', 'no.npz']) == 2\n"
         "assert not {'keras_tuner', 'mlflow'} & set(sys.modules)\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run_python(code)
 
 
 def test_a_search_of_other_images(tmp_path, tracking_uri, capsys):

@@ -269,6 +269,8 @@ def _numbering(kind: Any) -> Any:
     """Return a subclass that tells its hypermodel which trial it builds."""
 
     class Numbering(kind):
+        """The tuner, which sets `trial` of its hypermodel."""
+
         def on_trial_begin(self, trial: Any) -> None:
             self.hypermodel.trial = int(trial.trial_id)
             super().on_trial_begin(trial)

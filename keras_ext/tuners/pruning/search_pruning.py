@@ -1,7 +1,6 @@
 """What ends the trials of one search early, and what they are worth."""
 
 import math
-import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from keras_ext.callbacks import TrainingDoctor
 from keras_ext.doctor import Finding
+from keras_ext.tuners.crash_safety import write_whole
 from keras_ext.tuners.pruning.curves import PRUNED, UNSCORED, Curves
 from keras_ext.tuners.pruning.pruners import Pruner
 from keras_ext.tuners.pruning.pruning_callback import PruningCallback
@@ -171,8 +171,8 @@ class SearchPruning:
             worst = self._worst_score()
             if trial and trial.status == "COMPLETED" and trial.score != worst:
                 trial.score = worst
-                path = os.path.join(trial_folder(trial_id), "trial.json")
-                trial.save(path)
+                path = Path(trial_folder(trial_id), "trial.json")
+                write_whole(path, trial.get_state())
 
     def _worst_score(self) -> float:
         scores = [
