@@ -24,7 +24,9 @@ def skipped(norms: np.ndarray, optimizers: Sequence[Any]) -> np.ndarray | None:
     return ~np.isfinite(norms[:, scaled]).all(axis=1)
 
 
-def clipped(norms: np.ndarray, optimizers: Sequence[Any]) -> np.ndarray | None:
+def clipped(
+    norms: np.ndarray, optimizers: Sequence[Any], peaks: np.ndarray
+) -> np.ndarray | None:
     """Return in which steps a gradient is clipped, `None` if none ever is.
 
     Args:
@@ -32,17 +34,21 @@ def clipped(norms: np.ndarray, optimizers: Sequence[Any]) -> np.ndarray | None:
             `(steps, variables)`.
         optimizers: For each variable the optimizer that receives its
             gradient, or `None`.
+        peaks: Largest absolute entries of the gradients, of the same shape.
+            It may be empty if no optimizer clips by value.
     """
     found = []
     for optimizer in {id(o): o for o in optimizers if o is not None}.values():
-        own = norms[:, [o is optimizer for o in optimizers]]
+        own = [i for i, o in enumerate(optimizers) if o is optimizer]
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             optimizer = optimizer.inner_optimizer
         if optimizer.gradient_accumulation_steps:
             continue  # what is clipped is the sum over several steps
         if optimizer.clipnorm:
-            found.append((own > optimizer.clipnorm).any(axis=1))
+            found.append((norms[:, own] > optimizer.clipnorm).any(axis=1))
         elif optimizer.global_clipnorm:
-            whole = np.sqrt(np.square(own).sum(axis=1))
+            whole = np.sqrt(np.square(norms[:, own]).sum(axis=1))
             found.append(whole > optimizer.global_clipnorm)
+        elif optimizer.clipvalue:
+            found.append((peaks[:, own] > optimizer.clipvalue).any(axis=1))
     return np.any(found, axis=0) if found else None

@@ -1,7 +1,7 @@
 """Logging how large the gradients of each layer are."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,11 +33,11 @@ class GradientNormLogger(WeightMonitor):
       epoch's value is the mean over its sampled steps.
     - `grad_norm/global`: all trainable weights of the model, whatever
       `layers` selects.
-    - `clipped_fraction`, if the optimizer has a `clipnorm` or
-      `global_clipnorm`: whether any gradient of the step was clipped, 1 or
-      0, and the share of such steps among the epoch's sampled steps. It is
-      not there for `clipvalue`, which norms do not tell, and not with
-      gradient accumulation, where the sum over several steps is clipped.
+    - `clipped_fraction`, if the optimizer has a `clipnorm`,
+      `global_clipnorm` or `clipvalue`: whether any gradient of the step was
+      clipped, 1 or 0, and the share of such steps among the epoch's sampled
+      steps. It is not there with gradient accumulation, where the sum over
+      several steps is clipped.
     - `skipped_steps`, under a `keras.optimizers.LossScaleOptimizer`:
       whether the step's gradient was not finite, so that the optimizer
       skipped it, 1 or 0, and how many of the epoch's sampled steps were.
@@ -149,18 +149,30 @@ class GradientNormLogger(WeightMonitor):
         )
         self._skipped = 0
 
+    def _renewed_gauge(self, model: Any) -> Any:
+        gauge = super()._renewed_gauge(model)
+        if gauge is not None:
+            gauge.peaks = taps.any_clips_by_value(model)
+        return gauge
+
+    def _can_go_on(self, model: Any, points: Sequence[Any]) -> bool:
+        return super()._can_go_on(
+            model, points
+        ) and self._gauge.peaks == taps.any_clips_by_value(model)
+
     def _merge(self, key: str) -> Callable:
         if key == "clipped_fraction":
             return np.mean
         return np.sum if key == "skipped_steps" else np.max
 
     def _step_values(self, rows: np.ndarray) -> Series:
+        optimizers = self._gauge.optimizers
+        rows, peaks = np.split(rows, [len(optimizers)], axis=1)
         squares = self._gauge.per_group(np.square(rows))
         values = self._of_layers("grad_norm/", np.sqrt(squares))
         values["grad_norm/global"] = np.sqrt(squares.sum(axis=1))
-        optimizers = self._gauge.optimizers
         for key, found in (
-            ("clipped_fraction", clipping.clipped(rows, optimizers)),
+            ("clipped_fraction", clipping.clipped(rows, optimizers, peaks)),
             ("skipped_steps", clipping.skipped(rows, optimizers)),
         ):
             if found is not None:

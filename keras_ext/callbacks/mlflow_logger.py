@@ -3,8 +3,10 @@
 import copy
 import functools
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,6 +16,7 @@ from keras_ext.callbacks.fit_scope import current_callback_list
 from keras_ext.callbacks.monitor import Monitor
 from keras_ext.callbacks.training_doctor import TrainingDoctor
 from keras_ext.doctor import report
+from keras_ext.tracking.buffer import know_run, open_buffer
 from keras_ext.tracking.feed import Feed
 from keras_ext.tracking.guard import RunGuard
 from keras_ext.tracking.optional import require
@@ -87,6 +90,12 @@ class MLflowLogger(keras.callbacks.Callback):
             Defaults to `True`.
         log_params: Whether to log parameters and the environment. Defaults
             to `None`: only into a new run.
+        buffer: A folder in which the records wait until the store has them,
+            for one store and one process at a time. What a process leaves
+            there, killed or because the store did not come back, the next
+            `fit` with that folder sends first, and `keras-ext replay
+            <folder>` delivers it at any time. Defaults to `None`: they wait
+            in memory, for as long as the process lives.
 
     Attributes:
         current_run_id: The run of the running or last `fit`, or `None`.
@@ -95,7 +104,7 @@ class MLflowLogger(keras.callbacks.Callback):
         ValueError: At the beginning of `fit`, if the store does not know
             `run_id`.
         TrackingError: At the beginning of `fit`, if the store does not
-            answer.
+            answer, or `buffer` cannot be used.
         ImportError: At the beginning of `fit`, if MLflow is missing.
 
     Example:
@@ -127,6 +136,7 @@ class MLflowLogger(keras.callbacks.Callback):
         figures: bool = True,
         step_series: bool = True,
         log_params: bool | None = None,
+        buffer: str | os.PathLike[str] | None = None,
     ):
         super().__init__()
         if run_id is not None and (experiment or run_name):
@@ -144,6 +154,7 @@ class MLflowLogger(keras.callbacks.Callback):
         self.figures = figures
         self.step_series = step_series
         self.log_params = log_params
+        self.buffer = buffer
         self.current_run_id: str | None = None
         self._forget()
 
@@ -182,7 +193,11 @@ class MLflowLogger(keras.callbacks.Callback):
         client, run_id, is_new = self.client, self.run_id, False
         if client is None or run_id not in outbox_for(client).runs:
             client = self._checked_client()
+            if self.buffer is not None:
+                buffer = open_buffer(Path(self.buffer), client)
             run_id, is_new = self._open_run(client)
+            if self.buffer is not None:
+                know_run(buffer, client, run_id)
         self.current_run_id = run_id
         self._writer = tracking.RunWriter(client, run_id)
         if callback_list is not None:

@@ -17,5 +17,6 @@ from keras_ext.taps.points import activation_sites as activation_sites
 from keras_ext.taps.points import relu_sites as relu_sites
 from keras_ext.taps.points import select as select
 from keras_ext.taps.points import weight_groups as weight_groups
+from keras_ext.taps.record import any_clips_by_value as any_clips_by_value
 from keras_ext.taps.sampling import Sampling as Sampling
 from keras_ext.taps.tap import Tap as Tap

@@ -97,9 +97,9 @@ class WeightGauge(Gauge):
         Returns:
             Array of shape `(rows, groups)`.
         """
-        ends = np.cumsum([len(group.variables) for group in self.groups])
-        parts = np.split(squares, ends[:-1], axis=1)
-        return np.stack([part.sum(axis=1) for part in parts], axis=1)
+        sizes = [len(group.variables) for group in self.groups]
+        starts = np.cumsum([0, *sizes[:-1]])
+        return np.add.reduceat(squares, starts, axis=1)
 
 
 class GradientGauge(WeightGauge):
@@ -107,6 +107,7 @@ class GradientGauge(WeightGauge):
 
     A row holds one norm per variable, in the order of the groups; the host
     adds up their squares in float64. No gradient counts as a norm of zero.
+    With `peaks` it goes on with the largest absolute entry of each.
 
     Args:
         find_groups: See `WeightGauge`.
@@ -116,10 +117,13 @@ class GradientGauge(WeightGauge):
     Attributes:
         optimizers: For each variable the optimizer that received its
             gradient, or `None`; empty before the first step.
+        peaks: Whether largest entries are wanted, which tell what clipping
+            by value does. Defaults to `False`.
     """
 
     gradients = True
     optimizers: Sequence[Any] = ()
+    peaks = False
 
     def measure(self, record: Any) -> tuple[Tensor, None] | None:
         """See `Gauge.measure`."""
@@ -130,7 +134,11 @@ class GradientGauge(WeightGauge):
         ]
         if not gradients:
             return None
-        return kernels.norms(gradients, record.compiled), None
+        row = kernels.norms(gradients, record.compiled)
+        if self.peaks:
+            peaks = kernels.peaks(gradients, record.compiled)
+            row = keras.ops.concatenate([row, keras.ops.cast(peaks, row.dtype)])
+        return row, None
 
 
 class UpdateGauge(WeightGauge):

@@ -50,6 +50,28 @@ def norms(
     return result / jnp.stack([jnp.asarray(s, result.dtype) for s in ones])
 
 
+def peaks(
+    gradients: Sequence[tuple[Tensor | None, Any]], compiled: bool
+) -> Tensor:
+    """Return the largest absolute entry of each gradient.
+
+    Args:
+        gradients: See `norms`.
+        compiled: Makes no difference here.
+
+    Returns:
+        A float32 vector.
+    """
+    found = []
+    for gradient, scale in gradients:
+        if gradient is None:
+            found.append(jnp.zeros(()))
+            continue
+        peak = jnp.max(jnp.abs(gradient), initial=0).astype(jnp.float32)
+        found.append(peak if scale is None else peak / scale)
+    return jnp.stack(found)
+
+
 def update_norms(
     weights: Sequence[tuple[Tensor, Tensor]], compiled: bool
 ) -> Tensor:

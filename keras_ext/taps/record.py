@@ -229,5 +229,27 @@ def optimizers_of(model: Any) -> list[Any]:
     return list(found.values())
 
 
+def clips_by_value(optimizer: Any) -> bool:
+    """Return whether each gradient that it receives is clipped by value.
+
+    Not with gradient accumulation, where the sum over several steps is.
+
+    Args:
+        optimizer: A `keras.optimizers.Optimizer`.
+    """
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        optimizer = optimizer.inner_optimizer
+    return (
+        not optimizer.gradient_accumulation_steps
+        and not (optimizer.clipnorm or optimizer.global_clipnorm)
+        and bool(optimizer.clipvalue)
+    )
+
+
+def any_clips_by_value(model: Any) -> bool:
+    """Return whether an optimizer of the model clips by value."""
+    return any(map(clips_by_value, optimizers_of(model)))
+
+
 def _is_optimizer(value: Any) -> bool:
     return isinstance(value, keras.optimizers.Optimizer)

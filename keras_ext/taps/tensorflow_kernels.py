@@ -49,6 +49,32 @@ def norms(
     return tf.scatter_nd(places, result, [len(gradients)])
 
 
+def peaks(
+    gradients: Sequence[tuple[Tensor | None, Any]], compiled: bool
+) -> Tensor:
+    """Return the largest absolute entry of each gradient.
+
+    Args:
+        gradients: See `norms`.
+        compiled: See `norms`.
+
+    Returns:
+        A float32 vector.
+    """
+    found = []
+    for gradient, scale in gradients:
+        if gradient is None:
+            found.append(tf.zeros([]))
+            continue
+        values = tf.cast(_dense(gradient, compiled), tf.float32)
+        # Of no entries the maximum is -infinity.
+        peak = tf.maximum(tf.reduce_max(tf.abs(values)), 0.0)
+        found.append(
+            peak if scale is None else peak / tf.cast(scale, tf.float32)
+        )
+    return tf.stack(found)
+
+
 def activity(
     sites: Sequence[tuple[Sequence[Tensor], int]], compiled: bool
 ) -> tuple[Tensor, Tensor]:

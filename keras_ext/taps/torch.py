@@ -1,7 +1,6 @@
 """Measuring inside PyTorch's training step."""
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -79,7 +78,7 @@ def _as_python(model: Any) -> contextlib.AbstractContextManager:
 class Record(record.Record):
     """See `keras_ext.taps.record.Record`.
 
-    Of a gradient it keeps the norm alone, taken before the optimizer's
+    Of a gradient it keeps norm and peak alone, taken before the optimizer's
     `apply`: the tensor is the variable's `grad`, and whoever wants to may
     change it afterwards.
 
@@ -107,11 +106,15 @@ class Record(record.Record):
         norms = kernels.norms_of([gradient for gradient, _ in found])
         if scale is not None:
             norms = norms / scale
-        ids = [id(variable) for _, variable in found]
-        places = zip(itertools.repeat(norms), range(len(ids)), strict=False)
-        for key, place in zip(ids, places, strict=True):
-            self.gradients[key] = place, None
-            self.optimizers[key] = optimizer
+        clips = record.clips_by_value(optimizer)
+        for place, (gradient, variable) in enumerate(found):
+            peak = None
+            if clips:
+                peak = kernels.peak_of(gradient)
+                peak = peak if scale is None else peak / scale
+            taken = kernels.Taken(norms, place, peak)
+            self.gradients[id(variable)] = taken, None
+            self.optimizers[id(variable)] = optimizer
 
     def _hear(self, output: Any, note: Callable[[Any], None]) -> Any:
         if not isinstance(output, torch.Tensor):

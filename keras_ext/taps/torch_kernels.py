@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -18,14 +18,23 @@ _SMALL = 1 << 14
 Kind = tuple[torch.Size, torch.dtype, Any]
 
 
-# The norm of a gradient, taken when the optimizer received it: the norms of
-# all gradients that it received, and the gradient's own place among them.
-Norm = tuple[Tensor, int]
+class Taken(NamedTuple):
+    """What was taken of a gradient when the optimizer received it.
+
+    Attributes:
+        norms: The norms of all gradients that the optimizer received.
+        place: The gradient's own place among them.
+        peak: Its largest absolute entry, if it is clipped by value.
+    """
+
+    norms: Tensor
+    place: int
+    peak: Tensor | None
 
 
 @torch.no_grad()
 def norms(
-    gradients: Sequence[tuple[Norm | None, None]], compiled: bool
+    gradients: Sequence[tuple[Taken | None, None]], compiled: bool
 ) -> Tensor:
     """Return the L2 norm of each gradient.
 
@@ -37,8 +46,8 @@ def norms(
     Returns:
         A vector of float32, or of float64 if a gradient is.
     """
-    taken = [norm for norm, _ in gradients]
-    vectors = {id(norm[0]): norm[0] for norm in taken if norm is not None}
+    taken = [gradient for gradient, _ in gradients]
+    vectors = {id(x.norms): x.norms for x in taken if x is not None}
     if not vectors:
         return torch.zeros(len(taken))
     starts, length = {}, 0
@@ -49,12 +58,38 @@ def norms(
     if len(vectors) > 1 or None in taken:
         values = torch.cat([*vectors.values(), values.new_zeros(1)])
     order = tuple(
-        length if norm is None else starts[id(norm[0])] + norm[1]
-        for norm in taken
+        length if x is None else starts[id(x.norms)] + x.place for x in taken
     )
     if order == tuple(range(len(values))):
         return values
     return values[_constant(order, values.device)]
+
+
+def peaks(
+    gradients: Sequence[tuple[Taken | None, None]], compiled: bool
+) -> Tensor:
+    """Return the largest absolute entry of each gradient.
+
+    Args:
+        gradients: See `norms`.
+        compiled: Makes no difference here.
+
+    Returns:
+        A float32 vector.
+    """
+    found = [None if taken is None else taken.peak for taken, _ in gradients]
+    device = next((x.device for x in found if x is not None), None)
+    zero = torch.zeros((), device=device)
+    return torch.stack([zero if x is None else x for x in found])
+
+
+@torch.no_grad()
+def peak_of(gradient: Tensor) -> Tensor:
+    """Return the largest absolute entry of a tensor, which may be sparse."""
+    dense = _dense(gradient) if gradient.is_sparse else gradient
+    if not dense.numel():
+        return dense.new_zeros((), dtype=torch.float32)
+    return dense.abs().max().float()
 
 
 @torch.no_grad()

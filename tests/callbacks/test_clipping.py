@@ -43,6 +43,9 @@ def fitted(optimizer, gradients=(1.0, 2.0, 3.0, 4.0)):
         ({"global_clipnorm": 4.2}, [0, 1, 1, 1]),
         ({"global_clipnorm": 100.0}, [0, 0, 0, 0]),
         ({"global_clipnorm": 4.2, "loss_scale_factor": 64.0}, [0, 1, 1, 1]),
+        # The largest entry is that of `b`, whose gradient has one.
+        ({"clipvalue": 4.5}, [0, 0, 1, 1]),
+        ({"clipvalue": 4.5, "loss_scale_factor": 64.0}, [0, 0, 1, 1]),
     ],
 )
 def test_clipped_steps_are_counted(options, expected):
@@ -56,7 +59,7 @@ def test_clipped_steps_are_counted(options, expected):
     "options",
     [
         {},
-        {"clipvalue": 1.0},
+        {"clipvalue": 1.0, "gradient_accumulation_steps": 2},
         {"clipnorm": 1.0, "gradient_accumulation_steps": 2},
     ],
 )
@@ -82,7 +85,13 @@ def test_several_optimizers_clip_on_their_own():
 
     first, second = SGD(clipnorm=1.0), SGD(global_clipnorm=3.0)
     norms = np.array([[0.5, 2.0, 2.0], [2.0, 0.0, 0.0], [0.5, 4.0, 0.0]])
-    found = clipping.clipped(norms, [first, second, second])
+    none = np.zeros((3, 0))
+    found = clipping.clipped(norms, [first, second, second], none)
     assert found.tolist() == [False, True, True]
-    assert clipping.clipped(norms, [None, SGD(), None]) is None
+    third = SGD(clipvalue=1.5)
+    found = clipping.clipped(norms, [first, third, third], norms)
+    assert found.tolist() == [True, True, True]
+    found = clipping.clipped(norms, [first, second, third], norms)
+    assert found.tolist() == [True, True, True]
+    assert clipping.clipped(norms, [None, SGD(), None], none) is None
     assert clipping.skipped(norms, [first, second, None]) is None

@@ -7,7 +7,7 @@ import sys
 
 import keras
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def run_example(name, *args):
