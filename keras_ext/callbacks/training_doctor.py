@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_ext import taps
@@ -28,6 +29,8 @@ _DENSE, _THINNED, _LEAST_SAMPLES = 5, 5, 4
 # After this many times `every_n_steps` steps an epoch is looked at in its
 # midst, and again when it has become twice as long.
 _LONG = 250
+# On JAX a model's variables are out of date between two epochs.
+_READS_STEPS = keras.config.backend() != "jax"
 
 OnFinding = str | Callable[[Finding], Any]
 
@@ -138,6 +141,7 @@ class TrainingDoctor(MonitorOwner):
         self.withdrawn: list[Finding] = []
         self._told: dict[str, Finding] = {}
         self._facts = Facts()
+        self._is_read = False
         self._logs: dict[str, list[float]] = {}
         self._steps_per_epoch = 0
         self._planned_epochs: int | None = None
@@ -203,8 +207,7 @@ class TrainingDoctor(MonitorOwner):
     def on_train_begin(self, logs: Any = None) -> None:
         """Read the model, and let the monitors find what to measure."""
         self._begin()
-        model = self._model
-        self._facts = facts_of(model)
+        self._read(self._model)
         self._planned_epochs = (self.params or {}).get("epochs")
         self._batches.classes = _classes(self._facts)
         self._batches.running_mean = not self._facts.own_train_step
@@ -222,6 +225,8 @@ class TrainingDoctor(MonitorOwner):
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Let the coming step be measured."""
+        if batch and not self._is_read and _READS_STEPS:
+            self._read(self._model)
         if batch >= self._next_look:
             self._next_look *= 2
             self._examine()
@@ -234,6 +239,8 @@ class TrainingDoctor(MonitorOwner):
         for monitor in self.monitors:
             monitor.on_epoch_end(epoch)
         self._steps_per_epoch = self._batches._steps_done
+        if not self._is_read:
+            self._read(self.model)
         for key, value in (logs or {}).items():
             if not key.startswith(KEY_KINDS) and np.ndim(value) == 0:
                 self._logs.setdefault(key, []).append(float(value))
@@ -251,6 +258,15 @@ class TrainingDoctor(MonitorOwner):
             monitor.on_train_end()
         self._finished = True
         self._examine()
+
+    def _read(self, model: Any) -> None:
+        """Read the model, if need be once more when it is built.
+
+        TensorFlow builds a model that was given no input shape in its first
+        step. What is read after that step has moved by one update.
+        """
+        self._facts = facts_of(model)
+        self._is_read = model.built
 
     def _thin(self) -> None:
         """Measure more rarely what has been seen often enough."""

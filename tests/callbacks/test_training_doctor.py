@@ -138,6 +138,20 @@ def test_fault_is_named_first(problem, digits):
     assert doctor.report().count("\n") > 3
 
 
+@pytest.mark.parametrize("fault", ["symmetric_units", "unscaled_input"])
+def test_a_model_without_input_shape_is_read_all_the_same(fault, digits):
+    x, y = digits
+    keras.utils.set_random_seed(1)
+    how = {} if fault == "unscaled_input" else {"kernel_initializer": "zeros"}
+    model = keras.Sequential(
+        [LAYERS.Dense(32, "tanh", **how), LAYERS.Dense(10, "softmax", **how)]
+    )
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    scale = 255 if fault == "unscaled_input" else 1
+    doctor, _ = examine(model, scale * x, y, epochs=1)
+    assert doctor.findings[0].problem == fault
+
+
 def test_nan_in_the_data_is_found_in_the_first_epoch(digits):
     x, y = digits
     x = x.copy()
