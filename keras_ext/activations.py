@@ -17,12 +17,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ext import _builtins
+from keras_ext import _builtins, _registration
 
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 def linear(x: Tensor) -> Tensor:
     """Identity, the output unit of a regression.
 
@@ -48,7 +48,7 @@ def linear(x: Tensor) -> Tensor:
     return x
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 def step(x: Tensor) -> Tensor:
     """Step function, the unit of the perceptron.
 
@@ -84,7 +84,7 @@ def step(x: Tensor) -> Tensor:
     return ops.relu(ops.sign(_as_tensor(x)))
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 def sigmoid(x: Tensor) -> Tensor:
     """Logistic sigmoid, the output unit of a binary classification.
 
@@ -117,7 +117,7 @@ def sigmoid(x: Tensor) -> Tensor:
     return _remember_logits(ops.sigmoid(x), x)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 def tanh(x: Tensor) -> Tensor:
     """Hyperbolic tangent, zero-centred with values in (-1, 1).
 
@@ -154,7 +154,7 @@ def tanh(x: Tensor) -> Tensor:
     return exp_minus_1 / (exp_minus_1 + 2.0)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 def relu(
     x: Tensor,
     negative_slope: float = 0.0,
@@ -240,7 +240,7 @@ def relu(
     return firing - negative_slope * silent
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
     """Leaky rectified linear unit: a ReLU that never stops learning.
 
@@ -278,7 +278,7 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
     return ops.leaky_relu(_as_float(x), negative_slope)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """Exponential linear unit.
 
@@ -312,7 +312,7 @@ def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     return ops.elu(_as_float(x), alpha)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 def selu(x: Tensor) -> Tensor:
     """Scaled exponential linear unit, for self-normalizing networks.
 
@@ -348,7 +348,7 @@ def selu(x: Tensor) -> Tensor:
     return ops.selu(_as_float(x))
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 def swish(x: Tensor) -> Tensor:
     """Swish, also called SiLU.
 
@@ -384,7 +384,7 @@ def swish(x: Tensor) -> Tensor:
 silu = swish
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 def softmax(x: Tensor, axis: int | Sequence[int] | None = -1) -> Tensor:
     """Softmax, the output unit of a classification.
 

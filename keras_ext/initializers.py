@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ext import _builtins
+from keras_ext import _builtins, _registration
 
 Tensor = Any
 
@@ -21,7 +21,7 @@ Tensor = Any
 _TRUNCATED_STDDEV = 0.87962566103423978
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 class Zeros(keras.initializers.Zeros):
     """Zeros, for biases.
 
@@ -53,7 +53,7 @@ class Zeros(keras.initializers.Zeros):
         return ops.zeros(shape, dtype=dtype or keras.config.floatx())
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 class RandomNormal(keras.initializers.RandomNormal):
     """Normal distribution of a given standard deviation.
 
@@ -129,7 +129,7 @@ class RandomNormal(keras.initializers.RandomNormal):
         return config
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 class RandomUniform(keras.initializers.RandomUniform):
     """Uniform distribution over a given range.
 
@@ -279,7 +279,7 @@ class _Uniform(_VarianceScaling):
         )
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 class GlorotNormal(_Normal, keras.initializers.GlorotNormal):
     """Glorot (Xavier) normal initializer, for sigmoid and tanh.
 
@@ -332,7 +332,7 @@ class GlorotNormal(_Normal, keras.initializers.GlorotNormal):
     """
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 class GlorotUniform(_Uniform, keras.initializers.GlorotUniform):
     """Glorot (Xavier) uniform initializer, for sigmoid and tanh.
 
@@ -381,7 +381,7 @@ class GlorotUniform(_Uniform, keras.initializers.GlorotUniform):
     """
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 class HeNormal(_Normal, keras.initializers.HeNormal):
     """He (Kaiming) normal initializer, for ReLU and its variants.
 
@@ -433,7 +433,7 @@ class HeNormal(_Normal, keras.initializers.HeNormal):
     """
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 class HeUniform(_Uniform, keras.initializers.HeUniform):
     """He (Kaiming) uniform initializer, for ReLU and its variants.
 
@@ -480,7 +480,7 @@ class HeUniform(_Uniform, keras.initializers.HeUniform):
     """
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 class LecunNormal(_Normal, keras.initializers.LecunNormal):
     """LeCun normal initializer, for SELU.
 
@@ -532,7 +532,7 @@ class LecunNormal(_Normal, keras.initializers.LecunNormal):
     """
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 class LecunUniform(_Uniform, keras.initializers.LecunUniform):
     """LeCun uniform initializer, for SELU.
 
@@ -579,7 +579,7 @@ class LecunUniform(_Uniform, keras.initializers.LecunUniform):
     """
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 class ScaledNormal(LecunNormal):
     """Standard normal numbers, scaled by the root of the fan-in.
 

@@ -10,12 +10,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ext import _builtins
+from keras_ext import _builtins, _registration
 
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 class L1(keras.regularizers.L1):
     """L1 penalty: makes weights exactly 0.
 
@@ -69,7 +69,7 @@ class L1(keras.regularizers.L1):
         return {"l1": self.l1}
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 class L2(keras.regularizers.L2):
     """L2 penalty: keeps weights small.
 
@@ -119,7 +119,7 @@ class L2(keras.regularizers.L2):
         return {"l2": self.l2}
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@_registration.registered
 class L1L2(keras.regularizers.L1L2):
     """L1 and L2 penalty together, the elastic net.
 

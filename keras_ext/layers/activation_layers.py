@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from keras_ext import activations
+from keras_ext._registration import registered
 
 Tensor = Any
 
@@ -29,7 +30,7 @@ class _ActivationLayer(keras.layers.Activation):
         return config
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class Linear(_ActivationLayer):
     """Identity, the output unit of a regression.
 
@@ -62,7 +63,7 @@ class Linear(_ActivationLayer):
     function = staticmethod(activations.linear)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class SELU(_ActivationLayer):
     """Scaled exponential linear unit, for self-normalizing networks.
 
@@ -99,7 +100,7 @@ class SELU(_ActivationLayer):
     function = staticmethod(activations.selu)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class Sigmoid(_ActivationLayer):
     """Logistic sigmoid, the output unit of a binary classification.
 
@@ -132,7 +133,7 @@ class Sigmoid(_ActivationLayer):
     function = staticmethod(activations.sigmoid)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class Step(_ActivationLayer):
     """Step function, the unit of the perceptron.
 
@@ -169,7 +170,7 @@ class Step(_ActivationLayer):
     function = staticmethod(activations.step)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class Swish(_ActivationLayer):
     """Swish, also called SiLU.
 
@@ -202,7 +203,7 @@ class Swish(_ActivationLayer):
     function = staticmethod(activations.swish)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class Tanh(_ActivationLayer):
     """Hyperbolic tangent, zero-centred with values in (-1, 1).
 

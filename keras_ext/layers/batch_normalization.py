@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._registration import registered
 from keras_ext.layers._backend import normalize_batch
 
 Tensor = Any
@@ -16,7 +17,7 @@ _RENORM = (
 )
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class BatchNormalization(keras.layers.BatchNormalization):
     """Batch normalization: each channel with mean 0 and variance 1.
 

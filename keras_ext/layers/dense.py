@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_ext import activations
+from keras_ext._registration import registered
 
 Tensor = Any
 
@@ -29,7 +30,7 @@ def get_activation(identifier: Any) -> Any:
     return keras.activations.get(identifier)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class Dense(keras.layers.Dense):
     """Dense (fully connected) layer: each unit sees all inputs.
 

@@ -8,10 +8,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._registration import registered
+
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class Dropout(keras.layers.Dropout):
     """Dropout: in training each input is 0 with probability `rate`.
 

@@ -6,11 +6,12 @@ from typing import Any
 import keras
 
 from keras_ext import activations
+from keras_ext._registration import registered
 
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class ELU(keras.layers.ELU):
     """Exponential linear unit: a ReLU with a smooth, bounded negative side.
 

@@ -6,11 +6,12 @@ from typing import Any
 import keras
 
 from keras_ext import activations
+from keras_ext._registration import registered
 
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class LeakyReLU(keras.layers.LeakyReLU):
     """Leaky rectified linear unit: a ReLU that never stops learning.
 

@@ -4,15 +4,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
+from keras_ext._registration import registered
 from keras_ext.layers._input_scaling import Axis, InputScaling
 
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class MinMaxScaling(InputScaling):
     """Scaling of inputs to a range, such as [0, 1] or [-1, 1].
 

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-import keras
 from keras import ops
 
+from keras_ext._registration import registered
 from keras_ext.activations import step
 from keras_ext.layers.dense import Dense
 
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class Perceptron(Dense):
     """Perceptron: units that fire or not, trained by the perceptron rule.
 

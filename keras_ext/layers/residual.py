@@ -5,13 +5,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._registration import registered
 from keras_ext.layers.dense import get_activation
 
 Tensor = Any
 Shape = tuple[int | None, ...]
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class Residual(keras.layers.Layer):
     """Residual (skip) connection around layers: they learn a difference.
 

@@ -7,11 +7,12 @@ import keras
 from keras import ops
 
 from keras_ext import activations
+from keras_ext._registration import registered
 
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class Softmax(keras.layers.Softmax):
     """Softmax over one or several axes, of what a mask leaves.
 

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 
+from keras_ext._registration import registered
 from keras_ext.layers._input_scaling import Axis, InputScaling
 
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class Standardization(InputScaling):
     """Standardization of inputs: mean 0 and standard deviation 1.
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._registration import registered
 from keras_ext.losses import _backend
 from keras_ext.losses._config import dtype_config
 from keras_ext.losses._crossentropy import (
@@ -19,7 +20,7 @@ from keras_ext.losses._shapes import as_pair
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 def binary_crossentropy(
     y_true: Tensor,
     y_pred: Tensor,
@@ -77,7 +78,7 @@ def binary_crossentropy(
     return ops.cast(loss, y_pred.dtype)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class BinaryCrossentropy(keras.losses.BinaryCrossentropy):
     """Binary crossentropy (log loss), for outputs of a sigmoid.
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._registration import registered
 from keras_ext.losses import _backend
 from keras_ext.losses._config import dtype_config
 from keras_ext.losses._crossentropy import (
@@ -20,7 +21,7 @@ from keras_ext.losses._shapes import as_pair
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 def binary_focal_crossentropy(
     y_true: Tensor,
     y_pred: Tensor,
@@ -105,7 +106,7 @@ def binary_focal_crossentropy(
     return ops.cast(ops.mean(loss, axis=axis), y_pred.dtype)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class BinaryFocalCrossentropy(keras.losses.BinaryFocalCrossentropy):
     """Binary focal crossentropy: hard samples count more than easy ones.
 

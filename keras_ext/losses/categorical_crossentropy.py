@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._registration import registered
 from keras_ext.losses._config import dtype_config
 from keras_ext.losses._crossentropy import (
     check_axis,
@@ -19,7 +20,7 @@ from keras_ext.losses._shapes import as_pair
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 def categorical_crossentropy(
     y_true: Tensor,
     y_pred: Tensor,
@@ -82,7 +83,7 @@ def categorical_crossentropy(
     return in_base(loss, base)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class CategoricalCrossentropy(keras.losses.CategoricalCrossentropy):
     """Categorical crossentropy of one-hot labels, for outputs of a softmax.
 

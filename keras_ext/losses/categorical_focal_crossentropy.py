@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ext._registration import registered
 from keras_ext.losses._config import dtype_config
 from keras_ext.losses._crossentropy import (
     check_axis,
@@ -22,7 +23,7 @@ from keras_ext.losses._shapes import as_pair
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 def categorical_focal_crossentropy(
     y_true: Tensor,
     y_pred: Tensor,
@@ -108,7 +109,7 @@ def categorical_focal_crossentropy(
     return ops.cast(loss, y_pred.dtype)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class CategoricalFocalCrossentropy(keras.losses.CategoricalFocalCrossentropy):
     """Categorical focal crossentropy: hard samples count more than easy ones.
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._registration import registered
 from keras_ext.losses._config import dtype_config
 from keras_ext.losses._labels import signs
 from keras_ext.losses._shapes import as_pair
@@ -12,7 +13,7 @@ from keras_ext.losses._shapes import as_pair
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 def exponential(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Exponential loss per sample, the mean over the last axis.
 
@@ -46,7 +47,7 @@ def exponential(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return ops.mean(ops.exp(-signs(y_true) * y_pred), axis=-1)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class Exponential(keras.losses.Loss):
     """Exponential loss, that of AdaBoost: two classes, kept far apart.
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._registration import registered
 from keras_ext.losses._config import dtype_config
 from keras_ext.losses._labels import signs
 from keras_ext.losses._shapes import as_pair
@@ -12,7 +13,7 @@ from keras_ext.losses._shapes import as_pair
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 def hinge(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Hinge loss per sample, the mean over the last axis.
 
@@ -47,7 +48,7 @@ def hinge(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return ops.mean(ops.maximum(1 - y_true * y_pred, 0), axis=-1)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class Hinge(keras.losses.Hinge):
     """Hinge loss: two classes, kept apart by a margin.
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._registration import registered
 from keras_ext.losses import _backend
 from keras_ext.losses._config import dtype_config
 from keras_ext.losses._crossentropy import in_float32
@@ -13,7 +14,7 @@ from keras_ext.losses._shapes import as_pair
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 def kl_divergence(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Kullback-Leibler divergence per sample, the sum over the last axis.
 
@@ -54,7 +55,7 @@ def kl_divergence(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return ops.cast(loss, y_pred.dtype)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class KLDivergence(keras.losses.KLDivergence):
     """Kullback-Leibler divergence, or relative entropy, of two distributions.
 

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._registration import registered
 from keras_ext.losses import _backend
 from keras_ext.losses._config import dtype_config
 from keras_ext.losses._shapes import as_pair
@@ -13,7 +14,7 @@ from keras_ext.losses._shapes import as_pair
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 def log_cosh(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Log-cosh loss per sample, the mean over the last axis.
 
@@ -45,7 +46,7 @@ def log_cosh(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return ops.mean(e + _backend.softplus(-2 * e), axis=-1) - math.log(2)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class LogCosh(keras.losses.LogCosh):
     """Log-cosh loss: quadratic for small errors, linear for large ones.
 

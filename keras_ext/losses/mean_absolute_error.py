@@ -5,13 +5,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._registration import registered
 from keras_ext.losses._config import dtype_config
 from keras_ext.losses._shapes import as_pair
 
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 def mean_absolute_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Mean absolute error per sample, the mean over the last axis.
 
@@ -40,7 +41,7 @@ def mean_absolute_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return ops.mean(ops.abs(y_true - y_pred), axis=-1)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class MeanAbsoluteError(keras.losses.MeanAbsoluteError):
     """Mean absolute error: regression that large errors do not dominate.
 

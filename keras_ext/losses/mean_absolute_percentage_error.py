@@ -5,13 +5,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._registration import registered
 from keras_ext.losses._config import dtype_config
 from keras_ext.losses._shapes import as_pair
 
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 def mean_absolute_percentage_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Mean absolute percentage error per sample, the mean over the last axis.
 
@@ -44,7 +45,7 @@ def mean_absolute_percentage_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return 100 * ops.mean(ops.abs(error), axis=-1)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class MeanAbsolutePercentageError(keras.losses.MeanAbsolutePercentageError):
     """Mean absolute percentage error: errors relative to the label.
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._registration import registered
 from keras_ext.losses import _backend
 from keras_ext.losses._config import dtype_config
 from keras_ext.losses._crossentropy import (
@@ -19,7 +20,7 @@ from keras_ext.losses._shapes import as_pair
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 def multi_label_crossentropy(
     y_true: Tensor,
     y_pred: Tensor,
@@ -76,7 +77,7 @@ def multi_label_crossentropy(
     return ops.cast(loss, y_pred.dtype)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class MultiLabelCrossentropy(keras.losses.Loss):
     """Per-class crossentropy, for samples that may have several labels.
 

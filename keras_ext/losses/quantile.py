@@ -7,13 +7,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ext._registration import registered
 from keras_ext.losses._config import dtype_config
 from keras_ext.losses._shapes import as_pair
 
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 def quantile(
     y_true: Tensor,
     y_pred: Tensor,
@@ -68,7 +69,7 @@ def quantile(
     return ops.mean(e * q + ops.relu(-e), axis=-1)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class Quantile(keras.losses.Loss):
     """Quantile (pinball) loss: predicts a quantile of the labels.
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._registration import registered
 from keras_ext.losses import _backend
 from keras_ext.losses._config import dtype_config
 from keras_ext.losses._crossentropy import (
@@ -18,7 +19,7 @@ from keras_ext.losses._shapes import same_rank
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 def sparse_categorical_crossentropy(
     y_true: Tensor,
     y_pred: Tensor,
@@ -75,7 +76,7 @@ def sparse_categorical_crossentropy(
     return in_base(loss, base)
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class SparseCategoricalCrossentropy(keras.losses.SparseCategoricalCrossentropy):
     """Categorical crossentropy of integer labels, for outputs of a softmax.
 

@@ -5,13 +5,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._registration import registered
 from keras_ext.optimizers._backend import AdagradKernel
 from keras_ext.optimizers._plain import compute_dtype
 
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class Adagrad(AdagradKernel, keras.optimizers.Adagrad):
     """Adagrad: steps scaled by the root of the sum of all squared gradients.
 

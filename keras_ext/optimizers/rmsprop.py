@@ -5,13 +5,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._registration import registered
 from keras_ext.optimizers._backend import RMSpropKernel
 from keras_ext.optimizers._plain import compute_dtype
 
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable(package="keras_ext")
+@registered
 class RMSprop(RMSpropKernel, keras.optimizers.RMSprop):
     """RMSprop: steps scaled by a running average of the squared gradient.
 
