@@ -1,5 +1,6 @@
 """Saying what is wrong with a training run while it runs."""
 
+import dataclasses
 import os
 import pathlib
 import sys
@@ -140,6 +141,7 @@ class TrainingDoctor(MonitorOwner):
         self.findings: list[Finding] = []
         self.withdrawn: list[Finding] = []
         self._told: dict[str, Finding] = {}
+        self._explained: set[str] = set()
         self._facts = Facts()
         self._is_read = False
         self._logs: dict[str, list[float]] = {}
@@ -300,7 +302,13 @@ class TrainingDoctor(MonitorOwner):
         is_error = finding.severity == "error"
         if self.on_finding == "raise" and is_error:
             raise TrainingProblem(finding)
-        report.write([finding], sys.stderr)
+        if (self.params or {}).get("verbose") in (1, "auto"):
+            print(file=sys.stderr)  # The line of the progress bar is open.
+        # What helps need not be told again, if it comes back or gets worse.
+        known = finding.problem in self._explained
+        shown = dataclasses.replace(finding, remedies=()) if known else finding
+        self._explained.add(finding.problem)
+        report.write([shown], sys.stderr)
         if self.on_finding == "stop" and is_error:
             self._model.stop_training = True
 

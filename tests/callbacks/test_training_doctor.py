@@ -200,6 +200,23 @@ def test_stop_ends_training_after_an_error(digits, capsys):
     assert "\033" not in printed  # no terminal
 
 
+def test_what_comes_back_is_told_on_a_new_line_and_explained_once(
+    digits, capsys, monkeypatch
+):
+    finding = Finding(
+        "dying_relu", "out", 0, None, "warning", {}, "Hm.", (("Do.", "x"),)
+    )
+    answers = iter([[finding], [], [finding], [finding]])
+    monkeypatch.setattr(
+        "keras_ext.callbacks.training_doctor.diagnose", lambda r: next(answers)
+    )
+    doctor = callbacks.TrainingDoctor()
+    classifier().fit(*digits, epochs=3, verbose=1, callbacks=[doctor])
+    printed = capsys.readouterr().err
+    assert printed.startswith("\nWARNING")  # not in the progress bar's line
+    assert printed.count("Hm.") == 2 and printed.count("Do.") == 1
+
+
 def test_raise_raises_and_leaves_nothing_behind(digits):
     doctor = callbacks.TrainingDoctor(on_finding="raise")
     model = classifier(**silent_biases())
