@@ -15,7 +15,7 @@ FILES := pyproject.toml constraints/tested.txt
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help search ui test lint bench bench-doctor bench-gpu screenshots test-oldest clean
+.PHONY: help search ui test lint bench bench-doctor bench-gpu screenshots docs docs-figures test-oldest package smoke clean
 
 help:
 	@echo "make search    install, run a hyperparameter search on digits"
@@ -23,9 +23,12 @@ help:
 	@echo "make test      install, test on BACKENDS=\"$(BACKENDS)\""
 	@echo "make lint      style and types"
 	@echo "make test-oldest   the same on the oldest supported versions"
+	@echo "make package   build wheel and source distribution, check them"
+	@echo "make smoke     the wheel in an empty environment of each backend"
 	@echo "make bench     measure what the docs claim"
 	@echo "make bench-doctor  how often the training doctor is right"
 	@echo "make bench-gpu what monitors cost on a GPU, GPU_BACKENDS=\"$(GPU_BACKENDS)\""
+	@echo "make docs      build the documentation site into build/site"
 	@echo "make clean     remove .venv and caches (not your results)"
 
 .venv/bin/python:
@@ -67,6 +70,20 @@ lint: .venv/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+package: .venv/.test
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+	KERAS_BACKEND=torch $(BIN)/python -m pytest tests/packaging
+
+# Downloads each backend.
+smoke: package
+	@for backend in $(BACKENDS); do \
+	    echo "== the wheel on $$backend"; \
+	    $(BIN)/python tests/packaging/smoke.py $$backend dist/*.whl \
+	        || exit 1; \
+	done
+
 bench: .venv/.test
 	@for backend in $(BACKENDS); do \
 	    xla=; test $$backend = tensorflow && xla=--xla; \
@@ -101,6 +118,15 @@ bench-gpu:
 	    KERAS_BACKEND=$$backend $(GPU_PYTHON) -m benchmarks.monitors \
 	        || exit 1; \
 	done
+
+docs: $(FILES) | .venv/bin/python
+	$(PIP) -e ".[docs]" -c constraints/tested.txt
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The figures of docs/problems.md and docs/examples.md; some minutes.
+docs-figures: .venv/.test
+	KERAS_BACKEND=torch $(BIN)/python docs/problem_figures.py
+	KERAS_BACKEND=torch $(BIN)/python docs/example_figures.py
 
 clean:
 	rm -rf .venv .venv-oldest build dist *.egg-info .pytest_cache .mypy_cache \

@@ -6,7 +6,7 @@ Importing the package registers its components with Keras (as
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_ext import activations as activations
 from keras_ext import initializers as initializers
@@ -16,6 +16,12 @@ from keras_ext import optimizers as optimizers
 from keras_ext import regularizers as regularizers
 from keras_ext.convert import convert as convert
 from keras_ext.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from keras_ext import callbacks as callbacks
+    from keras_ext import doctor as doctor
+    from keras_ext import tracking as tracking
+    from keras_ext import tuners as tuners
 
 _LAZY = ("callbacks", "doctor", "tracking", "tuners")
 
