@@ -99,6 +99,8 @@ bench: .venv/.test
 	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.memory
 	KERAS_BACKEND=torch $(BIN)/python -m benchmarks.samplers
 	KERAS_BACKEND=torch $(BIN)/python -m benchmarks.pruning
+	KERAS_BACKEND=torch $(BIN)/python -m benchmarks.outage
+	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.processes
 	for backend in $(BACKENDS); do \
 	    KERAS_BACKEND=$$backend $(BIN)/python -m benchmarks.searches || exit; \
 	done

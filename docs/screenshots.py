@@ -4,20 +4,25 @@
     pip install selenium        # and Chromium with its driver
     python docs/screenshots.py http://127.0.0.1:5000 digits
 
-Three pages: the experiment with its trials, the charts of the best trial, and
-the heat map of the trial whose weakest gradient is the smallest.
+Three pages of a small search: the experiment with its trials, the charts of the
+best trial, and the heat map of the trial whose weakest gradient is the
+smallest. With `--pages search`, of a longer one: its trials below it, the best
+of them compared, and the health of all of them.
 """
 
 import argparse
+import json
 import pathlib
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
 import mlflow
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 IMAGES = pathlib.Path(__file__).parent / "images"
 # Seconds for a page of MLflow to come to rest.
@@ -29,6 +34,11 @@ CHECKBOX = (
     '[.//*[normalize-space(text())="{}"]]'
     '//*[contains(@class, "tree-checkbox")]'
 )
+KIND = "workflowType=machine_learning"
+# So many of the best trials are compared.
+COMPARED = 8
+CHOSEN = '//*[contains(@class, "selection-item-remove")]'
+HYPERPARAMETERS = ("activation", "layers", "units", "learning_rate")
 HIDDEN = ("Dataset", "Source")
 SHOWN = ("score", "dead_relu/global", "depth", "activation", "initializer")
 # No toolbars of charts, no paths of the machine at hand.
@@ -59,24 +69,50 @@ def browser() -> Any:
     return webdriver.Chrome(options=options, service=service)
 
 
-def shoot(driver: Any, url: str, name: str, *clicks: str) -> None:
-    """Save what a page looks like after clicks on some elements.
+class Pages:
+    """The pages of an experiment.
 
     Args:
-        driver: The browser.
-        url: The page.
-        name: File name of the image.
-        *clicks: XPath of each element to click; one that is not there is
-            passed over.
+        server: The server's address.
+        experiment: The experiment's id.
     """
-    driver.get(url)
-    time.sleep(WAIT)
-    driver.execute_script(TIDY)
-    for path in ('//*[@aria-label="Close"]', *clicks):
-        for element in driver.find_elements(By.XPATH, path)[:1]:
-            driver.execute_script("arguments[0].click()", element)
-            time.sleep(3)
-    driver.save_screenshot(str(IMAGES / name))
+
+    def __init__(self, server: str, experiment: str):
+        self.server = server
+        self.experiment = experiment
+        self.driver = browser()
+
+    def shoot(
+        self,
+        page: str,
+        name: str,
+        *clicks: str,
+        of_server: bool = False,
+        act: Callable[[Any], None] = lambda driver: None,
+        height: int = 1300,
+    ) -> None:
+        """Save what a page looks like after clicks on some elements.
+
+        Args:
+            page: The page's address in the experiment.
+            name: File name of the image.
+            *clicks: XPath of each element to click; one that is not there is
+                passed over.
+            of_server: Whether the page does not belong to the experiment.
+            act: What else to do with the browser.
+            height: Of the window, in pixels.
+        """
+        self.driver.set_window_size(1500, height)
+        place = "" if of_server else f"experiments/{self.experiment}/"
+        self.driver.get(f"{self.server}/#/{place}{page}")
+        time.sleep(WAIT)
+        self.driver.execute_script(TIDY)
+        for path in ('//*[@aria-label="Close"]', *clicks):
+            for element in self.driver.find_elements(By.XPATH, path)[:1]:
+                self.driver.execute_script("arguments[0].click()", element)
+                time.sleep(3)
+        act(self.driver)
+        self.driver.save_screenshot(str(IMAGES / name))
 
 
 def main() -> None:
@@ -84,6 +120,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("server")
     parser.add_argument("experiment")
+    parser.add_argument(
+        "--pages", choices=("digits", "search"), default="digits"
+    )
     args = parser.parse_args()
     client = mlflow.MlflowClient(args.server)
     experiment = client.get_experiment_by_name(args.experiment)
@@ -92,34 +131,67 @@ def main() -> None:
         "tags.`mlflow.parentRunId` != ''",
         order_by=["metrics.score DESC"],
     )
-    best = trials[0].info.run_id
-    page = f"{args.server}/#/experiments/{experiment.experiment_id}"
-    driver = browser()
-    kind = "workflowType=machine_learning"
-    toggled = [CHECKBOX.format(name) for name in (*HIDDEN, *SHOWN)]
+    pages = Pages(args.server, experiment.experiment_id)
     try:
-        shoot(
-            driver,
-            f"{page}/runs?{kind}",
-            "mlflow_experiment.png",
-            EXPANDER,
-            COLUMNS,
-            *toggled,
-            COLUMNS,
-        )
-        shoot(
-            driver,
-            f"{page}/runs/{best}/model-metrics?{kind}",
-            "mlflow_charts.png",
-        )
-        sick = min(trials, key=weakest_gradient).info.run_id
-        shoot(
-            driver,
-            f"{page}/runs/{sick}/artifacts/gradient_norms.png?{kind}",
-            "mlflow_heat_map.png",
-        )
+        if args.pages == "digits":
+            shoot_digits(pages, trials)
+        else:
+            shoot_search(pages, trials)
     finally:
-        driver.quit()
+        pages.driver.quit()
+
+
+def shoot_digits(pages: Pages, trials: list[Any]) -> None:
+    """Show a small search, its best trial, and one that is sick."""
+    best = trials[0].info.run_id
+    pages.shoot(
+        f"runs?{KIND}", "mlflow_experiment.png", *table_of(HIDDEN + SHOWN)
+    )
+    pages.shoot(f"runs/{best}/model-metrics?{KIND}", "mlflow_charts.png")
+    sick = min(trials, key=weakest_gradient).info.run_id
+    pages.shoot(
+        f"runs/{sick}/artifacts/gradient_norms.png?{KIND}",
+        "mlflow_heat_map.png",
+    )
+
+
+def shoot_search(pages: Pages, trials: list[Any]) -> None:
+    """Show a long search: its trials, the best compared, and their health."""
+    parent = trials[0].data.tags["mlflow.parentRunId"]
+    pages.shoot(
+        f"runs?{KIND}",
+        "search_children.png",
+        *table_of(HIDDEN + HYPERPARAMETERS + ("score",)),
+    )
+    ids = [trial.info.run_id for trial in trials[:COMPARED]]
+    pages.shoot(
+        f"compare-runs?runs={json.dumps(ids)}&experiments="
+        f"{json.dumps([pages.experiment])}&{KIND}",
+        "search_compare.png",
+        of_server=True,
+        act=compare_scores,
+        height=1000,
+    )
+    pages.shoot(
+        f"runs/{parent}/artifacts/trial_health.png?{KIND}",
+        "search_health_page.png",
+        height=800,
+    )
+
+
+def compare_scores(driver: Any) -> None:
+    """Choose the score as the metric of the page that compares runs."""
+    driver.find_elements(By.XPATH, CHOSEN)[-1].click()
+    box = driver.find_elements(By.XPATH, '//input[@role="combobox"]')[-1]
+    for keys in ("score", Keys.ENTER, Keys.ESCAPE):
+        box.send_keys(keys)
+        time.sleep(2)
+
+
+def table_of(toggled: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the clicks that open a search's run and choose the columns."""
+    boxes = (CHECKBOX.format(name) for name in toggled)
+    return (EXPANDER, COLUMNS, *boxes, COLUMNS)
 
 
 def weakest_gradient(run: Any) -> float:

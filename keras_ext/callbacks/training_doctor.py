@@ -228,7 +228,7 @@ class TrainingDoctor(MonitorOwner):
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Let the coming step be measured."""
         if batch and not self._is_read and _READS_STEPS:
-            self._read(self._model)
+            self._read(self._model, batch)
         if batch >= self._next_look:
             self._next_look *= 2
             self._examine()
@@ -242,7 +242,7 @@ class TrainingDoctor(MonitorOwner):
             monitor.on_epoch_end(epoch)
         self._steps_per_epoch = self._batches._steps_done
         if not self._is_read:
-            self._read(self.model)
+            self._read(self.model, self._steps_per_epoch)
         for key, value in (logs or {}).items():
             if not key.startswith(KEY_KINDS) and np.ndim(value) == 0:
                 self._logs.setdefault(key, []).append(float(value))
@@ -261,13 +261,13 @@ class TrainingDoctor(MonitorOwner):
         self._finished = True
         self._examine()
 
-    def _read(self, model: Any) -> None:
+    def _read(self, model: Any, updates: int = 0) -> None:
         """Read the model, if need be once more when it is built.
 
         TensorFlow builds a model that was given no input shape in its first
         step. What is read after that step has moved by one update.
         """
-        self._facts = facts_of(model)
+        self._facts = dataclasses.replace(facts_of(model), updates=updates)
         self._is_read = model.built
 
     def _thin(self) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -55,7 +56,8 @@ def _ui(args: argparse.Namespace) -> int:
         return 0
     _check_port(args.port)
     print(
-        f"MLflow on {redact(uri)}: http://{HOST}:{args.port} (Ctrl-C ends it)",
+        f"MLflow on {redact(uri)}: http://{HOST}:{args.port}, in some seconds "
+        "(Ctrl-C ends it)",
         flush=True,
     )
     command = (sys.executable, "-m", "mlflow", "server", "--workers", "1")
@@ -63,6 +65,8 @@ def _ui(args: argparse.Namespace) -> int:
     # Not as an argument: everybody can read those of a process.
     environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
     environment.pop("MLFLOW_TRACKING_URI", None)
+    # The server must not outlive a command that is ended by `kill`.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     server = subprocess.Popen((*command, *place), env=environment)
     try:
         return server.wait()

@@ -9,6 +9,7 @@ from keras_ext.doctor.rules import (
     capacity,
     gradients,
     outputs,
+    overfitting,
     progress,
     static,
     units,
@@ -36,7 +37,7 @@ RULES: tuple[Callable[[Signs], list[Finding]], ...] = (
     units.saturated_activation,
     gradients.numerical_instability,
     progress.learning_rate_too_low,
-    progress.overfitting,
+    overfitting.overfitting,
     capacity.underfitting,
 )
 
@@ -51,7 +52,12 @@ _WILD = (
 CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "numerical_instability": (*_WILD, *_STUCK, "unscaled_input"),
     "output_loss_mismatch": (*_WILD, *_STUCK, "overfitting"),
-    "symmetric_units": (*_STUCK, "dying_relu", "saturated_activation"),
+    "symmetric_units": (
+        *_STUCK,
+        "dying_relu",
+        "saturated_activation",
+        "learning_rate_too_high",
+    ),
     "unscaled_input": (*_WILD, *_STUCK, "overfitting"),
     "dying_relu": _STUCK,
     "exploding_gradient": (*_WILD, *_STUCK),
@@ -90,8 +96,12 @@ def weighed(finding: Finding, signs: Signs) -> Finding:
     warning if it does not; or if it has learned nothing that holds for
     validation data, as when batch normalization keeps up with large inputs
     in training alone. Numbers that may be classes are worth a warning if the
-    run fails on them.
+    run fails on them. Units that are alike cost a run that learns no more
+    than units.
     """
+    if finding.problem == "symmetric_units" and signs.learns:
+        if finding.severity == "error":
+            return dataclasses.replace(finding, severity="warning")
     if finding.problem == "output_loss_mismatch" and signs.fails:
         linear = finding.evidence.get("activation") == "linear"
         if finding.severity == "info" and linear:

@@ -90,6 +90,8 @@ class Facts:
         parameters: Number of trainable weights.
         normalizes_input: Whether the first layer scales the model's input.
         own_train_step: Whether the model has a train step of its own.
+        updates: How many updates the weights had seen; not 0 where the model
+            was built in its first step.
     """
 
     layers: tuple[LayerFacts, ...] = ()
@@ -100,6 +102,7 @@ class Facts:
     parameters: int = 0
     normalizes_input: bool = False
     own_train_step: bool = False
+    updates: int = 0
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ class Connection:
             self._connection.close()
             raise
         self.close = weakref.finalize(self, self._connection.close)
+        # At the end of the process somebody may still be sending.
+        self.close.atexit = False
 
     def execute(self, statement: str, *values: Any) -> list[Any]:
         """Execute a statement; return its rows."""
@@ -92,6 +94,7 @@ class FolderLock:
                 ) from None
             raise
         self.close = weakref.finalize(self, connection.close)
+        self.close.atexit = False
 
 
 def _connect(path: Path, timeout: float) -> sqlite3.Connection:

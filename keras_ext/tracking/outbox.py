@@ -248,9 +248,10 @@ class Outbox:
             return (
                 f"{what} were lost: it did not answer before the process ended."
             )
+        later = ", once it answers" if self.sender.failures else ""
         return (
             f"{what} are not delivered yet. They are kept: `keras-ext replay "
-            f"{self.folder.parent}` delivers them, once it answers."
+            f"{self.folder.parent}` delivers them{later}."
         )
 
 

@@ -23,6 +23,7 @@ class Progress:
         live: Whether there may be a line that is rewritten; there is none
             where the output is not a terminal.
         deadline: When the search's time is up, by `time.monotonic`.
+        start: When it began. Defaults to `None`: now.
     """
 
     def __init__(
@@ -31,12 +32,13 @@ class Progress:
         shown: bool = True,
         live: bool = False,
         deadline: float = math.inf,
+        start: float | None = None,
     ):
         self.total = total
         self.shown = shown
         self.live = shown and live and sys.stdout.isatty()
         self._deadline = deadline
-        self._start = time.monotonic()
+        self._start = time.monotonic() if start is None else start
         self._durations: list[float] = []
         self._number = 0
         self._began = self._start

@@ -1,10 +1,55 @@
-"""What `HyperModel.fit` returns, read as one value of the objective."""
+"""What `HyperModel.fit` returns, read as values of the objective."""
 
 import math
 from typing import Any
 
 import keras
 import numpy as np
+
+# The logs of each epoch.
+Rows = list[dict[str, float]]
+
+
+def with_all_epochs(result: Any, rows: Rows, objective: Any) -> Any:
+    """Return a `History` that has each column's value of each epoch.
+
+    A metric that some epochs do not report (`validation_freq=2`) has a
+    shorter column in Keras's `History`, and keras-tuner takes its n-th value
+    for that of the n-th epoch, and fails where there is none. Here an epoch
+    that does not report the objective has the worst value there is, so that
+    it is never the best; a column that is not known in each of the others is
+    left out.
+
+    Args:
+        result: What `HyperModel.fit` returned.
+        rows: The logs of each epoch, the last ones being those of `result`.
+        objective: A `keras_tuner.Objective`, or several in one.
+
+    Returns:
+        `result`, if it is no history or has equal columns.
+    """
+    if not isinstance(result, keras.callbacks.History):
+        return result
+    columns = result.history
+    parts = getattr(objective, "objectives", [objective])
+    if len({len(column) for column in columns.values()}) < 2 or any(
+        part.name not in columns for part in parts
+    ):
+        return result
+    rows = rows[-len(result.epoch) :]
+    scored = [row for row in rows if objective.has_value(row)]
+    blank = dict.fromkeys(columns, math.nan)
+    for part in parts:
+        blank[part.name] = -math.inf if part.direction == "max" else math.inf
+    whole = keras.callbacks.History()
+    whole.epoch = list(result.epoch)
+    for key in columns:
+        if scored and all(key in row for row in scored):
+            whole.history[key] = [
+                row[key] if objective.has_value(row) else blank[key]
+                for row in rows
+            ]
+    return whole
 
 
 def best_value(result: Any, objective: Any) -> float | None:

@@ -1,6 +1,7 @@
 """Going on with a trial that a crash tore off, from its last whole epoch."""
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,7 @@ from typing import Any
 import keras
 
 from keras_ext.tuners.crash_safety import write_whole
-
-Logs = dict[str, list[float]]
+from keras_ext.tuners.results import Rows
 
 
 class LastState(keras.callbacks.Callback):
@@ -28,6 +28,31 @@ class LastState(keras.callbacks.Callback):
         save_state(self.model, self.path)
 
 
+class BestEpochKeeper(keras.callbacks.Callback):
+    """keras-tuner's checkpoint of the best epoch, but not of any other.
+
+    keras-tuner saves each epoch that does not report the objective, over the
+    best one's weights. Here this ends with the first epoch that reports it.
+
+    Args:
+        checkpoint: keras-tuner's `SaveBestEpoch`.
+    """
+
+    def __init__(self, checkpoint: Any):
+        super().__init__()
+        self.checkpoint = checkpoint
+
+    def set_model(self, model: keras.Model) -> None:
+        """Pass the model on."""
+        self.checkpoint.set_model(model)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Save the weights if the epoch is the best one so far."""
+        is_known = math.isfinite(self.checkpoint.best_value)
+        if not is_known or self.checkpoint.objective.has_value(logs):
+            self.checkpoint.on_epoch_end(epoch, logs)
+
+
 class Attempt:
     """One execution of a trial, which another process may have begun.
 
@@ -41,20 +66,20 @@ class Attempt:
         execution: Number of the execution in the trial.
 
     Attributes:
-        logs: What each whole epoch came to, a list for each key.
+        rows: What each whole epoch came to: its logs.
         result: What the execution returned if it was finished before, or
             `None`.
     """
 
     def __init__(self, folder: Path, execution: int):
         self._file = folder / f"resume_{execution}.json"
-        self._before = self._epochs = 0
-        self.logs: Logs = {}
+        self._before = 0
+        self.rows: Rows = []
         self.result: Any = None
         if self._file.exists():
             state = json.loads(self._file.read_text(encoding="utf-8"))
-            self._before = self._epochs = state["epochs"]
-            self.logs = state["logs"]
+            self.rows = state["rows"]
+            self._before = len(self.rows)
             self.result = self._restored(state)
 
     def arguments(self, fit_kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -78,8 +103,7 @@ class Attempt:
                 weights, of which the file is still there.
         """
         objective = checkpoint.objective
-        for values in zip(*self.logs.values(), strict=True):
-            logs = dict(zip(self.logs, values, strict=True))
+        for logs in self.rows:
             if objective.has_value(logs):
                 value = objective.get_value(logs)
                 if objective.better_than(value, checkpoint.best_value):
@@ -93,14 +117,12 @@ class Attempt:
         """
         kind = "value"
         if isinstance(result, keras.callbacks.History):
-            for key, values in self.logs.items():
-                before = values[: self._before]
-                result.history[key] = before + result.history.get(key, [])
+            result.history = _columns(self.rows)
             result.epoch = [*range(self._before), *result.epoch]
             kind = "history"
         value = result.history if kind == "history" else result
         self._write({kind: _plain(value)})
-        self._weights(self._epochs).unlink(missing_ok=True)
+        self._weights(len(self.rows)).unlink(missing_ok=True)
         return result
 
     def load(self, model: keras.Model) -> None:
@@ -110,23 +132,20 @@ class Attempt:
 
     def save(self, model: keras.Model, logs: Any) -> None:
         """Save what an epoch came to, and the model's state."""
-        for key, value in (logs or {}).items():
-            self.logs.setdefault(key, []).append(float(value))
-        self._epochs += 1
-        save_state(model, self._weights(self._epochs))
+        self.rows.append({k: float(v) for k, v in (logs or {}).items()})
+        save_state(model, self._weights(len(self.rows)))
         self._write({})
-        self._weights(self._epochs - 1).unlink(missing_ok=True)
+        self._weights(len(self.rows) - 1).unlink(missing_ok=True)
 
     def _write(self, result: dict[str, Any]) -> None:
-        state = {"epochs": self._epochs, "logs": self.logs, "result": result}
-        write_whole(self._file, state)
+        write_whole(self._file, {"rows": self.rows, "result": result})
 
     def _restored(self, state: dict[str, Any]) -> Any:
         result = state["result"]
         if "history" in result:
             history = keras.callbacks.History()
             history.history = result["history"]
-            history.epoch = list(range(state["epochs"]))
+            history.epoch = list(range(len(self.rows)))
             return history
         return result.get("value")
 
@@ -181,6 +200,11 @@ def load_state(model: keras.Model, path: Path) -> None:
     if optimizer is not None and not optimizer.built:
         optimizer.build(model.trainable_variables)
     model.load_weights(path)
+
+
+def _columns(rows: Rows) -> dict[str, list[float]]:
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return {key: [row[key] for row in rows if key in row] for key in keys}
 
 
 def _plain(value: Any) -> Any:

@@ -140,6 +140,11 @@ class SearchRecorder:
                 stacklevel=3,
             )
 
+    def pause(self) -> None:
+        """Let the store have what was recorded; the search goes on later."""
+        outbox = self.run.outbox
+        outbox.wait(outbox.put())
+
     def end(
         self, status: str | None = None, error: BaseException | None = None
     ) -> None:

@@ -16,7 +16,7 @@ def describe(space: keras_tuner.HyperParameters) -> list[dict[str, Any]]:
         `min_value`, `max_value`, `step` and `sampling`), `default`, and under
         `conditions` the parents that switch it on, with their values.
     """
-    return [_describe_one(parameter) for parameter in space.space]
+    return [describe_one(parameter) for parameter in space.space]
 
 
 def names(space: keras_tuner.HyperParameters) -> list[str]:
@@ -24,7 +24,8 @@ def names(space: keras_tuner.HyperParameters) -> list[str]:
     return list(dict.fromkeys(parameter.name for parameter in space.space))
 
 
-def _describe_one(parameter: Any) -> dict[str, Any]:
+def describe_one(parameter: Any) -> dict[str, Any]:
+    """Return one hyperparameter as a dict, as `describe` does."""
     settings = dict(parameter.get_config())
     name = settings.pop("name")
     settings.pop("conditions", None)

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras_tuner
 
+from keras_ext.tuners.changed_space import go_on_in
 from keras_ext.tuners.complaints import (
     check_same_search,
     too_many_failures,
@@ -38,6 +39,10 @@ _SEED_FOR_ZERO = 2**31 - 1
 
 class _OutOfTime(Exception):
     """Ends keras-tuner's loop over trials."""
+
+
+class _Paused(Exception):
+    """Ends it, too; another call goes on."""
 
 
 class TrackedTuner(TrialFlow):
@@ -99,6 +104,11 @@ class TrackedTuner(TrialFlow):
 
     MLflow's global state (tracking URI, active run) is not touched.
 
+    Attributes:
+        began: When the search began, by `time.monotonic`, if that was in
+            another process: the time budget and the time in the terminal
+            count from it. Defaults to `None`: with the call of `search`.
+
     Args:
         *args: The tuner's positional arguments.
         experiment: Name of the MLflow experiment. Defaults to
@@ -125,9 +135,16 @@ class TrackedTuner(TrialFlow):
         time_budget: Seconds of a call of `search` after which no trial
             begins. The search ends like any other, `is_out_of_time` says
             why, and made again it goes on. Defaults to `None`: no limit.
+        trials_per_call: Number of trials of a call of `search` after which
+            none begins. The search's run stays open, without figures and
+            best model; `is_paused` says so, and made again the search goes
+            on. A new process for every few trials gives back the memory that
+            backends keep. Defaults to `None`: no limit.
         **kwargs: The tuner's keyword arguments. `seed=0` is a seed like any
             other here, while keras-tuner draws a random one for it.
     """
+
+    began: float | None = None
 
     def __init__(
         self,
@@ -142,6 +159,7 @@ class TrackedTuner(TrialFlow):
         log_models: str | None = "best",
         resume_trials: bool = False,
         time_budget: float | None = None,
+        trials_per_call: int | None = None,
         **kwargs: Any,
     ):
         pruner = get_pruner(pruner)
@@ -155,6 +173,11 @@ class TrackedTuner(TrialFlow):
             raise ValueError(
                 "`time_budget` must be a positive number of seconds or None. "
                 f"Received: time_budget={time_budget!r}"
+            )
+        if trials_per_call is not None and not trials_per_call >= 1:
+            raise ValueError(
+                "`trials_per_call` must be a positive integer or None. "
+                f"Received: trials_per_call={trials_per_call!r}"
             )
         given = inspect.signature(super().__init__).bind_partial(
             *args, **kwargs
@@ -171,8 +194,11 @@ class TrackedTuner(TrialFlow):
         self.log_models = log_models
         self.resume_trials = resume_trials
         self.time_budget = time_budget
+        self.trials_per_call = trials_per_call
         self.is_out_of_time = False
+        self.is_paused = False
         self._deadline = math.inf
+        self._begun = 0
         self.pruner = pruner
         if pruner is not None and hasattr(self.oracle.objective, "objectives"):
             raise ValueError(
@@ -232,8 +258,10 @@ class TrackedTuner(TrialFlow):
             self._folds = Folds(
                 self.cross_validation, fit_args, fit_kwargs, groups
             )
-        self.is_out_of_time = False
-        self._deadline = time.monotonic() + (self.time_budget or math.inf)
+        self.is_out_of_time = self.is_paused = False
+        self._begun = 0
+        start = time.monotonic() if self.began is None else self.began
+        self._deadline = start + (self.time_budget or math.inf)
         settings = self._settings(fit_kwargs)
         check_same_search(Path(self.project_dir), settings)
         progress = Progress(
@@ -241,6 +269,7 @@ class TrackedTuner(TrialFlow):
             shown=fit_kwargs.get("verbose") != 0,
             live=fit_kwargs.get("verbose") is None,
             deadline=self._deadline,
+            start=start,
         )
         self._run = SearchRun(
             Path(self.project_dir),
@@ -268,6 +297,10 @@ class TrackedTuner(TrialFlow):
                 except _OutOfTime:
                     self.is_out_of_time = True
                     self.on_search_end()
+                except _Paused:
+                    self.is_paused = True
+                    self._recorder.pause()
+                    return
                 if self.log_models is not None:
                     self._recorder.log_best_model(
                         lambda: self.get_best_models(1)[0], inputs
@@ -284,11 +317,14 @@ class TrackedTuner(TrialFlow):
         self.save()
 
     def pre_create_trial(self) -> None:
-        """Let no trial begin once the time is up."""
+        """Let no trial begin once the time is up, or enough have begun."""
         super().pre_create_trial()
-        is_done = len(self.oracle.end_order) == self.oracle.max_trials
-        if time.monotonic() >= self._deadline and not is_done:
+        if len(self.oracle.end_order) == self.oracle.max_trials:
+            return
+        if time.monotonic() >= self._deadline:
             raise _OutOfTime
+        if self._begun >= (self.trials_per_call or math.inf):
+            raise _Paused
 
     def on_trial_begin(self, trial: Any) -> None:
         """Begin the trial's run.
@@ -297,6 +333,7 @@ class TrackedTuner(TrialFlow):
             trial: A `keras_tuner` trial.
         """
         super().on_trial_begin(trial)
+        self._begun += 1
         if self._recorder:
             self._recorder.begin_trial(trial, self._models_per_trial())
         self._interrupts.check()
@@ -338,9 +375,30 @@ class TrackedTuner(TrialFlow):
         write_whole(self._get_tuner_fname(), self.get_state())
 
     def reload(self) -> None:
-        """Read the search that was begun in the project directory."""
+        """Read the search that was begun in the project directory.
+
+        Raises:
+            ValueError: If its trials have values that the hypermodel does
+                not ask for.
+        """
         mend(self.oracle)
+        # As for a new search: keras-tuner does not look at what is asked for.
+        self._populate_initial_space()
+        asked = self.oracle.get_space()
         super().reload()
+        if self.hypermodel is not None:
+            only_build = self._fits_as_usual() and (
+                type(self).run_trial is TrialFlow.run_trial
+            )
+            asks = self._asked_for if only_build else None
+            go_on_in(asked, self.oracle, self.project_dir, asks)
+
+    def _asked_for(self, values: Mapping[str, Any]) -> Any:
+        """Return the space that a build with these values asks for."""
+        space = keras_tuner.HyperParameters()
+        space.values = dict(values)
+        self.hypermodel.build(space)
+        return space
 
     def _quiet(self, fit_kwargs: dict[str, Any]) -> dict[str, Any]:
         """Keep `fit` silent if not told otherwise.
@@ -348,10 +406,13 @@ class TrackedTuner(TrialFlow):
         A `HyperModel` with a `fit` of its own may set `verbose` itself, and
         must not get it twice.
         """
-        own_fit = getattr(type(self.hypermodel), "fit", None)
-        if own_fit is keras_tuner.HyperModel.fit:
+        if self._fits_as_usual():
             return {"verbose": 0, **fit_kwargs}
         return fit_kwargs
+
+    def _fits_as_usual(self) -> bool:
+        own_fit = getattr(type(self.hypermodel), "fit", None)
+        return own_fit is keras_tuner.HyperModel.fit
 
     def _early_ends(self) -> dict[str, Any]:
         """Return the settings of pruning and cross-validation in use."""

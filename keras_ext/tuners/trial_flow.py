@@ -16,8 +16,8 @@ from keras_ext.tuners.interrupts import InterruptCheck, Interrupts
 from keras_ext.tuners.monitoring import callbacks_of_an_execution
 from keras_ext.tuners.progress import LiveLine
 from keras_ext.tuners.pruning.search_pruning import SearchPruning, TrialPruned
-from keras_ext.tuners.results import spread
-from keras_ext.tuners.resuming import Attempt, load_state
+from keras_ext.tuners.results import spread, with_all_epochs
+from keras_ext.tuners.resuming import Attempt, BestEpochKeeper, load_state
 from keras_ext.tuners.search_recorder import SearchRecorder
 from keras_ext.tuners.search_run import SearchRun
 from keras_ext.tuners.trial_run import TrialRun
@@ -152,7 +152,12 @@ class TrialFlow(keras_tuner.Tuner):
             fold, name = self._fold(self._folds)
             args, kwargs = (), self._folds.arguments(fold, args, kwargs)
         run_id, recorder = run.begin_execution(name)
-        given = kwargs.get("callbacks") or []
+        given = [
+            BestEpochKeeper(callback)
+            if type(callback).__name__ == "SaveBestEpoch"
+            else callback
+            for callback in kwargs.get("callbacks") or []
+        ]
         doctors, enders = pruning.begin_execution(
             trial.trial_id, self.execution, given
         )
@@ -169,6 +174,9 @@ class TrialFlow(keras_tuner.Tuner):
         else:
             results = super()._build_and_fit_model(trial, *args, **kwargs)
             check_objective(results, self.oracle.objective)
+        results = with_all_epochs(
+            results, recorder.epochs, self.oracle.objective
+        )
         self._interrupts.check()
         try:
             pruning.end_execution(trial.trial_id, results)
@@ -192,10 +200,10 @@ class TrialFlow(keras_tuner.Tuner):
         """Train what an earlier attempt has left of the execution."""
         folder = Path(self.get_trial_dir(trial.trial_id))
         attempt = Attempt(folder, self.execution)
-        run.log_before(attempt.logs, kwargs.get("initial_epoch", 0))
+        run.log_before(attempt.rows, kwargs.get("initial_epoch", 0))
         for callback in kwargs["callbacks"]:
-            if type(callback).__name__ == "SaveBestEpoch":
-                attempt.tell_best(callback)
+            if isinstance(callback, BestEpochKeeper):
+                attempt.tell_best(callback.checkpoint)
         if attempt.result is not None:
             return attempt.result
         results = super()._build_and_fit_model(

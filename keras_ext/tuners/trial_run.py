@@ -14,8 +14,7 @@ from keras_ext.tracking.figures import gradient_heatmap
 from keras_ext.tracking.redaction import scrub
 from keras_ext.tracking.runs import Parent, begin_run
 from keras_ext.tuners.pruning.search_pruning import TrialPruned
-
-Series = dict[str, list[float]]
+from keras_ext.tuners.results import Rows
 
 _LAST_EPOCHS = 3
 
@@ -66,7 +65,7 @@ class TrialRun:
         self.writer = RunWriter(client, self.run_id)
         self._executions = executions
         self._execution: RunWriter | None = None
-        self._histories: list[Series] = []
+        self._histories: list[Rows] = []
         self._params: set[str] = set()
 
     @property
@@ -91,7 +90,7 @@ class TrialRun:
 
     def begin_execution(
         self, name: str | None = None
-    ) -> tuple[str, keras.callbacks.Callback]:
+    ) -> tuple[str, "EpochRecorder"]:
         """Return the run that this execution logs to, and its recorder.
 
         Args:
@@ -109,21 +108,20 @@ class TrialRun:
         self._execution = RunWriter(self.client, run_id)
         return run_id, recorder
 
-    def log_before(self, logs: Series, first: int = 0) -> None:
+    def log_before(self, rows: Rows, first: int = 0) -> None:
         """Log what an earlier attempt at this execution came to.
 
         Args:
-            logs: A value per epoch for each key.
+            rows: The logs of each epoch.
             first: The first of these epochs.
         """
         writer = self._execution or self.writer
-        for key, values in logs.items():
-            self._histories[-1][key] = list(values)
-            steps = range(first, first + len(values))
-            writer.series(key, steps, values)
-        if logs:
-            epoch = first + max(map(len, logs.values()))
-            writer.tags({"resumed_at_epoch": str(epoch)})
+        self._histories[-1].extend(rows)
+        for key, values in _mean([rows]).items():
+            steps = [first + epoch for epoch in values]
+            writer.series(key, steps, list(values.values()))
+        if rows:
+            writer.tags({"resumed_at_epoch": str(first + len(rows))})
 
     def end_execution(self, status: str) -> None:
         """End the run of the execution, if it has one of its own."""
@@ -145,7 +143,9 @@ class TrialRun:
             kind: What the keys begin with, such as `"grad_norm/"`.
         """
         return {
-            key.removeprefix(kind): float(np.median(values[-_LAST_EPOCHS:]))
+            key.removeprefix(kind): float(
+                np.median(list(values.values())[-_LAST_EPOCHS:])
+            )
             for key, values in _mean(self._histories).items()
             if key.startswith(kind) and not key.endswith("/global")
         }
@@ -153,7 +153,7 @@ class TrialRun:
     def worst_grad_norm(self) -> float | None:
         """Return the smallest of the layers' gradient norms at the end."""
         norms = [
-            values[-1]
+            _last(values)
             for key, values in _mean(self._histories).items()
             if key.startswith("grad_norm/") and key != "grad_norm/global"
         ]
@@ -163,7 +163,7 @@ class TrialRun:
     def dead_relu(self) -> float | None:
         """Return the share of dead units at the end, over all layers."""
         values = _mean(self._histories).get("dead_relu/global")
-        return values[-1] if values else None
+        return _last(values) if values else None
 
     def close(
         self,
@@ -183,7 +183,7 @@ class TrialRun:
         self.end_execution(status)
         if self._executions > 1:
             for key, values in _mean(self._histories).items():
-                self.writer.series(key, range(len(values)), values)
+                self.writer.series(key, [*values], [*values.values()])
         if self._executions > 1 or not (status == "FINISHED" or self.pruned):
             # A `fit` that did not come to its end has drawn nothing.
             self._draw()
@@ -209,7 +209,7 @@ class TrialRun:
 
     def _draw(self) -> None:
         norms = {
-            key: values
+            key: list(values.values())
             for key, values in _mean(self._histories).items()
             if key.startswith("grad_norm/")
         }
@@ -222,22 +222,26 @@ class EpochRecorder(keras.callbacks.Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self.epochs: Series = {}
+        self.epochs: Rows = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Keep the epoch's logs."""
-        for key, value in (logs or {}).items():
-            self.epochs.setdefault(key, []).append(float(value))
+        self.epochs.append({k: float(v) for k, v in (logs or {}).items()})
 
 
-def _mean(histories: list[Series]) -> Series:
-    """Average, for each epoch, over the executions that reached it."""
-    mean: Series = {}
-    for key in dict.fromkeys(key for history in histories for key in history):
-        rows = [history[key] for history in histories if key in history]
-        epochs = range(max(len(row) for row in rows))
-        mean[key] = [
-            float(np.mean([row[e] for row in rows if e < len(row)]))
-            for e in epochs
-        ]
-    return mean
+def _mean(histories: list[Rows]) -> dict[str, dict[int, float]]:
+    """Average, for each epoch, over the executions that report a key."""
+    values: dict[str, dict[int, list[float]]] = {}
+    for epoch in range(max(map(len, histories), default=0)):
+        for rows in histories:
+            for key, value in rows[epoch].items() if epoch < len(rows) else ():
+                of_key = values.setdefault(key, {})
+                of_key.setdefault(epoch, []).append(value)
+    return {
+        key: {epoch: float(np.mean(some)) for epoch, some in of_key.items()}
+        for key, of_key in values.items()
+    }
+
+
+def _last(values: dict[int, float]) -> float:
+    return values[max(values)]

@@ -9,6 +9,7 @@ from keras_ext.doctor.rules import (
     capacity,
     gradients,
     outputs,
+    overfitting,
     progress,
     signs,
     static,
@@ -46,18 +47,18 @@ QUOTED = {
         units.WELL,
     ],
     "learning_rate_too_high": [
-        progress.VIOLENT,
-        progress.DIVERGED,
-        progress.BEGUN,
+        *(progress.VIOLENT, progress.ROUGH, progress.RESTLESS),
+        *(progress.DIVERGED, progress.BEGUN, signs.FAIR),
     ],
-    "vanishing_gradient": [gradients.FADED],
+    "vanishing_gradient": [gradients.FADED, gradients.FAINT],
     "learning_rate_too_low": [progress.UNMOVED],
     "overfitting": [
-        *(progress.RISE, progress.GAP, progress.BEHIND, progress.SHORT),
-        *(progress.SHORT_NATS, progress.UNFITTED, signs.SETTLING),
+        *(overfitting.RISE, overfitting.GAP, overfitting.BEHIND),
+        *(overfitting.FALL, overfitting.SHORT, overfitting.SHORT_NATS),
+        *(overfitting.NOTHING, overfitting.UNFITTED, signs.SETTLING),
     ],
     "underfitting": [
-        *(capacity.POOR, capacity.FAIR, capacity.NARROW),
+        *(capacity.POOR, signs.FAIR, capacity.NARROW),
         *(capacity.STRONG_DROPOUT, signs.STRONG_PENALTY),
     ],
 }

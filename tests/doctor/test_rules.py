@@ -242,12 +242,65 @@ def test_learning_rates():
     found = only(diagnose(run(np.linspace(2.4, 2.38, COUNT), update=1e-6)))
     assert found.problem == "learning_rate_too_low"
     assert found.evidence["learning rate"] == 1e-3
+    # In half of a run they may have come half of the way.
+    slow = run(np.linspace(2.4, 2.38, COUNT), update=1.5e-4)
+    assert only(diagnose(slow)).problem == "learning_rate_too_low"
+    half = dataclasses.replace(slow, planned_epochs=20, finished=False)
+    assert "learning_rate_too_low" not in [f.problem for f in diagnose(half)]
     # Few steps do not take weights far.
     few = run(np.linspace(2.4, 2.38, COUNT), update=3e-4, finished=False)
     few = dataclasses.replace(few, steps=few.steps // 10, planned_epochs=20)
     assert diagnose(few) == []
     for update in (0.9, 1e-6):
         assert diagnose(run(update=update)) == []
+
+
+def test_small_steps_from_a_good_start_are_left_alone():
+    """Nobody knows what a guess would lose by a loss of one's own."""
+    facts = dataclasses.replace(
+        run().facts, outputs=(OutputFacts("out", "softmax", 10, None),)
+    )
+    falls = run(np.linspace(0.5, 0.45, COUNT), update=1e-5, facts=facts)
+    assert diagnose(falls) == []
+    stays = run(np.linspace(0.5, 0.49, COUNT), update=1e-5, facts=facts)
+    assert only(diagnose(stays)).problem == "learning_rate_too_low"
+
+
+def test_steps_that_are_rough_count_if_the_run_fails():
+    found = only(diagnose(run(STUCK, update=0.2)))
+    assert found.problem == "learning_rate_too_high"
+    assert found.evidence["threshold"] == 0.15
+    assert only(diagnose(run(STUCK, update=0.1))).problem == "underfitting"
+    slow = np.linspace(2.3, 1.5, COUNT)
+    assert diagnose(run(slow, update=0.2)) == []
+
+
+def test_violent_steps_count_in_a_run_that_stays_where_it_is():
+    first = np.where(np.arange(COUNT) < 1, 0.8, 5e-3)
+    halfway = 1.0 + 1.3 * np.exp(-np.arange(COUNT) / 3)
+    found = only(diagnose(run(halfway, update=first)))
+    assert found.problem == "learning_rate_too_high"
+    assert "as far as it could" in found.message
+    assert diagnose(run(halfway, update=5e-3)) == []
+    assert diagnose(run(update=first)) == []  # it gets there
+
+
+def test_weights_that_were_overthrown_and_find_no_rest():
+    place = np.arange(COUNT)
+    update = np.where(place < 1, 2.0, 0.05)
+    found = only(diagnose(run(update=update)))
+    assert found.problem == "learning_rate_too_high"
+    assert diagnose(run(update=np.where(place < 1, 2.0, 5e-3))) == []
+    assert diagnose(run(update=0.05)) == []
+
+
+def test_a_faint_gradient_counts_if_the_run_fails():
+    norms = (2e-3, 1e-2, 0.05, 0.2, 0.5)
+    found = only(diagnose(run(STUCK, norms)))
+    assert found.problem == "vanishing_gradient"
+    assert found.evidence["threshold"] == 0.01
+    slow = np.linspace(2.3, 1.5, COUNT)
+    assert diagnose(run(slow, norms)) == []
 
 
 def test_each_measured_step_stands_for_those_up_to_the_next():
@@ -282,8 +335,42 @@ def test_overfitting():
     # Without an accuracy the losses must tell.
     assert only(diagnose(run(logs=curves(rising)))).problem == "overfitting"
     # Few answers, wrong but sure, cost as much as this.
-    sure = np.r_[1.5, 0.9, 0.6, np.linspace(0.6, 0.8, 7)]
+    sure = np.r_[1.5, 0.9, 0.4, np.linspace(0.4, 0.6, 7)]
     assert diagnose(run(logs=curves(sure))) == []
+
+
+def test_a_validation_loss_that_swings_is_no_overfitting():
+    swings = np.where(np.arange(EPOCHS) % 2, 0.1, 3.0)
+    assert diagnose(run(logs=curves(swings, 0.95, 0.6))) == []
+    high = np.where(np.arange(EPOCHS) % 2, 2.9, 3.0)
+    found = only(diagnose(run(logs=curves(high, 0.95, 0.6))))
+    assert found.problem == "overfitting"
+
+
+def test_validation_accuracy_that_falls_is_a_rise():
+    level = np.full(EPOCHS, 0.6)
+    logs = curves(level, 0.95, 0.84)
+    assert diagnose(run(logs=logs)) == []
+    logs["val_accuracy"][:4] = 0.91
+    found = only(diagnose(run(logs=logs)))
+    assert (found.problem, found.evidence["threshold"]) == ("overfitting", 0.09)
+
+
+def test_overfitting_of_numbers_of_which_nothing_holds():
+    facts = dataclasses.replace(
+        run().facts,
+        outputs=(OutputFacts("out", None, 1, "mean_absolute_error"),),
+    )
+    batch = BatchFacts(y_std=1.0, y_unit_std=1.0, size=100)
+    loss = np.linspace(0.8, 0.4, COUNT)
+    curve = np.full(EPOCHS, 0.8)
+    found = only(
+        diagnose(run(loss, facts=facts, batch=batch, logs=curves(curve)))
+    )
+    assert found.problem == "overfitting"
+    # It is no more behind than data full of noise make it.
+    some = curves(np.full(EPOCHS, 0.7))
+    assert diagnose(run(loss, facts=facts, batch=batch, logs=some)) == []
 
 
 def test_overfitting_needs_something_learned_and_settled_statistics():
@@ -296,6 +383,26 @@ def test_overfitting_needs_something_learned_and_settled_statistics():
     assert only(diagnose(records)).problem == "overfitting"
     early = dataclasses.replace(records, steps=records.steps // 10)
     assert diagnose(early) == []
+    # It may settle sooner, which the validation loss shows.
+    rests = curves(np.r_[2.0, 1.5, 1.2, np.full(7, 1.9)], 0.99, 0.6)
+    for share, problems in ((0.5, []), (0.8, ["overfitting"])):
+        sooner = dataclasses.replace(
+            records,
+            steps=(records.steps * share).astype(int),
+            steps_per_epoch=int(50 * share),
+            logs=records.logs | rests,
+        )
+        assert [f.problem for f in diagnose(sooner)] == problems
+
+
+def test_accuracy_tells_what_was_learned_where_the_loss_does_not():
+    # Few answers, wrong for good, keep the mean of the loss high.
+    loss = np.linspace(5.0, 2.0, COUNT)
+    val = np.full(EPOCHS, 6.5)
+    found = only(diagnose(run(loss, logs=curves(val, 0.88, 0.46))))
+    assert found.problem == "overfitting"
+    stuck = diagnose(run(loss, logs=curves(val, 0.4, 0.2)))
+    assert "overfitting" not in [f.problem for f in stuck]
 
 
 def test_underfitting_is_said_when_the_run_had_its_time():
@@ -326,6 +433,10 @@ def test_what_holds_a_model_back_comes_first():
     assert found.message.endswith("`dense_0` has only 2 units.")
     found = only(diagnose(run(STUCK, update=0.9, facts=facts)))
     assert found.problem == "learning_rate_too_high"
+    # At the end it counts how far it came, and not whether it would go on.
+    on = run(np.linspace(2.3, 0.9, COUNT), facts=facts)
+    assert only(diagnose(on)).problem == "underfitting"
+    assert diagnose(dataclasses.replace(on, finished=False)) == []
 
 
 def test_a_deep_linear_model_is_told_where_it_is_not_enough():

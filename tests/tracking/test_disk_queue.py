@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from fresh_process import run_python
 
 from keras_ext.tracking import records
 from keras_ext.tracking.database import InUse
@@ -163,6 +164,8 @@ def test_a_full_disk(queue, monkeypatch, caplog):
 
 CHILD = """
 import os, signal, sys, pathlib
+from fresh_process import run_python
+
 from keras_ext.tracking import records
 from keras_ext.tracking.database import InUse
 from keras_ext.tracking.disk_queue import DiskQueue
@@ -195,3 +198,27 @@ def test_another_process_is_kept_out_and_may_be_killed(queue):
     del after
     gc.collect()
     DiskQueue(queue.folder).close()
+
+
+RECORD_AND_END = """
+import pathlib, sys, time
+from keras_ext.tracking.outboxes import outbox_in
+from keras_ext.tracking.records import Points
+
+class Slow:
+    tracking_uri = "slow"
+    def log_batch(self, run_id, metrics=(), params=(), tags=()):
+        time.sleep(0.3)
+        print(len(metrics), flush=True)
+
+outbox = outbox_in(pathlib.Path(sys.argv[1]), Slow())
+outbox.put([Points("run", f"m{i}", [0], [0.0], 1) for i in range(3000)])
+"""
+
+
+def test_the_end_of_the_process_waits_for_a_slow_store(tmp_path):
+    out = run_python(RECORD_AND_END, tmp_path)
+    assert sum(map(int, out.split())) == 3000
+    queue = DiskQueue(tmp_path)
+    assert len(queue) == 0
+    queue.close()

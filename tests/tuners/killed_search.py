@@ -66,7 +66,11 @@ def main(folder, store, moment, resume_trials, kind):
             super().on_trial_end(trial)
             killer.happens("-", "ended")
 
-    options = {"max_trials": 3} if kind != "Hyperband" else {"max_epochs": 3}
+    options = {
+        "Hyperband": {"max_epochs": 3},
+        # The last two trials are those of its model.
+        "OptunaSearch": {"max_trials": 4, "n_startup_trials": 2},
+    }.get(kind, {"max_trials": 3})
     tuner = Search(
         searching.build,
         "val_loss",

@@ -317,3 +317,22 @@ def test_the_experiment_was_deleted(tmp_path, tracking_uri):
     with pytest.raises(tracking.TrackingError, match="`experiment` has been"):
         searching.search(new, epochs=1)
     assert list((tmp_path / "search").glob("trial_*/trial.json"))
+
+
+@pytest.mark.backend("torch")
+def test_a_tuner_that_pauses(tmp_path, tracking_uri):
+    def search():
+        tuner = searching.tuner(tmp_path, tracking_uri, trials_per_call=2)
+        searching.search(tuner, epochs=1, verbose=0)
+        return tuner
+
+    first = search()
+    assert first.is_paused
+    assert searching.parent(first).info.status == "RUNNING"
+    assert len(searching.children(first)) == 2
+    second = search()
+    assert not second.is_paused and second.run_id == first.run_id
+    assert searching.parent(second).info.status == "FINISHED"
+    assert [i for i, _ in searching.statuses(second)] == ["0", "1", "2"]
+    with pytest.raises(ValueError, match="Received: trials_per_call=0"):
+        searching.tuner(tmp_path, tracking_uri, trials_per_call=0)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import killed_search
 import mlflow
 import numpy as np
 import pytest
@@ -153,3 +154,27 @@ def test_killed_hyperband_goes_on(tmp_path, tracking_uri):
     np.testing.assert_allclose(
         sorted(epochs(torn)), sorted(epochs(whole)), rtol=1e-5
     )
+
+
+@pytest.mark.slow
+@pytest.mark.backend("torch")
+def test_killed_optuna_search_goes_on(tmp_path, tracking_uri):
+    options = {"kind": "OptunaSearch"}
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    whole.mkdir()
+    killed_search.main(whole, tracking_uri, "never", "False", "OptunaSearch")
+    kill(torn, tracking_uri, "2:1:batch", **options)
+    parent, trials = runs(tracking_uri, finish(torn, tracking_uri, **options))
+    assert parent.info.status == "FINISHED"
+    assert sorted(attempts(trials)) == [
+        (0, 1, "FINISHED"),
+        (1, 1, "FINISHED"),
+        (2, 1, "KILLED"),
+        (2, 2, "FINISHED"),
+        (3, 1, "FINISHED"),
+    ]
+    # Its model suggests what it would have suggested undisturbed.
+    twice = epochs(torn)
+    assert [epoch[:2] for epoch in twice].count([2, 0]) == 2
+    once = {(trial, epoch): loss for trial, epoch, loss in twice}
+    assert once == pytest.approx({(t, e): loss for t, e, loss in epochs(whole)})

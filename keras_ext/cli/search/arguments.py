@@ -86,6 +86,20 @@ def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
         help="score each trial by so many folds of the training and "
         "validation rows",
     )
+    add(
+        "--resume-trials",
+        action="store_true",
+        default=None,
+        help="save each epoch, so that a trial that is torn off goes on after "
+        "its last whole epoch when the search is resumed",
+    )
+    add(
+        "--trials-per-process",
+        type=_integer(1),
+        metavar="N",
+        help="go on in a new process after N trials, which gives back the "
+        "memory that backends keep; default: one process",
+    )
     add("--seed", type=_integer(0, 400_000), help=f"default: {SEED}")
     add(
         "--tracking-uri",
@@ -112,6 +126,9 @@ def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
         help="go on with the newest unfinished search of the experiment, with "
         "its settings; --trials may raise the number of trials",
     )
+    # Of a process that goes on in the place of another one.
+    add("--in-folder", help=argparse.SUPPRESS)
+    add("--began", type=float, help=argparse.SUPPRESS)
 
 
 def seconds(text: str) -> float:

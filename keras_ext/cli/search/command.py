@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from keras_ext.cli.search import folders, interrupts
+from keras_ext.cli.search import folders, interrupts, processes
 from keras_ext.cli.search.arguments import EPOCHS, SEED, TRIALS, definitions
 from keras_ext.cli.search.definition import Data
 from keras_ext.cli.search.settings import Settings
@@ -28,8 +28,10 @@ _DEFAULTS = {
     "seed": SEED,
     "tuner": "random",
     "stop_unhealthy": False,
+    "resume_trials": False,
 }
-# What a search that goes on may not be given anew; `--trials` may be raised.
+# What a search that goes on may not be given anew; `--trials` may be raised,
+# and `--resume-trials` added.
 _KEPT = (
     "epochs",
     "seed",
@@ -60,10 +62,14 @@ def run(args: argparse.Namespace) -> int:
     if args.data_file:
         args.data_file = str(Path(args.data_file).absolute())
     resumed = None
-    if args.resume:
-        resumed = folders.newest_unfinished(
-            directory, args.dataset, args.experiment
-        )
+    if args.trials_per_process:
+        processes.check_possible()
+    if args.resume or args.in_folder:
+        resumed = Path(args.in_folder or "")
+        if not args.in_folder:
+            resumed = folders.newest_unfinished(
+                directory, args.dataset, args.experiment
+            )
         settings = _resumed_settings(args, resumed)
     else:
         settings = _new_settings(args)
@@ -77,12 +83,22 @@ def run(args: argparse.Namespace) -> int:
         except ImportError as error:
             raise UsageError(str(error)) from error
         search = Search(
-            definition, data, settings, args.program, args.time_budget
+            definition,
+            data,
+            settings,
+            args.program,
+            args.time_budget,
+            args.trials_per_process,
+            args.began,
         )
         store = search.reachable_store(args.tracking_uri)
     if resumed is None:
-        return search.run_new(store, directory)
-    return search.run(store, resumed)
+        status = search.run_new(store, directory)
+    else:
+        status = search.run(store, resumed)
+    if search.paused_in is not None:
+        processes.go_on(args, search.paused_in, search.began)
+    return status
 
 
 def digest(path: str) -> str:
@@ -104,7 +120,8 @@ def _new_settings(args: argparse.Namespace) -> Settings:
     if args.dataset == "csv" and not (args.data_file and args.target):
         missing = "--target" if args.data_file else "file"
         raise UsageError(f"the following arguments are required: {missing}")
-    given = {name: getattr(args, name) for name in ("trials", *_KEPT)}
+    names = ("trials", "resume_trials", *_KEPT)
+    given = {name: getattr(args, name) for name in names}
     chosen: dict[str, Any] = {
         k: _DEFAULTS.get(k) if v is None else v for k, v in given.items()
     }
@@ -134,6 +151,8 @@ def _resumed_settings(args: argparse.Namespace, folder: Path) -> Settings:
                 f"lowered to {args.trials}"
             )
         settings.trials = args.trials
+    if args.resume_trials:
+        settings.resume_trials = True
     file = settings.data_file
     if file is not None and digest(file) != settings.data_digest:
         raise UsageError(

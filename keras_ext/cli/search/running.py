@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import keras_tuner
 import numpy as np
 
 from keras_ext import tuners
-from keras_ext.cli.search import folders, report
+from keras_ext.cli.search import folders, processes, report
 from keras_ext.cli.search.command import OBJECTIVES
 from keras_ext.cli.search.definition import (
     CLASSES,
@@ -47,6 +48,14 @@ class Search:
         settings: What was asked for.
         program: How the command is called.
         time_budget: Seconds after which no trial begins, or `None`.
+        trials_per_process: Number of trials after which another process is to
+            go on, or `None`.
+        began: When the first process began it, by `time.monotonic`; `None` if
+            this is the first one.
+
+    Attributes:
+        began: When the search began; `None` before it.
+        paused_in: The search's folder, if another process is to go on.
     """
 
     def __init__(
@@ -56,12 +65,17 @@ class Search:
         settings: Settings,
         program: str,
         time_budget: float | None = None,
+        trials_per_process: int | None = None,
+        began: float | None = None,
     ):
         self.definition = definition
         self.data = data
         self.settings = settings
         self.program = program
         self.time_budget = time_budget
+        self.trials_per_process = trials_per_process
+        self.began = began
+        self.paused_in: Path | None = None
         # TensorFlow takes a search's many models for one that is traced again
         # and again; MLflow tells how it makes a new database.
         for name in ("tensorflow", "alembic", "mlflow.store.db.utils"):
@@ -138,7 +152,8 @@ class Search:
                 tuner = self.tuner(store, folder)
             except ImportError as error:
                 raise UsageError(str(error)) from error
-            print(told.opening(), flush=True)
+            if self.began is None:
+                print(told.opening(), flush=True)
             try:
                 self.search(tuner)
             except KeyboardInterrupt:
@@ -149,6 +164,9 @@ class Search:
                 return 130
             except TrackingError as error:
                 raise UsageError(str(error)) from error
+            if tuner.is_paused:
+                self.paused_in = folder
+                return 0
             rows = tuner.trial_rows()
             if tuner.is_out_of_time:
                 print(told.unfinished(rows, "The time is up"))
@@ -206,6 +224,8 @@ class Search:
                 pruner=settings.pruner,
                 cross_validation=folds,
                 time_budget=self.time_budget,
+                trials_per_call=self.trials_per_process,
+                resume_trials=settings.resume_trials,
                 **options,
             )
         tuner.oracle.max_trials = settings.trials
@@ -228,6 +248,7 @@ class Search:
                 validation.x,
                 self._targets(validation),
             )
+        tuner.began = self.began = self.began or time.monotonic()
         tuner.search(x, y, **arguments)
 
     def _test(self, tuner: Any) -> dict[str, float]:
@@ -270,6 +291,11 @@ def _numbering(kind: Any) -> Any:
 
     class Numbering(kind):
         """The tuner, which sets `trial` of its hypermodel."""
+
+        def on_search_begin(self) -> None:
+            super().on_search_begin()
+            # From here on a Ctrl-C ends the search's runs.
+            processes.allow_interrupts()
 
         def on_trial_begin(self, trial: Any) -> None:
             self.hypermodel.trial = int(trial.trial_id)

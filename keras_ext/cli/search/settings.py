@@ -28,6 +28,8 @@ class Settings:
         pruner: `median`, `asha` or `None`.
         cross_validation: Number of folds, or `None`.
         target: The column of a table that is to be learnt.
+        resume_trials: Whether a trial that was torn off goes on after its
+            last whole epoch.
         task: `classification`, `regression`, or `None` to find it out.
     """
 
@@ -45,6 +47,7 @@ class Settings:
     stop_unhealthy: bool = False
     pruner: str | None = None
     cross_validation: int | None = None
+    resume_trials: bool = False
     target: str | None = None
     task: str | None = None
 

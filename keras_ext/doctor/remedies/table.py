@@ -90,6 +90,7 @@ TABLE: dict[str, tuple[Entry, ...]] = {
         treatments.early_stopping,
         treatments.smaller,
         treatments.batch_normalization,
+        treatments.shuffled,
         treatments.cross_validation,
     ),
     "underfitting": (

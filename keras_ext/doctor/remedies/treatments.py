@@ -295,6 +295,16 @@ def _resized(case: Case, times: float) -> str:
     return case.code(argument, times=times)
 
 
+def shuffled(case: Case) -> Remedy | None:
+    """Return an order by chance: `validation_split` takes the last rows."""
+    return Remedy(
+        "If the rows are in an order, by class or by time: shuffle them before "
+        "`validation_split`, which takes the last ones.",
+        "order = np.random.default_rng(0).permutation(len(x)); "
+        "x, y = x[order], y[order]",
+    )
+
+
 def cross_validation(case: Case) -> Remedy | None:
     """Return cross-validation."""
     return Remedy(

@@ -153,7 +153,7 @@ def _code_lines(code: str, indent: str, width: int) -> list[str]:
         if is_long and cut > start:
             lines.append(code[start:cut].rstrip())
             start = cut
-        if char in "(," and depth > 0:
+        if char in "(," and depth > 0 and code[place + 1 : place + 2] != ")":
             cut = place + 1
     lines.append(code[start:])
     first, *rest = lines

@@ -3,12 +3,10 @@
 from keras_ext.doctor.finding import Finding
 from keras_ext.doctor.rules.gradients import finding_of
 from keras_ext.doctor.rules.progress import VIOLENT
-from keras_ext.doctor.rules.signs import STRONG_PENALTY, Signs
+from keras_ext.doctor.rules.signs import FAIR, STRONG_PENALTY, Signs
 
-# Share by which the loss still falls in an epoch when it has levelled off.
-LEVEL = 0.01
-# Shares of the way from a guess to a perfect fit that are too little.
-POOR, FAIR = 0.1, 0.8
+# A share of the way from a guess to a perfect fit that is too little.
+POOR = 0.1
 # What holds a model back, beside `STRONG_PENALTY`: units of a layer, dropout
 # rate.
 NARROW, STRONG_DROPOUT = 2, 0.75
@@ -18,10 +16,10 @@ def smothered(signs: Signs) -> list[Finding]:
     """Look for a model that dropout or a penalty keeps from learning.
 
     By a dropout rate of `STRONG_DROPOUT` or a penalty of `STRONG_PENALTY`, in
-    a run that fails, or whose loss has levelled off at less than `FAIR` of the
-    way from a guess to a perfect fit. What else is large, small or dead then
-    follows from it: what dropout leaves over it scales up, ten-fold if it
-    takes 90 %, and each layer anew.
+    a run that fails, or whose loss has levelled off, or which ends, at less
+    than `FAIR` of the way from a guess to a perfect fit. What else is large,
+    small or dead then follows from it: what dropout leaves over it scales up,
+    ten-fold if it takes 90 %, and each layer anew.
 
     It can be wrong of a penalty whose loss is not a mean but a sum.
     """
@@ -35,9 +33,9 @@ def held_back(signs: Signs) -> list[Finding]:
     """Look for a model that is too simple, and that has levelled off.
 
     By a layer of one or two units, or because no hidden layer has an
-    activation, in a run that fails, or whose loss has levelled off at less
-    than `FAIR` of the way from a guess to a perfect fit. What else is small
-    or dead then follows from it.
+    activation, in a run that fails, or whose loss has levelled off, or which
+    ends, at less than `FAIR` of the way from a guess to a perfect fit. What
+    else is small or dead then follows from it.
 
     It can be wrong where layers of one's own are what is not linear.
     """
@@ -58,7 +56,9 @@ def _is_stuck(signs: Signs) -> bool:
         return True
     if signs.share_done < 0.6 or signs.epochs < 3 or signs.skill >= FAIR:
         return False
-    return not signs.learns or _levelled_off(signs, FAIR)
+    if signs.records.finished or not signs.learns:
+        return True
+    return signs.has_levelled_off(FAIR)
 
 
 def underfitting(signs: Signs) -> list[Finding]:
@@ -71,17 +71,9 @@ def underfitting(signs: Signs) -> list[Finding]:
     It can be wrong where the data tell no more than that. Where it is not
     known what a guess would lose, nothing is said.
     """
-    if signs.baseline is None or not _levelled_off(signs, POOR):
+    if signs.baseline is None or not signs.has_levelled_off(POOR):
         return []
     return [_underfits(signs, POOR)]
-
-
-def _levelled_off(signs: Signs, threshold: float) -> bool:
-    """Return whether a run had its time, and stays below a skill."""
-    if signs.share_done < 0.6 or signs.epochs < 3:
-        return False
-    level = 3 * LEVEL if signs.records.finished else LEVEL
-    return signs.skill < threshold and not signs.recent_gain > level
 
 
 def _underfits(
@@ -94,8 +86,10 @@ def _underfits(
         "share of the way from a guess to a perfect fit": signs.skill,
         "threshold": threshold,
     }
+    rests = not signs.records.finished or signs.has_levelled_off(threshold)
+    how = "levelled off" if rests else "ended"
     message = (
-        "The model underfits: its training has levelled off at "
+        f"The model underfits: its training has {how} at "
         f"{signs.skill:.0%} of the way from a guess to a perfect fit"
     )
     if reason:

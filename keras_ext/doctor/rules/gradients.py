@@ -17,8 +17,10 @@ STEEP = 100.0
 GROWTH = 100.0
 # Standard deviations of activations that depth multiplies by this factor.
 SPREAD = 1e3
-# Gradient of the first layers, relative to that of the last.
-FADED = 1e-3
+# Gradient of the first layers, relative to that of the last: in a run that
+# does not learn, and in one that fails. In healthy runs that are slow to
+# begin it is above 0.03.
+FADED, FAINT = 1e-3, 1e-2
 # Gains sqrt(fan_in) * std of initial weights: He's is 1.4.
 LARGE_GAIN = 4.0
 # How many times a guess's loss the first one is, if weights and activations
@@ -93,8 +95,13 @@ def exploding_from_the_beginning(signs: Signs) -> list[Finding]:
     message = (
         f"The gradient explodes from the first step: its norm is "
         f"{at_start:.3g} at a loss of {loss:.3g}"
-        + (", since the initial weights are too large." if gain else ".")
     )
+    if at_start == 0.0:
+        message = (
+            f"The activations explode from the first step: the loss is "
+            f"{loss:.3g}, so far out that its gradient is 0"
+        )
+    message += ", since the initial weights are too large." if gain else "."
     return [
         _finding(
             signs, "exploding_gradient", _steepest(signs), 0, evidence, message
@@ -139,8 +146,8 @@ def vanishing_gradient(signs: Signs) -> list[Finding]:
     """Look for a gradient that gets lost on its way to the first layers.
 
     The median norm of one of the first layers (of the front half) is less
-    than `FADED` times that of the last, in a run that does not learn. It
-    needs three layers with weights.
+    than `FADED` times that of the last, in a run that does not learn, or
+    `FAINT` times in one that fails. It needs three layers with weights.
 
     It can be wrong where early layers have nothing to do; so a run that
     learns is never told of.
@@ -151,6 +158,7 @@ def vanishing_gradient(signs: Signs) -> list[Finding]:
     layers = [layer for layer, values in found.items() if len(values)]
     if len(layers) < 3:
         return []
+    threshold = FAINT if signs.fails else FADED
     # In the beginning or all the time: units that die of it come later.
     for extent in (slice(0, 1), slice(0, 3), slice(None)):
         values = np.array([np.median(found[x][extent]) for x in layers])
@@ -158,7 +166,7 @@ def vanishing_gradient(signs: Signs) -> list[Finding]:
         front = values[: max(len(values) // 2, 1)]
         place = int(np.argmin(front))
         ratio = float(front[place] / last) if last > 0 else 1.0
-        if ratio <= FADED:
+        if ratio <= threshold:
             break
     else:
         return _faded_signal(signs)
@@ -166,7 +174,7 @@ def vanishing_gradient(signs: Signs) -> list[Finding]:
         "gradient norm of the layer": float(front[place]),
         "gradient norm of the last layer": float(last),
         "ratio": ratio,
-        "threshold": FADED,
+        "threshold": threshold,
     }
     message = (
         f"The gradient vanishes on its way back: its norm is {last:.2g} at "

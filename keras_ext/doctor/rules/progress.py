@@ -4,55 +4,61 @@ import numpy as np
 
 from keras_ext.doctor.finding import Finding
 from keras_ext.doctor.rules.gradients import finding_of
-from keras_ext.doctor.rules.signs import Signs, is_accuracy
+from keras_ext.doctor.rules.signs import FAIR, Signs
 
-# A step that changes the weights by this share of their length.
-VIOLENT = 0.3
+# A step that changes the weights by this share of their length: in a run that
+# does not learn, in one that fails, and in one that learns for all that but
+# still changes them by `RESTLESS` in the second half of its steps. Healthy
+# runs make steps of 0.01, few of them one of 0.1, in the beginning.
+VIOLENT, ROUGH, OVERTHROWN = 0.3, 0.15, 1.0
+RESTLESS = 0.03
 # How far a run has come that has begun to learn.
 BEGUN = 0.1
 # By how much of their length the weights have moved in the whole run.
-UNMOVED = 0.05
+UNMOVED = 0.1
 ENOUGH_STEPS, TINY = 200, 1e-4
+# Share by which a loss fell that does not stay where it was.
+FELL = 0.05
 # Loss, relative to the first, of a run that diverges.
 DIVERGED = 3.0
-# Validation loss, relative to its minimum, and to the training loss.
-RISE, GAP = 1.25, 1.5
-# How far validation is behind: in accuracy; in the way to a perfect fit.
-BEHIND, SHORT = 0.09, 0.2
-# The same in cross-entropy, in nats: a model that is sure of itself pays
-# about six of them for each wrong answer.
-SHORT_NATS = 0.8
-# Training loss, relative to that of a guess, of which nothing was learned
-# that could be overfitted.
-UNFITTED = 0.7
 
 
 def learning_rate_too_high(signs: Signs) -> list[Finding]:
     """Look for steps that throw the weights about.
 
     A step changes the weights by more than `VIOLENT` of their length, early
-    in a run that does not learn, or the loss climbs beyond `DIVERGED` times
-    the first one. In the first two epochs a run that has come `BEGUN` of the
-    way from a guess to a perfect fit is left alone. Embeddings do not count:
-    they start next to zero, and have to grow by many times their length.
+    in a run that does not learn, or by `ROUGH` in one that fails, or the loss
+    climbs beyond `DIVERGED` times the first one. In the first two epochs a
+    run that has come `BEGUN` of the way from a guess to a perfect fit is left
+    alone. Embeddings do not count: they start next to zero, and have to grow
+    by many times their length.
+
+    A run that learns is told of if its steps were `VIOLENT` and it has
+    levelled off below `FAIR`; or if one step was as long as all the weights,
+    `OVERTHROWN`, and those of its second half still are `RESTLESS`.
+
+    It can be wrong of a model whose initial weights are next to nothing.
     """
-    if signs.learns or not len(signs.updates):
+    if not len(signs.updates):
         return []
     largest = _largest_update(signs)
+    if signs.learns and not _learns_in_spite(signs, largest):
+        return []
     losses = signs.loss[np.isfinite(signs.loss)]
     climbs = (
         len(losses) > 1
         and losses[0] > 0
         and float(losses[1:].max()) > DIVERGED * max(losses[0], 0.1)
     )
-    if not (largest > VIOLENT or (climbs and largest > 0.05)):
+    threshold = ROUGH if signs.fails else VIOLENT
+    if not (largest > threshold or (climbs and largest > 0.05)):
         return []
     begun = signs.baseline is not None and signs.skill > BEGUN
     if begun and signs.epochs <= 2 and not climbs:
         return []
     evidence: dict[str, float | str] = {
         "largest change of weights in a step": largest,
-        "threshold": VIOLENT,
+        "threshold": threshold,
     }
     if climbs:
         evidence["highest loss / first loss"] = float(
@@ -64,7 +70,8 @@ def learning_rate_too_high(signs: Signs) -> list[Finding]:
     severity = "error" if climbs or signs.fails else "warning"
     message = (
         f"The learning rate is too high: single steps change the weights by "
-        f"{largest:.0%} of their length, and the loss does not come down."
+        f"{largest:.0%} of their length, and the loss does not come down"
+        + (" as far as it could." if signs.learns else ".")
     )
     return [
         finding_of(
@@ -77,6 +84,17 @@ def learning_rate_too_high(signs: Signs) -> list[Finding]:
             severity,
         )
     ]
+
+
+def _learns_in_spite(signs: Signs, largest: float) -> bool:
+    """Return whether a run that learns is held up by the size of its steps."""
+    late = float(np.median(signs.updates[len(signs.updates) // 2 :]))
+    if largest > OVERTHROWN and signs.share_done > 0.5:
+        if late > RESTLESS:
+            return True
+    if signs.baseline is None:
+        return False
+    return largest > VIOLENT and signs.has_levelled_off(FAIR)
 
 
 def _largest_update(signs: Signs) -> float:
@@ -96,20 +114,27 @@ def _largest_update(signs: Signs) -> float:
 def learning_rate_too_low(signs: Signs) -> list[Finding]:
     """Look for weights that hardly move, while the gradient is there.
 
-    In all steps up to now they cannot have moved by more than `UNMOVED` of
-    their length, and the run does not learn. In less than `ENOUGH_STEPS` that
-    is no wonder; each change must then be below `TINY`.
+    In all steps they cannot have moved by more than `UNMOVED` of their
+    length, and the run does not learn; before half of the run, by half of
+    that. In less than `ENOUGH_STEPS` that is no wonder; each change must then
+    be below `TINY`. By a loss of a
+    person's own the model may have been good from the start; then the loss
+    must not have fallen by more than `FELL`.
     """
     had_time = signs.epochs >= 2 or signs.share_done >= 0.5
     if signs.skill > 0.5 or not had_time or not len(signs.updates):
         return []
+    outputs = signs.records.facts.outputs
+    if all(output.loss is None for output in outputs) and signs.gain > FELL:
+        return []
     steps = int(signs.records.steps[-1]) + 1
     each = float(np.median(signs.updates))
-    if signs.travelled > UNMOVED or (steps < ENOUGH_STEPS and each > TINY):
+    threshold = UNMOVED * max(signs.share_done, 0.5)
+    if signs.travelled > threshold or (steps < ENOUGH_STEPS and each > TINY):
         return []
     evidence: dict[str, float | str] = {
         "way of the weights, relative to their length": signs.travelled,
-        "threshold": UNMOVED,
+        "threshold": threshold,
         "median change in a step": each,
     }
     rate = signs.records.facts.learning_rate
@@ -117,7 +142,7 @@ def learning_rate_too_low(signs: Signs) -> list[Finding]:
         evidence["learning rate"] = rate
     message = (
         "The learning rate is too low: in all its steps the run moved the "
-        f"weights by at most {signs.travelled:.1%} of their length."
+        f"weights by at most {100 * signs.travelled:.2g}% of their length."
     )
     return [
         finding_of(
@@ -130,84 +155,3 @@ def learning_rate_too_low(signs: Signs) -> list[Finding]:
             "warning",
         )
     ]
-
-
-def overfitting(signs: Signs) -> list[Finding]:
-    """Look for a model that is much better in training than in validation.
-
-    The validation loss is above `GAP` times the training loss, and: where
-    there is an accuracy, that of validation is `BEHIND` it and the validation
-    loss has risen by `RISE`, or it is half as much again behind; where there
-    is none, validation is `SHORT` of the way from a guess to a perfect fit
-    behind, and training is nearly perfect or the validation loss has risen
-    by `RISE`. Cross-entropy without an accuracy must be `SHORT_NATS` behind:
-    it can be high because of few answers that are wrong and very sure. It
-    takes means of three epochs: single ones swing where there are few
-    samples. With batch normalization, validation tells nothing before
-    `SETTLING` steps.
-
-    It can be wrong where validation data are few or other than the training
-    data. A validation loss that rises while its accuracy keeps up is a model
-    that is too sure of itself, and is not told.
-    """
-    logs = signs.records.logs
-    train, val = logs.get("loss"), logs.get("val_loss")
-    if train is None or val is None or len(val) < 4 or len(val) != len(train):
-        return []
-    smooth = np.convolve(val, np.ones(3) / 3, "valid")
-    now, best = float(smooth[-1]), float(np.min(smooth))
-    loss = float(np.mean(train[-3:]))
-    if not (np.isfinite(now) and loss < train[0] and now > GAP * loss):
-        return []
-    if len(smooth) > 1 and now < 0.98 * smooth[-2]:
-        return []  # it still falls
-    if signs.baseline is not None and loss > UNFITTED * signs.baseline:
-        return []
-    if signs.is_settling:
-        return []
-    rises = best > 0 and now > RISE * best
-    behind = [
-        float(np.mean(values[-3:] - logs[f"val_{key}"][-3:]))
-        for key, values in logs.items()
-        if is_accuracy(key) and len(logs.get(f"val_{key}", ())) == len(values)
-    ]
-    evidence: dict[str, float | str] = {
-        "training loss": loss,
-        "validation loss": now,
-        "lowest validation loss": best,
-    }
-    epoch = int(np.argmin(smooth)) + 1
-    if behind:
-        threshold = BEHIND if rises else 1.5 * BEHIND
-        found = max(behind) > threshold
-        evidence["accuracy, training minus validation"] = max(behind)
-        evidence["threshold"] = threshold
-    elif signs.baseline is not None:
-        perfect = loss < 0.1 * signs.baseline
-        short, limit = (now - loss) / signs.baseline, SHORT
-        if _is_crossentropy(signs):
-            limit = SHORT_NATS / signs.baseline
-        threshold = limit if perfect else 1.5 * limit
-        found = short > threshold and (perfect or rises)
-        evidence["validation behind, of the way to a perfect fit"] = short
-        evidence["threshold"] = threshold
-    else:
-        found = rises and now > 2 * GAP * loss
-    if not found:
-        return []
-    message = (
-        f"The model overfits: its loss is {loss:.3g} in training and "
-        f"{now:.3g} in validation"
-    )
-    if rises:
-        message += f", after {best:.3g} around epoch {epoch}"
-    return [
-        finding_of(
-            signs, "overfitting", None, None, evidence, message + ".", "warning"
-        )
-    ]
-
-
-def _is_crossentropy(signs: Signs) -> bool:
-    outputs = signs.records.facts.outputs
-    return any("crossentropy" in (output.loss or "") for output in outputs)

@@ -16,8 +16,15 @@ _CROSSENTROPIES = (
 _ACCURACIES = ("accuracy", "acc", "auc")
 # A factor of L1 or L2 that holds a model back.
 STRONG_PENALTY = 0.05
+# The share of the way from a guess to a perfect fit that a run can be expected
+# to come if something that may hold it back does not.
+FAIR = 0.8
+# Share by which the loss still falls in an epoch when it has levelled off.
+LEVEL = 0.01
 # Steps in which the means of batch normalization come to be right.
 SETTLING = 300
+# Share by which a loss moves in six epochs if it has come to rest.
+AT_REST = 0.05
 # How far above that of a guess a validation loss is that tells nothing good.
 WORSE_THAN_A_GUESS = 1.5
 
@@ -137,19 +144,27 @@ class Signs:
         for key in ("loss", "val_loss"):
             values = logs.get(key, np.zeros(0))
             if len(values):
-                candidates.append(self._better_than_a_guess(values[-1]))
+                candidates.append(self.way_to_fit(values[-1]))
         finite = self.loss[np.isfinite(self.loss)]
         if len(finite):
-            candidates.append(self._better_than_a_guess(finite[-3:].mean()))
-        batch = self.records.batch
-        if batch is not None and len(batch.class_shares) > 1:
-            chance = float(batch.class_shares.max())
-            for key, values in logs.items():
-                if is_accuracy(key) and len(values) and chance < 1:
-                    candidates.append((values[-1] - chance) / (1 - chance))
+            candidates.append(self.way_to_fit(np.median(finite[-3:])))
+        candidates += [
+            self.way_to_one(float(values[-1]))
+            for key, values in logs.items()
+            if is_accuracy(key) and len(values)
+        ]
         return max(c for c in candidates if not math.isnan(c))
 
-    def _better_than_a_guess(self, loss: float) -> float:
+    def way_to_one(self, accuracy: float) -> float:
+        """Return how far an accuracy is from that of a guess (0) to 1."""
+        batch = self.records.batch
+        if batch is None or len(batch.class_shares) < 2:
+            return 0.0
+        chance = float(batch.class_shares.max())
+        return (accuracy - chance) / (1 - chance) if chance < 1 else 0.0
+
+    def way_to_fit(self, loss: float) -> float:
+        """Return how far a loss is from a guess's (0) to a perfect one."""
         if not self.reference > 0:
             return 0.0
         ratio = float(loss) / self.reference
@@ -163,14 +178,18 @@ class Signs:
         """Whether batch normalization may explain the validation loss.
 
         Until `SETTLING` steps before the last three epochs its means are
-        those of the beginning.
+        those of the beginning; or until two thirds of them, if the validation
+        loss has come to rest since.
         """
         records = self.records
         kinds = [layer.kind for layer in records.facts.layers]
         if "BatchNormalization" not in kinds:
             return False
         last = int(records.steps[-1]) if len(records.steps) else 0
-        return last - 3 * records.steps_per_epoch < SETTLING
+        since = last - 3 * records.steps_per_epoch
+        val = records.logs.get("val_loss", np.zeros(0))[-6:]
+        rests = len(val) == 6 and np.ptp(val) < AT_REST * abs(val[-1])
+        return since < (2 * SETTLING / 3 if rests else SETTLING)
 
     @property
     def is_lost_on_new_data(self) -> bool:
@@ -197,6 +216,13 @@ class Signs:
             return True
         had_time = self.epochs >= 3 or self.share_done >= 0.3
         return had_time and self.skill < 0.25 and not self.recent_gain > 0.02
+
+    def has_levelled_off(self, skill: float) -> bool:
+        """Return whether the run had its time, and stays below a skill."""
+        if self.share_done < 0.6 or self.epochs < 3:
+            return False
+        level = 3 * LEVEL if self.records.finished else LEVEL
+        return self.skill < skill and not self.recent_gain > level
 
     @functools.cached_property
     def gain(self) -> float:

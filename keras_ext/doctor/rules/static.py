@@ -173,7 +173,8 @@ def symmetric_units(records: Records) -> list[Finding]:
     Evidence: the kernel's columns and the biases are equal, exactly, before
     training. Severity: an error if the next layer's units are identical as
     well or the layer is a ReLU; a warning otherwise, since the next layer's
-    random weights tell the units apart, slowly.
+    random weights tell the units apart, slowly. Units that are alike after
+    an update stay so.
 
     Silent for layers that are frozen, have one unit or make the output: a
     linear model may start at zero. So may the last layer of a branch that
@@ -201,11 +202,15 @@ def symmetric_units(records: Records) -> list[Finding]:
         for i, la in alike
         if applied(la, records.facts.layers) in _RELUS
         or any(x.identical_units for x in layers[i + 1 : i + 2])
+        or records.facts.updates
     ]
     layer = (stuck or alike)[0][1]
     others = len(alike) - 1
     plural = "s" if others > 1 else ""
     also = f", as in {others} other layer{plural}" if others else ""
+    fate = "They get the same gradients and stay alike."
+    if not stuck:
+        fate = "The next layer's random weights part them, but slowly."
     return [
         Finding(
             "symmetric_units",
@@ -219,7 +224,7 @@ def symmetric_units(records: Records) -> list[Finding]:
                 "layers": float(len(alike)),
             },
             f"All {layer.units} units of `{layer.path}` start with the same "
-            f"weights{also}. They get the same gradients and stay alike.",
+            f"weights{also}. {fate}",
             remedies_for(
                 "symmetric_units", records.facts, layer.path, records.batch
             ),

@@ -59,10 +59,12 @@ def dying_relu(signs: Signs) -> list[Finding]:
     before may lean so, too; they have biases, and do not count.) Other dead
     units of a model that learns cost capacity and are a remark.
 
+    After a step that is not finite all units are dead, and that is told.
+
     It can be wrong where the inputs are such that few units fire for any.
     """
     worst = _worst(signs, first=False)
-    if worst is None:
+    if worst is None or signs.first_nonfinite is not None:
         return []
     layer, share = worst
     steps = signs.records.steps

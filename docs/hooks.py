@@ -1,0 +1,65 @@
+"""What MkDocs does with the pages here beyond its plugins."""
+
+import pathlib
+import re
+from typing import Any
+
+_ROOT = pathlib.Path(__file__).parents[1]
+_SHIM = re.compile(r"<script src=\"?https://unpkg\.com/[^>]*></script>")
+# Their tables need the room of the table of contents.
+_WIDE = ("benchmarks.md", "components.md")
+_LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((\.\./[^)#]+)(?:#[^)]*)?\)")
+
+
+def on_page_markdown(markdown: str, page: Any, **kwargs: Any) -> str:
+    """Make names of links to files outside `docs`; give wide tables room.
+
+    On the site such a file has no page; in the repository the link leads
+    to it.
+
+    Args:
+        markdown: Text of the page.
+        page: The page.
+        **kwargs: What else MkDocs passes.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    source = pathlib.Path(page.file.abs_src_path)
+    if source.name in _WIDE:
+        page.meta["hide"] = ["toc"]
+
+    def name(match: re.Match) -> str:
+        target = (source.parent / match[2]).resolve()
+        if not target.is_relative_to(_ROOT) or not target.exists():
+            raise FileNotFoundError(f"{source}: {match[0]}")
+        if target.is_relative_to(_ROOT / "docs"):
+            return match[0]
+        words, path = match[1].strip("`"), target.relative_to(_ROOT)
+        same = words.strip("/").removeprefix("../") == str(path)
+        return f"`{path}`" if same else f"{words} (`{path}`)"
+
+    return _LINK.sub(name, markdown)
+
+
+def on_post_page(output: str, **kwargs: Any) -> str:
+    """Take out a script that would be fetched from the network.
+
+    Material's `offline` wants it for the search of pages that are opened
+    from the disk. Without it such pages do all but search.
+
+    Args:
+        output: The page as HTML.
+        **kwargs: What else MkDocs passes.
+    """
+    return _SHIM.sub("", output)
+
+
+def on_post_template(output_content: str, **kwargs: Any) -> str:
+    """Take it out of the page for missing pages, too.
+
+    Args:
+        output_content: The page as HTML.
+        **kwargs: What else MkDocs passes.
+    """
+    return _SHIM.sub("", output_content)

@@ -1,0 +1,91 @@
+"""A folder where the records of a training outside a search wait."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from keras_ext.tracking.client import TrackingError, from_anywhere
+from keras_ext.tracking.database import InUse
+from keras_ext.tracking.disk_queue import FILE, DiskQueue
+from keras_ext.tracking.outbox import Outbox
+from keras_ext.tracking.outboxes import outbox_in
+from keras_ext.tracking.records import Create
+from keras_ext.tracking.redaction import redact
+
+# MLflow's own links to other runs, which another store does not have.
+_LINKS = ("mlflow.parentRunId",)
+
+
+def open_buffer(folder: Path, client: Any) -> Outbox:
+    """Let what is written with a client wait on disk until its store has it.
+
+    From now on `RunWriter` and others that get this client put their records
+    into `<folder>/outbox`. What an earlier process left there is sent first.
+
+    Args:
+        folder: The folder, of one store; made if there is none.
+        client: An `mlflow.MlflowClient`.
+
+    Returns:
+        Who keeps and sends the records; for as long as somebody holds it.
+
+    Raises:
+        TrackingError: The folder cannot be used.
+    """
+    place = folder / "outbox"
+    store = from_anywhere(redact(client.tracking_uri))
+    known = _store_of(place)
+    if known not in (None, store):
+        problem = f"is for {known!r}, not for {store!r}"
+    else:
+        try:
+            outbox = outbox_in(place, client)
+            _queue(outbox)["store"] = store
+            return outbox
+        except InUse:
+            problem = "is in use by another process"
+        except (sqlite3.Error, OSError) as error:
+            problem = f"cannot be written: {error}"
+    raise TrackingError(
+        f"`buffer` must be a folder for one process and one MLflow store. "
+        f"Received: buffer={str(folder)!r}, which {problem}"
+    )
+
+
+def know_run(outbox: Outbox, client: Any, run_id: str) -> None:
+    """Keep how a run began, so that another store can make it again.
+
+    Args:
+        outbox: What `open_buffer` returned.
+        client: The `mlflow.MlflowClient`.
+        run_id: MLflow's id of the run.
+    """
+    run = client.get_run(run_id)
+    info = run.info
+    tags = {k: v for k, v in run.data.tags.items() if k not in _LINKS}
+    creation = Create(
+        run_id, info.experiment_id, info.run_name, tags, info.start_time
+    )
+    queue = _queue(outbox)
+    queue["experiment"] = client.get_experiment(info.experiment_id).name
+    queue.ids.adopt(creation, run_id)
+
+
+def _store_of(place: Path) -> str | None:
+    """Return the store of a folder, which this process may have open."""
+    if not (place / FILE).is_file():
+        return None
+    address = f"{(place / FILE).absolute().as_uri()}?mode=ro"
+    query = "SELECT value FROM about WHERE key = 'store'"
+    with contextlib.suppress(sqlite3.Error):
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as database:
+            rows = database.execute(query).fetchall()
+            return rows[0][0] if rows else None
+    return None
+
+
+def _queue(outbox: Outbox) -> DiskQueue:
+    queue = outbox.queue
+    assert isinstance(queue, DiskQueue)
+    return queue
