@@ -1,6 +1,10 @@
 """`keras-ext replay` and `keras-ext ui`, as a person calls them."""
 
+import os
+import signal
 import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -166,3 +170,25 @@ def test_a_port_that_is_taken(tracking_uri, capsys):
             ["ui", "--tracking-uri", tracking_uri, "--port", port]
         )
     assert f"port {port} cannot be used" in error_of(capsys, status)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ui_that_is_terminated_leaves_no_server_behind(tracking_uri, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = [sys.executable, "-m", "keras_ext.cli", "ui"]
+    ui = subprocess.Popen(
+        [*command, "--tracking-uri", tracking_uri, "--port", port],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tmp_path,
+    )
+    while line := ui.stdout.readline():
+        if "startup complete" in line:
+            break
+    ui.send_signal(signal.SIGTERM)
+    # Not before each process that writes to the pipe has ended.
+    ui.communicate(timeout=60)
+    assert ui.returncode == 128 + signal.SIGTERM
