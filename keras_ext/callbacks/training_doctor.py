@@ -4,7 +4,8 @@ import dataclasses
 import os
 import pathlib
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -18,7 +19,7 @@ from keras_ext.callbacks.gradient_norm_logger import GradientNormLogger
 from keras_ext.callbacks.monitor import KEY_KINDS, Monitor, MonitorOwner
 from keras_ext.callbacks.update_ratio_logger import UpdateRatioLogger
 from keras_ext.doctor import report
-from keras_ext.doctor.diagnose import diagnose
+from keras_ext.doctor.diagnose import Rule, diagnose
 from keras_ext.doctor.facts.model import facts_of
 from keras_ext.doctor.finding import SEVERITIES, Finding
 from keras_ext.doctor.records import Facts, Records
@@ -73,6 +74,10 @@ class TrainingDoctor(MonitorOwner):
             measured steps in each epoch. Defaults to `10`.
         min_severity: Least severity that is acted on: `"info"`, `"warning"`
             or `"error"`. `findings` holds all. Defaults to `"warning"`.
+        rules: Rules of one's own: functions that are given a
+            `keras_ext.doctor.Records` and return a list of
+            `keras_ext.doctor.Finding`. One that raises an exception is named
+            in a warning and asked no more in this `fit`. Defaults to none.
 
     Attributes:
         findings: What is wrong now, the worst first, as a list of
@@ -104,6 +109,7 @@ class TrainingDoctor(MonitorOwner):
         on_finding: OnFinding = "warn",
         every_n_steps: int = 10,
         min_severity: str = "warning",
+        rules: Sequence[Rule] = (),
     ):
         super().__init__()
         if not callable(on_finding) and on_finding not in (
@@ -122,6 +128,11 @@ class TrainingDoctor(MonitorOwner):
             )
         self.on_finding = on_finding
         self.min_severity = min_severity
+        if not all(map(callable, rules)):
+            raise ValueError(
+                f"`rules` must be functions of records. Received: rules={rules}"
+            )
+        self.rules = list(rules)
         self._batches = BatchMonitor(every_n_steps)
         self.monitors: list[Monitor] = [
             self._batches,
@@ -142,6 +153,7 @@ class TrainingDoctor(MonitorOwner):
         self.withdrawn: list[Finding] = []
         self._told: dict[str, Finding] = {}
         self._explained: set[str] = set()
+        self._broken: list[Rule] = []
         self._facts = Facts()
         self._is_read = False
         self._logs: dict[str, list[float]] = {}
@@ -283,7 +295,7 @@ class TrainingDoctor(MonitorOwner):
         self._sampling.thin(_DENSE if is_first else 0, later)
 
     def _examine(self) -> None:
-        found = diagnose(self.records)
+        found = diagnose(self.records, [self._asked(r) for r in self.rules])
         self.findings = found
         present = {p: f for f in found for p in f.chain}
         for problem in [p for p in self._told if p not in present]:
@@ -294,6 +306,26 @@ class TrainingDoctor(MonitorOwner):
                 self._told |= dict.fromkeys(finding.chain, finding)
                 if _rank(finding) >= SEVERITIES.index(self.min_severity):
                     self._act(finding)
+
+    def _asked(self, rule: Rule) -> Rule:
+        """Return a person's rule, which cannot end the training."""
+
+        def ask(records: Records) -> Iterable[Finding]:
+            if rule in self._broken:
+                return []
+            try:
+                return list(rule(records))
+            except Exception as error:
+                self._broken.append(rule)
+                name = getattr(rule, "__name__", repr(rule))
+                warnings.warn(
+                    f"The rule `{name}` is left out: "
+                    f"{type(error).__name__}: {error}",
+                    stacklevel=2,
+                )
+                return []
+
+        return ask
 
     def _act(self, finding: Finding) -> None:
         if callable(self.on_finding):

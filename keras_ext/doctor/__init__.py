@@ -7,6 +7,7 @@ Keras when it is first used.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from keras_ext.doctor.diagnose import Rule as Rule
 from keras_ext.doctor.diagnose import diagnose as diagnose
 from keras_ext.doctor.finding import PROBLEMS as PROBLEMS
 from keras_ext.doctor.finding import SEVERITIES as SEVERITIES

@@ -1,7 +1,7 @@
 """From records to findings: rules, their order, and what follows from what."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from keras_ext.doctor.finding import SEVERITIES, Finding
 from keras_ext.doctor.records import Records
@@ -69,11 +69,16 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
 }
 
 
-def diagnose(records: Records) -> list[Finding]:
+Rule = Callable[[Records], Iterable[Finding]]
+
+
+def diagnose(records: Records, rules: Iterable[Rule] = ()) -> list[Finding]:
     """Return what is wrong with a training run.
 
     Args:
         records: What was recorded of it up to now.
+        rules: Further rules; what they find is told after what the doctor's
+            own find. Defaults to none.
 
     Returns:
         Root causes, the most severe first, each with what follows from it;
@@ -84,6 +89,7 @@ def diagnose(records: Records) -> list[Finding]:
     findings = [weighed(f, signs) for f in known]
     findings += [f for rule in RULES for f in rule(signs)]
     found: dict[str, Finding] = {}
+    findings += [f for rule in rules for f in rule(records)]
     for finding in findings:
         found.setdefault(finding.problem, finding)
     return ranked(list(found.values()))

@@ -40,7 +40,8 @@ class Finding:
     """One thing that is wrong with a training run.
 
     Attributes:
-        problem: One of `PROBLEMS`.
+        problem: One of `PROBLEMS`, or a name that a rule of one's own gives
+            it: a Python identifier.
         layer: Path of the layer at fault, `None` for the whole model.
         epoch: The epoch in which it was found, counted from 0; `None` before
             training.
@@ -64,10 +65,10 @@ class Finding:
     consequences: tuple["Finding", ...] = ()
 
     def __post_init__(self) -> None:
-        if self.problem not in PROBLEMS:
+        if not self.problem.isidentifier():
             raise ValueError(
-                f"`problem` must be one of {PROBLEMS}. "
-                f"Received: problem={self.problem!r}"
+                f"`problem` must be one of {PROBLEMS}, or an identifier of "
+                f"one's own. Received: problem={self.problem!r}"
             )
         if self.severity not in SEVERITIES:
             raise ValueError(

@@ -208,13 +208,46 @@ def test_what_comes_back_is_told_on_a_new_line_and_explained_once(
     )
     answers = iter([[finding], [], [finding], [finding]])
     monkeypatch.setattr(
-        "keras_ext.callbacks.training_doctor.diagnose", lambda r: next(answers)
+        "keras_ext.callbacks.training_doctor.diagnose",
+        lambda *_: next(answers),
     )
     doctor = callbacks.TrainingDoctor()
     classifier().fit(*digits, epochs=3, verbose=1, callbacks=[doctor])
     printed = capsys.readouterr().err
     assert printed.startswith("\nWARNING")  # not in the progress bar's line
     assert printed.count("Hm.") == 2 and printed.count("Do.") == 1
+
+
+def test_a_rule_of_ones_own_is_asked_and_cannot_end_training(
+    digits, capsys, tmp_path
+):
+    def many_steps(records):
+        if len(records.steps) < 10:
+            return []
+        message = f"{len(records.steps)} <steps>"
+        return [
+            Finding(
+                "many_steps", None, records.epoch, 9, "warning", {}, message
+            )
+        ]
+
+    def broken(records):
+        return records.no_such_thing
+
+    doctor = callbacks.TrainingDoctor(rules=[broken, many_steps])
+    with pytest.warns(UserWarning, match="`broken` is left out: Attr") as told:
+        classifier().fit(*digits, epochs=3, verbose=0, callbacks=[doctor])
+    assert sum("left out" in str(w.message) for w in told) == 1
+    assert problems(doctor.findings) == ["many_steps"]
+    assert "WARNING: many steps" in capsys.readouterr().err
+    page = doctor.report(tmp_path / "report.html")
+    assert "many steps" in page and "&lt;steps&gt;" in page
+    copied = copy.deepcopy(doctor)
+    assert copied.rules == doctor.rules
+    with pytest.raises(ValueError, match="`rules` must be functions"):
+        callbacks.TrainingDoctor(rules=["many_steps"])
+    with pytest.raises(ValueError, match="or an identifier of one's own"):
+        Finding("two words", None, None, None, "info", {}, "")
 
 
 def test_raise_raises_and_leaves_nothing_behind(digits):
