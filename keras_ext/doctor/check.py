@@ -417,18 +417,23 @@ def _vanishing(probe: probes.Probe, facts: Facts) -> list[Finding]:
         return []
     path, first = norms[0]
     largest = max(norm for _, norm in norms)
-    # Exact zeros are those of dead units, and of outputs that start at zero.
-    if not first > 0 or first >= _SHRINKING * largest:
+    # Exact zeros are those of dead units, of outputs that start at zero, or
+    # of a gradient that gets too small for float32: then it fades before.
+    seen = next((norm for _, norm in norms if norm > 0), 0.0)
+    limit = _SHRINKING if first > 0 else _VANISHED
+    if not 0 < seen < limit * largest:
         return []
-    ratio = first / largest
+    ratio = seen / largest
     return [
         _finding(
             "vanishing_gradient",
             path,
             "error" if ratio < _VANISHED else "warning",
             {"ratio": ratio, "threshold": _SHRINKING, "grad_norm": first},
-            f"Before any training the gradient of `{path}` is {ratio:.2g} "
-            "times the largest layer's: it shrinks on its way back.",
+            f"Before any training the gradient of `{path}` is "
+            + ("" if first > 0 else "less than ")
+            + f"{ratio:.2g} times the largest layer's: it shrinks on its way "
+            "back.",
         )
     ]
 

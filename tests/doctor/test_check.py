@@ -223,6 +223,14 @@ def scaled(std):
             "vanishing_gradient",
             "first",
         ),
+        (  # a gradient too small for float32
+            lambda: [
+                dense(16, "tanh", name="first", **scaled(0.01)),
+                *[dense(16, "tanh", **scaled(0.01)) for _ in range(30)],
+            ],
+            "vanishing_gradient",
+            "first",
+        ),
         (
             lambda: [
                 dense(32, "sigmoid", name="first"),
