@@ -212,7 +212,7 @@ def test_constant_features(shape, value):
     layer.build(shape)
     x = np.full(shape, value, "float32")
     y = numpy64(layer(x, training=True))
-    np.testing.assert_allclose(y, 0, atol=1e-5 * abs(value))
+    np.testing.assert_allclose(y, 0, atol=3e-5 * abs(value))
     slope = gradient(lambda x: call(layer, x) ** 2, x)
     assert np.isfinite(slope).all()
     # Only the first feature varies, by a little.

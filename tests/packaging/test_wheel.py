@@ -152,7 +152,9 @@ def checked(program, python, cache):
         ],
         capture_output=True,
         text=True,
-        cwd=cache,  # away from the checkout, which mypy would find
+        # Away from the checkout, which mypy would find.
+        cwd=cache,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
     )
     assert not done.stderr, done.stderr
     lines = re.findall(r":(\d+): (\w+: .*)", done.stdout)

@@ -68,13 +68,30 @@ def test_norms_of_a_sparse_gradient_add_up_its_rows():
 
 def test_norms_are_sorted_out_from_several_optimizers():
     first, second = torch.tensor([1.0, 2.0]), torch.tensor([3.0])
-    found = kernels.norms(
-        [((first, 1), None), (None, None), ((second, 0), None)], False
-    )
-    assert found.tolist() == [2.0, 0.0, 3.0]
-    both = [((first, 0), None), ((first, 1), None)]
+
+    def taken(norms, place, peak=None):
+        return kernels.Taken(norms, place, peak), None
+
+    peaks = torch.tensor(1.5), torch.tensor(2.5)
+    seen = [
+        taken(first, 1, peaks[0]),
+        (None, None),
+        taken(second, 0, peaks[1]),
+    ]
+    assert kernels.norms(seen, False).tolist() == [2.0, 0.0, 3.0]
+    assert kernels.peaks(seen, False).tolist() == [1.5, 0.0, 2.5]
+    both = [taken(first, 0), taken(first, 1)]
     assert kernels.norms(both, False) is first
     assert kernels.norms([(None, None)] * 2, False).tolist() == [0.0, 0.0]
+
+
+def test_the_peak_of_a_sparse_or_empty_gradient():
+    rows = torch.tensor([[1.0], [-4.0], [2.0]])
+    gradient = torch.sparse_coo_tensor(
+        [[0, 2, 0]], rows, (5, 1), check_invariants=True
+    )
+    assert kernels.peak_of(gradient).item() == 4.0
+    assert kernels.peak_of(torch.zeros(0)).item() == 0.0
 
 
 def test_update_norms():

@@ -164,8 +164,6 @@ def test_a_full_disk(queue, monkeypatch, caplog):
 
 CHILD = """
 import os, signal, sys, pathlib
-from fresh_process import run_python
-
 from keras_ext.tracking import records
 from keras_ext.tracking.database import InUse
 from keras_ext.tracking.disk_queue import DiskQueue
