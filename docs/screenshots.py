@@ -4,9 +4,8 @@
     pip install selenium        # and Chromium with its driver
     python docs/screenshots.py http://127.0.0.1:5000 digits
 
-Three pages of a small search: the experiment with its trials, the charts of the
-best trial, and the heat map of the trial whose weakest gradient is the
-smallest. With `--pages search`, of a longer one: its trials below it, the best
+Two pages of a small search: the charts of the best trial, and the heat map of
+the trial whose weakest gradient is the smallest. With `--pages search`, of a longer one: its trials below it, the best
 of them compared, and the health of all of them.
 """
 
@@ -40,7 +39,6 @@ COMPARED = 8
 CHOSEN = '//*[contains(@class, "selection-item-remove")]'
 HYPERPARAMETERS = ("activation", "layers", "units", "learning_rate")
 HIDDEN = ("Dataset", "Source")
-SHOWN = ("score", "dead_relu/global", "depth", "activation", "initializer")
 # No toolbars of charts, no paths of the machine at hand.
 TIDY = """
 const style = document.createElement("style");
@@ -142,11 +140,8 @@ def main() -> None:
 
 
 def shoot_digits(pages: Pages, trials: list[Any]) -> None:
-    """Show a small search, its best trial, and one that is sick."""
+    """Show the best trial of a small search, and one that is sick."""
     best = trials[0].info.run_id
-    pages.shoot(
-        f"runs?{KIND}", "mlflow_experiment.png", *table_of(HIDDEN + SHOWN)
-    )
     pages.shoot(f"runs/{best}/model-metrics?{KIND}", "mlflow_charts.png")
     sick = min(trials, key=weakest_gradient).info.run_id
     pages.shoot(
