@@ -31,8 +31,8 @@ class L1(keras.regularizers.L1):
     Call arguments:
         x: A weight of any shape.
 
-    Returns:
-        A scalar in the dtype of the weight.
+    Output shape:
+        A scalar, in the dtype of the weight.
 
     Raises:
         ValueError: If `l1` is negative, not finite or no number.
@@ -85,8 +85,8 @@ class L2(keras.regularizers.L2):
     Call arguments:
         x: A weight of any shape.
 
-    Returns:
-        A scalar in the dtype of the weight.
+    Output shape:
+        A scalar, in the dtype of the weight.
 
     Raises:
         ValueError: If `l2` is negative, not finite or no number.
@@ -136,8 +136,8 @@ class L1L2(keras.regularizers.L1L2):
     Call arguments:
         x: A weight of any shape.
 
-    Returns:
-        A scalar in the dtype of the weight.
+    Output shape:
+        A scalar, in the dtype of the weight.
 
     Raises:
         ValueError: If `l1` or `l2` is negative, not finite or no number.

@@ -35,8 +35,9 @@ def site(tmp_path_factory):
     """The site, built with warnings as errors."""
     pytest.importorskip("mkdocs")
     folder = tmp_path_factory.mktemp("site")
+    # Not `--quiet`: what it does not say it does not count.
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "-q"]
+        [sys.executable, "-m", "mkdocs", "build", "--strict"]
         + ["--site-dir", str(folder)],
         cwd=ROOT,
         capture_output=True,
