@@ -9,6 +9,9 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Processes of tests share the processors; threads that wait for each other
+# would take what is left.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # No test talks to anything outside this machine.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
