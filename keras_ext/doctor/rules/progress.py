@@ -70,9 +70,15 @@ def learning_rate_too_high(signs: Signs) -> list[Finding]:
     severity = "error" if climbs or signs.fails else "warning"
     message = (
         f"The learning rate is too high: single steps change the weights by "
-        f"{largest:.0%} of their length, and the loss does not come down"
-        + (" as far as it could." if signs.learns else ".")
+        f"{largest:.0%} of their length, and the loss "
     )
+    if climbs and not largest > threshold:
+        climb = evidence["highest loss / first loss"]
+        message += f"climbed to {climb:.2g} times the first."
+    elif signs.learns:
+        message += "does not come down as far as it could."
+    else:
+        message += "does not come down."
     return [
         finding_of(
             signs,
