@@ -174,7 +174,9 @@ class TrackedTuner(TrialFlow):
                 "`time_budget` must be a positive number of seconds or None. "
                 f"Received: time_budget={time_budget!r}"
             )
-        if trials_per_call is not None and not trials_per_call >= 1:
+        if trials_per_call is not None and not (
+            isinstance(trials_per_call, int) and trials_per_call >= 1
+        ):
             raise ValueError(
                 "`trials_per_call` must be a positive integer or None. "
                 f"Received: trials_per_call={trials_per_call!r}"

@@ -154,13 +154,23 @@ def fine_tuned(doctor):
     return classify(doctor, model, data, 0.75, rate, epochs=6)
 
 
-@case
-def rare_class(doctor):
+def rare(share: float, seed: int) -> tuple[np.ndarray, ...]:
+    """Return data of two classes, of which the second is rare."""
     x, y = datasets.make_classification(
-        2000, 12, n_informative=6, weights=[0.97], class_sep=2, random_state=5
+        2000,
+        12,
+        n_informative=6,
+        weights=[1 - share],
+        class_sep=2,
+        random_state=seed,
     )
     x = x.astype("float32")
-    data = (x[:1500], y[:1500], x[1500:], y[1500:])
+    return x[:1500], y[:1500], x[1500:], y[1500:]
+
+
+@case
+def rare_class(doctor):
+    data = rare(0.03, 5)
     model = dense((12,), 32, 16, last=layers.Dense(1, "sigmoid"))
     return classify(
         doctor, model, data, 0.975, **BINARY, metrics=("accuracy", "auc")
@@ -169,11 +179,7 @@ def rare_class(doctor):
 
 @case
 def rare_class_weighted(doctor):
-    x, y = datasets.make_classification(
-        2000, 12, n_informative=6, weights=[0.95], class_sep=2, random_state=6
-    )
-    x = x.astype("float32")
-    data = (x[:1500], y[:1500], x[1500:], y[1500:])
+    data = rare(0.05, 6)
     model = dense((12,), 32, last=layers.Dense(1, "sigmoid"))
     return classify(
         doctor, model, data, 0.9, **BINARY, class_weight={0: 1.0, 1: 19.0}

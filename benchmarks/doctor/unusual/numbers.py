@@ -83,22 +83,28 @@ def noisy_targets(doctor):
     return explained(y_test, answer), 0.6
 
 
+def rebuild(doctor, model, good, epochs, low=0.0):
+    """Train an autoencoder on digits in [low, 1], and score it."""
+    images = digits(images=False)
+    x, x_test = (low + (1 - low) * part for part in (images[0], images[2]))
+    model.compile(keras.optimizers.Adam(3e-3), "mse")
+    model.fit(
+        x,
+        x,
+        epochs=epochs,
+        validation_data=(x_test, x_test),
+        callbacks=[doctor],
+        verbose=0,
+    )
+    return explained(x_test, model.predict(x_test, verbose=0)), good
+
+
 @case
 def bottleneck_of_two(doctor):
     model = dense(
         (64,), 64, 2, 64, activation="elu", last=layers.Dense(64, "sigmoid")
     )
-    x, _, x_test, _ = digits(images=False)
-    model.compile(keras.optimizers.Adam(3e-3), "mse")
-    model.fit(
-        x,
-        x,
-        epochs=40,
-        validation_data=(x_test, x_test),
-        callbacks=[doctor],
-        verbose=0,
-    )
-    return explained(x_test, model.predict(x_test, verbose=0)), 0.4
+    return rebuild(doctor, model, 0.4, epochs=40)
 
 
 @case
@@ -106,18 +112,7 @@ def tanh_autoencoder(doctor):
     model = dense(
         (64,), 32, 8, 32, activation="tanh", last=layers.Dense(64, "tanh")
     )
-    x, _, x_test, _ = digits(images=False)
-    x, x_test = 2 * x - 1, 2 * x_test - 1
-    model.compile(keras.optimizers.Adam(3e-3), "mse")
-    model.fit(
-        x,
-        x,
-        epochs=30,
-        validation_data=(x_test, x_test),
-        callbacks=[doctor],
-        verbose=0,
-    )
-    return explained(x_test, model.predict(x_test, verbose=0)), 0.6
+    return rebuild(doctor, model, 0.6, epochs=30, low=-1.0)
 
 
 class Sampling(layers.Layer):
