@@ -13,9 +13,9 @@ import keras
 
 from keras_ext import tracking
 from keras_ext.callbacks.fit_scope import current_callback_list
+from keras_ext.callbacks.mlflow_diagnosis import Ending, log_diagnosis
 from keras_ext.callbacks.monitor import Monitor
 from keras_ext.callbacks.training_doctor import TrainingDoctor
-from keras_ext.doctor import report
 from keras_ext.tracking.buffer import know_run, open_buffer
 from keras_ext.tracking.feed import Feed
 from keras_ext.tracking.guard import RunGuard
@@ -208,9 +208,7 @@ class MLflowLogger(keras.callbacks.Callback):
             ]
         if is_new or self._doctors:
             # A run that stays open gets its diagnosis too, if `fit` dies.
-            ending: Any = _Ending(
-                self._writer, self._doctors, is_new, self.figures
-            )
+            ending = Ending(self._writer, self._doctors, is_new, self.figures)
             self._guard = RunGuard(ending, callback_list)
         self._is_new = is_new
         if not is_new:
@@ -252,7 +250,7 @@ class MLflowLogger(keras.callbacks.Callback):
             self._safely(feed.send_epochs, self._writer, self._epoch, {})
         if self.figures:
             self._safely(self._log_figures)
-        self._safely(_log_diagnosis, self._writer, self._doctors, self.figures)
+        self._safely(log_diagnosis, self._writer, self._doctors, self.figures)
         if self._guard is not None:
             self._guard.release()
             self._guard = None
@@ -366,60 +364,3 @@ def _feeds(
         for index, callback in enumerate(callbacks)
         if isinstance(callback, Monitor)
     ]
-
-
-class _Ending:
-    """What a guard does with the run of a `fit` that died.
-
-    It must not lead to the callback list, whose end the guard waits for.
-    """
-
-    def __init__(
-        self,
-        writer: tracking.RunWriter,
-        doctors: list[TrainingDoctor],
-        is_new: bool,
-        figures: bool,
-    ):
-        self.writer = writer
-        self.doctors = doctors
-        self.is_new = is_new
-        self.figures = figures
-
-    def end(self, status: str) -> None:
-        """Log the diagnosis, and end the run if it is new."""
-        try:
-            _log_diagnosis(self.writer, self.doctors, self.figures)
-        except Exception as error:
-            logger.warning(
-                "The diagnosis is missing in MLflow run %s: %s: %s",
-                self.writer.run_id,
-                type(error).__name__,
-                scrub(error),
-            )
-        if self.is_new:
-            self.writer.end(status)
-
-
-def _log_diagnosis(
-    writer: tracking.RunWriter, doctors: list[TrainingDoctor], figures: bool
-) -> None:
-    """Log what the first doctor found; two of them see the same."""
-    for doctor in doctors[:1]:
-        findings = list(doctor.findings)
-        first = findings[0] if findings else None
-        chains = [problem for f in findings for problem in f.chain]
-        problems = list(dict.fromkeys(chains)) or ["none"]
-        layer = first.layer if first else None
-        writer.tags(
-            {
-                "doctor.problem": problems[0],
-                "doctor.problems": ",".join(problems),
-                "doctor.severity": first.severity if first else "none",
-                "doctor.layer": "none" if layer is None else layer,
-            }
-        )
-        writer.text(report.text(findings, width=80), "doctor/report.txt")
-        # Of a healthy run they tell nothing, and take a second.
-        records = doctor.records if figures and findings else None
-        writer.text(report.html(findings, records), "doctor/report.html")

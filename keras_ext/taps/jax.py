@@ -1,13 +1,12 @@
 """Measuring inside JAX's training step."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
 import keras
-from jax import lax
-from jax import numpy as jnp
 
 from keras_ext.taps import jax_kernels as kernels
 from keras_ext.taps import record
@@ -24,14 +23,24 @@ def why_not(model: Any) -> str | None:
     return None
 
 
-class TrainFunctions:
-    """The train function of a model in which some gauges write.
+class _Measuring(tuple[int, ...]):
+    """Indices of the gauges that measure: `jax.jit` traces once for each."""
 
-    Keras's own `make_train_function` builds it around a `train_step` that
-    listens. Beside the data that step is given which of the gauges are due,
-    and beside the logs it returns their rows: there is one program, and in
-    it a branch that measures or does not. Gauges of one sampling
-    share a branch.
+
+jax.tree_util.register_pytree_node(
+    _Measuring, lambda which: ((), which), lambda which, _: which
+)
+
+
+class TrainFunctions:
+    """The train functions of a model in which some gauges write.
+
+    Keras's own `make_train_function` builds them around a `train_step` that
+    listens, and returns rows beside the logs. There are two programs, since
+    each takes time to compile: one in which all gauges measure, for steps in
+    which any is due, and one for the other steps. Both call one traced step,
+    and in the second, which leaves rows unused, XLA removes what computes
+    them: it is the program of a bare step.
 
     Args:
         model: A compiled `keras.Model`.
@@ -42,27 +51,29 @@ class TrainFunctions:
 
     def __init__(self, model: Any, gauges: Sequence[Any]):
         self._model = model
+        self._gauges = list(gauges)
         self._train_step = model.train_step
-        self._teams: dict[Any, list[Any]] = {}
-        for gauge in gauges:
-            self._teams.setdefault(gauge.sampling.key, []).append(gauge)
-        self._samplings = [team[0].sampling for team in self._teams.values()]
         self._sites = {s.key: s for gauge in gauges for s in gauge.sites}
         self._weights = any(gauge.weights for gauge in gauges)
         self._compiled = bool(model.jit_compile) and not model.run_eagerly
-        self._flags: tuple[Any, Any] = (False, True)
-        if self._compiled:  # no transfer in each step
-            self._flags = jnp.asarray(False), jnp.asarray(True)
-        self._steps = 0
-        # One step at a time, each of which may be sampled. `jax.jit` would
-        # reuse what it traced for an equal function, such as a bound method.
+        self._all = _Measuring(range(len(self._gauges)))
+        self._always = _Measuring(
+            i for i in self._all if gauges[i].sampling.is_every_step
+        )
+        self._traced = jax.jit(
+            lambda s, d: self._measured_step(s, d, self._all)
+        )
+        # `jax.jit` would reuse what it traced for an equal function, such as
+        # a bound method.
         with (
             replaced(model, "train_function", None),
-            replaced(model, "steps_per_execution", 1),
+            replaced(model, "_make_function", lambda step: step),
             replaced(model, "train_step", lambda s, d: self._step(s, d)),
         ):
             model.make_train_function(force=True)
             self._function = vars(model)["train_function"]
+        self._has_run = False
+        self._steps = 0
 
     def begin_epoch(self) -> None:
         """Count the steps from zero."""
@@ -87,51 +98,55 @@ class TrainFunctions:
 
     def _run_step(self, state: Any, iterator: Any) -> tuple[Any, Any]:
         step = self._steps
-        due = [s.is_due(step) for s in self._samplings]
-        data = next(iterator), tuple(self._flags[d] for d in due)
-        (logs, rows), state = self._function(state, iter((data,)))
+        due = _Measuring(
+            i for i in self._all if self._gauges[i].sampling.is_due(step)
+        )
+        data = next(iterator)
+        if not self._has_run and self._compiled:
+            self._compile_beside(state, data)
+        self._has_run = True
+        which = due
+        if self._compiled:
+            which = self._always if due == self._always else self._all
+        (logs, rows), state = self._function(state, (data, which))
         self._steps += 1
-        for is_due, team, packed in zip(
-            due, self._teams.values(), rows, strict=True
-        ):
-            if is_due:
-                for gauge, row in zip(team, packed, strict=True):
-                    if row is not None:
-                        gauge.store.write(step, row)
+        for i, row in zip(which, rows, strict=True):
+            if i in due and row is not None:
+                self._gauges[i].store.write(step, row)
         return logs, state
 
+    def _compile_beside(self, state: Any, data: Any) -> None:
+        """Compile in a thread the program that the first step does not run.
+
+        The first step is sampled.
+        """
+        if self._always != self._all:
+            lowered = self._function.lower(state, (data, self._always))
+            threading.Thread(target=lowered.compile).start()
+
     def _step(self, state: Any, data: Any) -> tuple[Any, Any]:
-        data, flags = data
+        data, which = data
+        if self._compiled:
+            logs, state, rows = self._traced(state, data)
+        else:
+            logs, state, rows = self._measured_step(state, data, which)
+        return (logs, [rows[i] for i in which]), state
+
+    def _measured_step(
+        self, state: Any, data: Any, which: tuple[int, ...]
+    ) -> tuple[Any, Any, list[Any]]:
         record = Record(self._compiled, state)
         if self._weights:
             record.note_weights(self._model.trainable_variables, state[0])
         with record.listening(self._model, self._sites.values(), self._weights):
             logs, state = self._train_step(state, data)
         record.data, record.logs = data, logs
-        rows = [
-            self._measured(flag, team, record)
-            for flag, team in zip(flags, self._teams.values(), strict=True)
-        ]
-        return (logs, rows), state
-
-    def _measured(self, flag: Any, gauges: list[Any], record: "Record") -> Any:
-        def measure() -> list[Any]:
-            rows = []
-            for gauge in gauges:
-                measured = gauge.measure(record)
-                if measured is not None:
-                    measured = gauge.store.packed(*measured)
-                rows.append(measured)
-            return rows
-
-        if not self._compiled:
-            return measure() if flag else None
-        shapes = jax.eval_shape(measure)
-        return lax.cond(
-            flag,
-            measure,
-            lambda: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes),
-        )
+        rows: list[Any] = [None] * len(self._gauges)
+        for i in which:
+            measured = self._gauges[i].measure(record)
+            if measured is not None:
+                rows[i] = self._gauges[i].store.packed(*measured)
+        return logs, state, rows
 
 
 class Record(record.Record):

@@ -2,8 +2,8 @@
 
 A network of many small layers shall cost a few kernels and not a few per
 layer. So small tensors are joined and then reduced together, by a product
-with ones: each `reduce` that XLA compiles for a CPU makes every call of the
-program dearer, also where its branch is not taken.
+with ones: each `reduce` that XLA compiles for a CPU takes time to compile
+and makes every call of the program dearer.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -180,6 +180,8 @@ def _norms(tensors: Sequence[Tensor]) -> Tensor:
     which it is exact, as in a network whose gradients have vanished or
     exploded, there is a second one, with larger or smaller entries.
     """
+    # XLA would multiply what is constant in a gradient, out of range.
+    tensors = lax.optimization_barrier(tuple(tensors))
     dtype = jnp.result_type(jnp.float32, *tensors)
     wide = dtype == jnp.float64
     # Squares of entries that underflow add up to less than a millionth of

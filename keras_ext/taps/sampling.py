@@ -22,9 +22,9 @@ class Sampling:
         self._later = every_n_steps
 
     @property
-    def key(self) -> tuple[int, int | None]:
-        """Equal for samplings that always choose the same steps."""
-        return self.every_n_steps, id(self) if self.can_thin else None
+    def is_every_step(self) -> bool:
+        """Whether all steps are measured, and always will be."""
+        return self.every_n_steps == 1 and not self.can_thin
 
     def thin(self, dense: int, later: int) -> None:
         """Set the distances for the epoch that is about to begin.

@@ -5,11 +5,16 @@ import os
 import sys
 import threading
 import weakref
-from typing import Any
-
-from keras_ext.tracking.writer import RunWriter
+from typing import Any, Protocol
 
 _open: set["RunGuard"] = set()
+
+
+class Ends(Protocol):
+    """What can end a run: a `RunWriter`, or what ends more than that."""
+
+    def end(self, status: str) -> None:
+        """End it, without waiting."""
 
 
 class RunGuard:
@@ -21,11 +26,11 @@ class RunGuard:
     status.
 
     Args:
-        writer: Writes to the run.
+        writer: Ends the run.
         watched: What lives as long as the work.
     """
 
-    def __init__(self, writer: RunWriter, watched: Any = None):
+    def __init__(self, writer: Ends, watched: Any = None):
         self.writer = writer
         self._thread = threading.get_ident()
         self._before = {id(error) for error in _last_errors()}

@@ -30,11 +30,8 @@ from keras_ext.tuners.pruning.search_pruning import SearchPruning
 from keras_ext.tuners.samples import InputSource
 from keras_ext.tuners.search_recorder import SearchRecorder
 from keras_ext.tuners.search_run import SearchRun
+from keras_ext.tuners.settings import SEED_FOR_ZERO, search_settings
 from keras_ext.tuners.trial_flow import TrialFlow
-
-# keras-tuner takes 0 for "no seed"; this number stands in for it. It is far
-# from other seeds because keras-tuner counts upwards from its seed.
-_SEED_FOR_ZERO = 2**31 - 1
 
 
 class _OutOfTime(Exception):
@@ -185,7 +182,7 @@ class TrackedTuner(TrialFlow):
             *args, **kwargs
         )
         if given.arguments.get("seed") == 0:
-            given.arguments["seed"] = _SEED_FOR_ZERO
+            given.arguments["seed"] = SEED_FOR_ZERO
         super().__init__(*given.args, **given.kwargs)
         mend(self.oracle)
         self.experiment = experiment or self.project_name
@@ -264,7 +261,7 @@ class TrackedTuner(TrialFlow):
         self._begun = 0
         start = time.monotonic() if self.began is None else self.began
         self._deadline = start + (self.time_budget or math.inf)
-        settings = self._settings(fit_kwargs)
+        settings = search_settings(self, fit_kwargs, self._folds)
         check_same_search(Path(self.project_dir), settings)
         progress = Progress(
             self.oracle.max_trials,
@@ -303,6 +300,8 @@ class TrackedTuner(TrialFlow):
                     self.is_paused = True
                     self._recorder.pause()
                     return
+                if not self._begun and not self.is_out_of_time:
+                    progress.say(self._nothing_left())
                 if self.log_models is not None:
                     self._recorder.log_best_model(
                         lambda: self.get_best_models(1)[0], inputs
@@ -402,6 +401,14 @@ class TrackedTuner(TrialFlow):
         self.hypermodel.build(space)
         return space
 
+    def _nothing_left(self) -> str:
+        done = len(self.oracle.end_order)
+        if done == self.oracle.max_trials:
+            ways = "a higher `max_trials` goes on, `overwrite=True` begins anew"
+        else:
+            ways = "`overwrite=True` begins anew"
+        return f"Nothing is left to try after {done} trials: {ways}."
+
     def _quiet(self, fit_kwargs: dict[str, Any]) -> dict[str, Any]:
         """Keep `fit` silent if not told otherwise.
 
@@ -415,38 +422,3 @@ class TrackedTuner(TrialFlow):
     def _fits_as_usual(self) -> bool:
         own_fit = getattr(type(self.hypermodel), "fit", None)
         return own_fit is keras_tuner.HyperModel.fit
-
-    def _early_ends(self) -> dict[str, Any]:
-        """Return the settings of pruning and cross-validation in use."""
-        settings = {
-            "stop_unhealthy": self.stop_unhealthy,
-            "pruner": self.pruner and repr(self.pruner),
-            "cross_validation": self._folds and repr(self._folds),
-            "time_budget": self.time_budget,
-        }
-        return {name: value for name, value in settings.items() if value}
-
-    def _settings(self, fit_kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        settings = {
-            "tuner": type(self).__name__,
-            "objective": self.oracle.objective.name,
-            "direction": self.oracle.objective.direction,
-            "executions_per_trial": self.executions_per_trial,
-            **self._early_ends(),
-            **_scalars(vars(self.oracle)),
-            **{f"fit/{k}": v for k, v in _scalars(fit_kwargs).items()},
-        }
-        if settings["seed"] == _SEED_FOR_ZERO:
-            settings["seed"] = 0
-        return settings
-
-
-def _scalars(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that a parameter can hold."""
-    return {
-        name: value
-        for name, value in settings.items()
-        if isinstance(value, bool | int | float | str)
-        and not name.startswith("_")
-        and name not in ("verbose", "multi_worker", "should_report")
-    }

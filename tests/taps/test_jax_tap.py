@@ -1,4 +1,4 @@
-"""What is particular to JAX: tracers, one program, state outside the model."""
+"""What is particular to JAX: tracers, programs, state outside the model."""
 
 import keras
 import numpy as np
@@ -25,6 +25,11 @@ def fitted(build, chain, optimizer=None, **options):
     return model
 
 
+def programs(first):
+    """The number of steps that JAX compiled for the monitors of a fit."""
+    return first._tap._functions._function._cache_size()
+
+
 def relu_after(kernel, **kwargs):
     """A layer of one unit for each entry, all fed with the first input."""
     weights = np.zeros((6, len(kernel)))
@@ -44,10 +49,11 @@ def test_layers_that_nothing_is_differentiated_by_are_measured():
         [
             keras.Input((6,)),
             relu_after([1, -1, -1, 1], name="frozen", trainable=False),
-            LAYERS.Dense(2, activation="relu", name="free"),
-            LAYERS.Dense(3, activation="relu", name="last", trainable=False),
+            LAYERS.Dense(2, "relu", kernel_initializer="ones", name="free"),
+            LAYERS.Dense(3, "relu", kernel_initializer="ones", name="last"),
         ]
     )
+    model.layers[-1].trainable = False
     model.compile("sgd", "mse")
     dead = callbacks.DeadReLULogger()
     model.fit(x, np.ones((8, 3)), callbacks=[dead], verbose=0)
@@ -112,7 +118,7 @@ def test_what_cannot_be_read_is_named_once_and_left_out(layer):
     assert "dead_relu/inner" not in dead.epochs
 
 
-def test_one_program_serves_every_step_and_every_fit():
+def test_one_trace_serves_every_step_and_every_fit():
     traces = []
 
     class Counted(keras.Sequential):
@@ -143,6 +149,45 @@ def test_gauges_of_different_rhythm():
     assert norms.steps["step"].tolist() == [0, 2, 4]
     assert dead.steps["step"].tolist() == [0, 3]
     assert (norms.steps["grad_norm/out"] > 0).all()
+    assert programs(norms) == 2
+
+
+@pytest.mark.parametrize(
+    "rhythms, number", [((1, 1), 1), ((1, 4), 2), ((2, 3), 2), ((4, 4), 2)]
+)
+def test_there_are_two_programs_at_most(rhythms, number):
+    x, y = data(samples=64)
+    chain = [
+        callbacks.GradientNormLogger(every_n_steps=rhythms[0]),
+        callbacks.DeadReLULogger(every_n_steps=rhythms[1]),
+    ]
+    compiled(mlp).fit(x, y, batch_size=8, callbacks=chain, verbose=0)
+    assert programs(chain[0]) == number
+    for monitor, n in zip(chain, rhythms, strict=True):
+        assert monitor.steps["step"].tolist() == list(range(0, 8, n))
+
+
+def test_a_step_that_is_not_sampled_is_the_program_of_a_bare_one():
+    import jax
+
+    model = fitted(mlp, chain := monitors(n=4))
+    functions = chain[0]._tap._functions
+    state = model._get_jax_state(
+        trainable_variables=True,
+        non_trainable_variables=True,
+        optimizer_variables=True,
+        metrics_variables=True,
+    )
+    batch = tuple(array[:8] for array in data(samples=24))
+    bare = jax.jit(model.train_step, donate_argnums=0).lower(state, batch)
+    cost = bare.compile().cost_analysis()
+
+    def cost_of(which):
+        lowered = functions._function.lower(state, (batch, which))
+        return lowered.compile().cost_analysis()
+
+    assert cost_of(functions._always) == cost
+    assert cost_of(functions._all)["flops"] > cost["flops"]
 
 
 def test_a_tapped_function_sees_no_more_than_the_models_own():

@@ -41,7 +41,7 @@ def test_steps_are_told_in_four_ways_alike():
             assert sampling.next_due(step) == later_ones[0]
 
 
-def test_samplings_of_one_distance_are_one_unless_they_thin():
-    assert Sampling(5).key == Sampling(5).key != Sampling(6).key
-    first, second = (Sampling(5, can_thin=True) for _ in range(2))
-    assert len({first.key, second.key, Sampling(5).key}) == 3
+def test_every_step_is_every_step_unless_it_thins():
+    assert Sampling(1).is_every_step
+    assert not Sampling(2).is_every_step
+    assert not Sampling(1, can_thin=True).is_every_step
