@@ -285,6 +285,23 @@ def test_violent_steps_count_in_a_run_that_stays_where_it_is():
     assert diagnose(run(update=first)) == []  # it gets there
 
 
+def test_a_loss_that_is_tossed_up_and_down():
+    tossed = np.repeat([2.2, 1.8, 2.0, 1.6, 1.9, 1.5, 1.7, 1.4, 1.4, 1.4], 5)
+    found = only(diagnose(run(tossed, update=0.03)))
+    assert found.problem == "learning_rate_too_high"
+    assert found.evidence["epochs in which the loss rose"] == 3
+    assert "up and down" in found.message
+    # Small steps make no such loss, and a loss that falls is none.
+    problems = [f.problem for f in diagnose(run(tossed, update=0.015))]
+    assert "learning_rate_too_high" not in problems
+    assert diagnose(run(np.sort(tossed)[::-1], update=0.03)) == []
+    # A run that gets on is given until its end.
+    low = tossed - 0.4
+    assert only(diagnose(run(low, update=0.03))).problem == found.problem
+    assert diagnose(run(low, update=0.03, finished=False)) == []
+    assert diagnose(run(tossed - 1.2, update=0.03)) == []
+
+
 def test_weights_that_were_overthrown_and_find_no_rest():
     place = np.arange(COUNT)
     update = np.where(place < 1, 2.0, 0.05)
