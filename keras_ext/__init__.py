@@ -33,4 +33,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LAZY])
+    hidden = {"Any", "TYPE_CHECKING", "importlib"}
+    return sorted({*globals(), *_LAZY} - hidden)

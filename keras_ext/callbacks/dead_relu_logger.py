@@ -80,6 +80,7 @@ class DeadReLULogger(Monitor):
     """
 
     _TABLES = {"dead_relu/": "Dead share of ReLU units"}
+    _MEASURED = "ReLU"
     _BY_EPOCH = True
 
     def __init__(

@@ -70,6 +70,8 @@ class Monitor(keras.callbacks.Callback):
 
     # For each kind of key that `explain` shows: the title of its table.
     _TABLES: Mapping[str, str]
+    # What a model may lack, so that nothing is measured.
+    _MEASURED = ""
     # Whether `explain` shows epochs and not steps.
     _BY_EPOCH = False
 
@@ -125,6 +127,7 @@ class Monitor(keras.callbacks.Callback):
         self._first_step = 0
         self._steps_done = 0
         self._last_step = 0
+        self._why_nothing = ""
 
     @abc.abstractmethod
     def _renewed_gauge(self, model: Any) -> Any:
@@ -188,8 +191,9 @@ class Monitor(keras.callbacks.Callback):
     def explain(self, print_fn: Callable[[str], Any] = print) -> None:
         """Print a table: each layer's values, how they changed, and notes.
 
-        `trend` compares the medians of the first and the last fifth of the
-        values: as a factor, or for shares and means as a difference.
+        `first` and `last` are the medians of the first and of the last
+        fifth of the values. `trend` tells how they differ: by a factor, or
+        for shares and means by a difference.
 
         Args:
             print_fn: Receives the text. Defaults to `print`.
@@ -210,7 +214,8 @@ class Monitor(keras.callbacks.Callback):
                     )
                 )
         print_fn(
-            "\n\n".join(texts) or f"{type(self).__name__} measured nothing."
+            "\n\n".join(texts)
+            or f"{type(self).__name__} measured nothing{self._why_nothing}."
         )
 
     def _for_figure(self, kind: str) -> dict[str, Any]:
@@ -220,6 +225,7 @@ class Monitor(keras.callbacks.Callback):
             raise ValueError(
                 "`plot` needs something measured in a `fit`. Received: a "
                 f"`{type(self).__name__}` that measured nothing"
+                f"{self._why_nothing}"
             )
         return {"epochs": of_kind(series, kind), "steps": series["step"]}
 
@@ -269,6 +275,8 @@ class Monitor(keras.callbacks.Callback):
             return
         taps.Tap.release(self._model)
         self._gauge = self._renewed_gauge(self._model)
+        if self._gauge is None and self._MEASURED:
+            self._why_nothing = f": the model has no {self._MEASURED}"
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Begin to count the steps of the epoch."""

@@ -30,7 +30,7 @@ def table(
         rows.append(
             (
                 _short(layer),
-                *(f"{x:.2g}" for x in _ends(values)),
+                *(f"{x:.2g}" for x in (*_ends(values), *_range(values))),
                 _trend(values, by_factor),
                 notes.get(layer, ""),
             )
@@ -43,25 +43,29 @@ def table(
     return f"{title}\n{_aligned(rows)}"
 
 
-def _ends(values: np.ndarray) -> tuple[float, float, float, float]:
+def _range(values: np.ndarray) -> tuple[float, float]:
     known = values[~np.isnan(values)]
-    low, high = (known.min(), known.max()) if len(known) else (np.nan, np.nan)
-    return values[0], values[-1], low, high
+    return (known.min(), known.max()) if len(known) else (np.nan, np.nan)
+
+
+def _ends(values: np.ndarray) -> tuple[float, float]:
+    """Return the medians of the first and the last fifth."""
+    fifth = max(1, len(values) // 5)
+    return float(np.median(values[:fifth])), float(np.median(values[-fifth:]))
 
 
 def _trend(values: np.ndarray, by_factor: bool) -> str:
-    """Compare the medians of the first and the last fifth."""
+    """Tell how the last fifth differs from the first."""
     if len(values) < 2:
         return ""
-    fifth = max(1, len(values) // 5)
-    first, last = np.median(values[:fifth]), np.median(values[-fifth:])
+    first, last = _ends(values)
     if not np.isfinite([first, last]).all():
         return ""
     if not by_factor:
         change = last - first
         return f"{change:+.2f}" if abs(change) >= 0.01 else "steady"
     if first <= 0 or last <= 0:
-        return "steady" if first == last else ""
+        return "steady" if first == last else "to 0" if last == 0 else ""
     if 0.5 < last / first < 2:
         return "steady"
     way, factor = (

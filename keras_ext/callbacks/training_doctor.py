@@ -197,6 +197,8 @@ class TrainingDoctor(MonitorOwner):
             The text or the page.
         """
         if path is None:
+            if not len(self.records.steps):
+                return "The doctor has seen no training step."
             return report.text(self.findings)
         page = pathlib.Path(path)
         if page.suffix.lower() in (".html", ".htm"):

@@ -404,10 +404,15 @@ class TrackedTuner(TrialFlow):
     def _nothing_left(self) -> str:
         done = len(self.oracle.end_order)
         if done == self.oracle.max_trials:
-            ways = "a higher `max_trials` goes on, `overwrite=True` begins anew"
+            ways = "A higher `max_trials` goes on, `overwrite=True` begins anew"
         else:
             ways = "`overwrite=True` begins anew"
-        return f"Nothing is left to try after {done} trials: {ways}."
+        best = self._recorder.best_trial() if self._recorder else None
+        told = ""
+        if best is not None:
+            told = f"The best is trial {best.trial_id}, "
+            told += f"{self.oracle.objective.name} {best.score:.4f}. "
+        return f"Nothing is left to try after {done} trials. {told}{ways}."
 
     def _quiet(self, fit_kwargs: dict[str, Any]) -> dict[str, Any]:
         """Keep `fit` silent if not told otherwise.

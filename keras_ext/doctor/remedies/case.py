@@ -36,11 +36,13 @@ class Case:
         facts: What is known of the model.
         path: Path of the layer at fault.
         batch: What a batch of data looks like.
+        rate_times: What the learning rate is to be multiplied by.
     """
 
     facts: Facts | None = None
     path: str | None = None
     batch: BatchFacts | None = None
+    rate_times: float | None = None
 
     @property
     def layers(self) -> tuple[LayerFacts, ...]:
@@ -138,6 +140,15 @@ class Case:
         if arguments:
             parts.append(arguments)
         return f"{package}.layers.{kind}({', '.join(parts)})"
+
+    @property
+    def is_in_a_call(self) -> bool:
+        """Whether something in a person's own `call` is at fault."""
+        return (
+            self.path is not None
+            and self.facts is not None
+            and (not self.layers)
+        )
 
     @property
     def is_activation_layer(self) -> bool:

@@ -20,6 +20,7 @@ def remedies_for(
     facts: Facts | None = None,
     layer: str | None = None,
     batch: BatchFacts | None = None,
+    rate_times: float | None = None,
 ) -> tuple[Remedy, ...]:
     """Return what helps against a problem.
 
@@ -34,6 +35,8 @@ def remedies_for(
         layer: Path of the layer at fault. Defaults to `None`: the whole
             model.
         batch: What a batch of data looks like. Defaults to `None`.
+        rate_times: What the learning rate is to be multiplied by, if it is at
+            fault. Defaults to `None`: 0.1, or 10 if it is too low.
 
     Returns:
         At least one remedy. Each `change` is a line of Python; `x` and `y`
@@ -53,7 +56,7 @@ def remedies_for(
             f"`problem` must be one of {PROBLEMS}. "
             f"Received: problem={problem!r}"
         )
-    case = Case(facts, layer, batch)
+    case = Case(facts, layer, batch, rate_times)
     if problem == "output_loss_mismatch":
         return output_remedies(case)
     remedies = (entry(case) for entry in TABLE[problem])

@@ -136,23 +136,27 @@ def l2(case: Case) -> Remedy | None:
 
 
 def lower_rate(case: Case) -> Remedy | None:
-    """Return a tenth of the learning rate."""
-    return Remedy("A lower learning rate.", case.optimizer(0.1))
+    """Return a tenth of the learning rate, or what was said."""
+    times = case.rate_times or 0.1
+    return Remedy("A lower learning rate.", case.optimizer(times))
 
 
 def higher_rate(case: Case) -> Remedy | None:
-    """Return ten times the learning rate."""
-    return Remedy("A higher learning rate.", case.optimizer(10))
+    """Return ten times the learning rate, or what was said."""
+    times = case.rate_times or 10
+    return Remedy("A higher learning rate.", case.optimizer(times))
 
 
 def falling_from_high(case: Case) -> Remedy | None:
     """Return a schedule that begins above the rate."""
-    return _schedule(case, 10, "A schedule that begins high and falls.")
+    times = case.rate_times or 10
+    return _schedule(case, times, "A schedule that begins high and falls.")
 
 
 def falling(case: Case) -> Remedy | None:
     """Return a schedule that begins below the rate."""
-    return _schedule(case, 0.3, "A schedule that lets the rate fall.")
+    times = case.rate_times or 0.1
+    return _schedule(case, times, "A schedule that lets the rate fall.")
 
 
 def _schedule(case: Case, times: float, advice: str) -> Remedy:
@@ -186,6 +190,8 @@ def leaky_relu(case: Case) -> Remedy | None:
     """Return leaky ReLU."""
     if case.is_activation_layer:
         change = "keras_ext.layers.LeakyReLU(0.1)"
+    elif case.is_in_a_call:
+        change = "x = keras_ext.activations.leaky_relu(x)"
     else:
         change = case.code("activation=keras_ext.activations.leaky_relu")
     return Remedy(

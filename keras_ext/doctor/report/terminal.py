@@ -114,7 +114,7 @@ def _block(finding: Finding, paint: Paint, width: int) -> str:
     if finding.evidence:
         lines.append("  evidence:")
         names = {key: wording.label(key) for key in finding.evidence}
-        column = min(max(map(len, names.values())), width // 2)
+        column = min(max(map(len, names.values())), width - 16)
         for key, value in finding.evidence.items():
             start = f"    {names[key]:<{column}}  "
             lines += _wrapped(wording.number(value), start, " " * 8, width)

@@ -3,7 +3,7 @@
 from keras_ext.doctor.finding import Finding
 from keras_ext.doctor.rules.gradients import finding_of
 from keras_ext.doctor.rules.progress import VIOLENT
-from keras_ext.doctor.rules.signs import FAIR, STRONG_PENALTY, Signs
+from keras_ext.doctor.rules.signs import FAIR, LEVEL, STRONG_PENALTY, Signs
 
 # A share of the way from a guess to a perfect fit that is too little.
 POOR = 0.1
@@ -86,7 +86,7 @@ def _underfits(
         "share of the way from a guess to a perfect fit": signs.skill,
         "threshold": threshold,
     }
-    rests = not signs.records.finished or signs.has_levelled_off(threshold)
+    rests = not signs.records.finished or not signs.recent_gain > LEVEL
     how = "levelled off" if rests else "ended"
     message = (
         f"The model underfits: its training has {how} at "

@@ -251,6 +251,7 @@ def _finding(
     evidence: Mapping[str, float | str],
     message: str,
     severity: str = "error",
+    rate_times: float | None = None,
 ) -> Finding:
     records = signs.records
     return Finding(
@@ -261,7 +262,7 @@ def _finding(
         severity,
         evidence,
         message,
-        remedies_for(problem, records.facts, layer, records.batch),
+        remedies_for(problem, records.facts, layer, records.batch, rate_times),
     )
 
 

@@ -1,5 +1,7 @@
 """Rules on how the loss and the weights move."""
 
+import math
+
 import numpy as np
 
 from keras_ext.doctor.finding import Finding
@@ -12,6 +14,8 @@ from keras_ext.doctor.rules.signs import FAIR, Signs
 # runs make steps of 0.01, few of them one of 0.1, in the beginning.
 VIOLENT, ROUGH, OVERTHROWN = 0.3, 0.15, 1.0
 RESTLESS = 0.03
+# A share that is not too large: what a lower rate is reckoned from.
+USUAL = 0.1
 # A loss that goes up and down: by which share it rises, in how many epochs, and
 # how large the steps of the second half still are, in a run that has come less
 # far than `TOSSED_BELOW`, or `TOSSED_IN_THE_END`. Of 1,219 recorded runs 9 are
@@ -100,8 +104,15 @@ def learning_rate_too_high(signs: Signs) -> list[Finding]:
             evidence,
             message,
             severity,
+            _power_of_ten(USUAL / largest, -9, -1),
         )
     ]
+
+
+def _power_of_ten(times: float, least: int, most: int) -> float:
+    """Return the nearest power of ten between two."""
+    power = round(math.log10(max(times, 1e-12)))
+    return 10.0 ** min(max(power, least), most)
 
 
 def _tossed(signs: Signs) -> Finding | None:
@@ -212,5 +223,6 @@ def learning_rate_too_low(signs: Signs) -> list[Finding]:
             evidence,
             message,
             "warning",
+            _power_of_ten(threshold / max(signs.travelled, 1e-30), 1, 4),
         )
     ]
