@@ -12,6 +12,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Processes of tests share the processors; threads that wait for each other
 # would take what is left.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Models of tests take longer to compile than to train.
+if os.environ["KERAS_BACKEND"] == "jax":
+    os.environ.setdefault(
+        "XLA_FLAGS",
+        "--xla_backend_optimization_level=0 "
+        "--xla_llvm_disable_expensive_passes=true",
+    )
 # No test talks to anything outside this machine.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 

@@ -198,6 +198,11 @@ def test_a_model_without_relu_trains_and_logs_nothing():
     )
     assert list(history.history) == ["loss"]
     assert dead.epochs == {}
+    told = []
+    dead.explain(told.append)
+    assert told == ["DeadReLULogger measured nothing: the model has no ReLU."]
+    with pytest.raises(ValueError, match="the model has no ReLU"):
+        dead.plot()
 
 
 def test_layers_must_have_a_relu():

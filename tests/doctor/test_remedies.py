@@ -229,6 +229,25 @@ def test_what_the_model_has_is_not_advised():
     assert len(code_of("learning_rate_too_high", sgd)) == 3
 
 
+def test_a_rate_is_changed_by_as_much_as_it_is_wrong():
+    sgd = Facts(optimizer="SGD", learning_rate=100.0)
+    for times in (None, 1e-4):
+        remedies = remedies_for("learning_rate_too_high", sgd, rate_times=times)
+        lower, falling = [change for _, change in remedies][:2]
+        rate = f"{100.0 * (times or 0.1):.3g}"
+        assert f"learning_rate={rate}" in lower
+        assert f"CosineDecay({rate}, 1000)" in falling
+    low = dataclasses.replace(sgd, learning_rate=1e-8)
+    remedies = remedies_for("learning_rate_too_low", low, rate_times=1e4)
+    assert "learning_rate=0.0001" in remedies[0].change
+
+
+def test_a_function_in_a_call_is_no_layer():
+    change = code_of("dying_relu", mlp("relu"), "mine")[0]
+    assert change == "x = keras_ext.activations.leaky_relu(x)"
+    assert "Dense(" in code_of("dying_relu", mlp("relu"), "net/l0")[0]
+
+
 def test_residual_connections_need_depth():
     assert "Residual" in code_of("vanishing_gradient", mlp("tanh", 5))[-1]
     shallow = code_of("vanishing_gradient", mlp("tanh", 1))

@@ -302,6 +302,25 @@ def test_a_loss_that_is_tossed_up_and_down():
     assert diagnose(run(tossed - 1.2, update=0.03)) == []
 
 
+def test_rates_are_changed_by_as_much_as_they_are_wrong():
+    high = only(diagnose(run(STUCK, update=20.0)))
+    assert "learning_rate=1e-05" in high.remedies[0].change  # of 0.001
+    low = only(diagnose(run(STUCK, update=1e-8)))
+    assert "learning_rate=10" in low.remedies[0].change
+
+
+def test_a_validation_loss_of_ones_own_is_another_loss():
+    unknown = OutputFacts("out", None, None, None, known=False)
+    own = Facts(layers(), (unknown,), "Adam", 1e-3)
+    own = dataclasses.replace(own, own_train_step=True)
+    norms = (1e-6, 1e-4, 1e-2, 0.1, 1.0)
+    logs = {"val_loss": np.full(EPOCHS, 0.3)}
+    found = only(diagnose(run(STUCK, norms, facts=own, logs=logs)))
+    assert found.problem == "vanishing_gradient"
+    compiled = dataclasses.replace(own, own_train_step=False)
+    assert not diagnose(run(STUCK, norms, facts=compiled, logs=logs))
+
+
 def test_weights_that_were_overthrown_and_find_no_rest():
     place = np.arange(COUNT)
     update = np.where(place < 1, 2.0, 0.05)

@@ -1,6 +1,7 @@
 """Figures of a whole search, on searches whose answer is known."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -107,6 +108,20 @@ def test_scores_over_decades_are_logarithmic(rng):
 )
 def test_history_of_anything(rows):
     drawn(optimization_history(rows))
+
+
+@pytest.mark.parametrize("first", [0, 3, None])
+def test_trials_have_the_numbers_that_they_are_named_by(first):
+    rows = [row(score) for score in (3.0, 1.0, 2.0)]
+    if first is not None:
+        for i, each in enumerate(rows, first):
+            each["trial"] = f"{i:02}"
+    figure = drawn(optimization_history(rows))
+    best = (1 if first is None else first) + 1
+    axes = figure.axes[0]
+    assert re.search(rf"in trial 0?{best} ", axes.get_title())
+    (line,) = [x for x in axes.collections if x.get_label() == "finished"]
+    assert line.get_offsets()[1, 0] == best
 
 
 def test_history_of_nothing():

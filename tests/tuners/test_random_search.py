@@ -203,9 +203,18 @@ def test_the_tuner_s_checkpoint_restores_in_a_fresh_process(finished, tmp_path):
     )
 
 
-def test_searched_again_there_is_nothing_left_to_do(finished, tracking_uri):
+def test_searched_again_there_is_nothing_left_to_do(
+    finished, tracking_uri, capsys
+):
     again = searching.tuner(finished.directory, tracking_uri)
+    capsys.readouterr()
     searching.search(again)
+    best = again.oracle.get_best_trials()[0]
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "Nothing is left to try after 3 trials. The best is trial "
+        f"{best.trial_id}, {again.oracle.objective.name} {best.score:.4f}. "
+        "A higher `max_trials` goes on, `overwrite=True` begins anew."
+    )
     assert again.run_id == finished.run_id
     assert parent(again).info.status == "FINISHED"
     assert len(children(again)) == 3
