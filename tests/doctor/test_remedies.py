@@ -242,6 +242,26 @@ def test_a_rate_is_changed_by_as_much_as_it_is_wrong():
     assert "learning_rate=0.0001" in remedies[0].change
 
 
+def test_large_biases_are_the_first_to_go():
+    model = mlp("relu")
+    silent = dataclasses.replace(model.layers[1], bias_size=8.0)
+    model = dataclasses.replace(
+        model, layers=(model.layers[0], silent, *model.layers[2:])
+    )
+    for layer in ("net/l1", "net", None):
+        first = remedies_for("dying_relu", model, layer)[0]
+        assert "those of `net/l1` are 8 in size" in first.advice
+        assert 'Dense(32, bias_initializer="zeros")' in first.change
+    assert "Leaky" in remedies_for("dying_relu", model, "net/l0")[0].advice
+
+
+def test_noise_is_not_added_to_the_numbers_of_tokens():
+    tokens = net(("Embedding", None), ("Dense", "relu"), ("Dense", "softmax"))
+    assert (
+        "after the embedding" in remedies_for("overfitting", tokens)[0].advice
+    )
+
+
 def test_a_function_in_a_call_is_no_layer():
     change = code_of("dying_relu", mlp("relu"), "mine")[0]
     assert change == "x = keras_ext.activations.leaky_relu(x)"

@@ -25,7 +25,8 @@ def remedies_for(
     """Return what helps against a problem.
 
     They stand in the order in which the lectures teach them, except that
-    LSTM cells come first where a plain recurrent layer loses its gradient.
+    LSTM cells come first where a plain recurrent layer loses its gradient,
+    and biases that began large before what they keep silent.
     What the model has already is left out as far as `facts` tell it; what
     is not known is taken as possible.
 
@@ -78,7 +79,12 @@ TABLE: dict[str, tuple[Entry, ...]] = {
         treatments.lower_rate,
         treatments.lstm,
     ),
-    "dying_relu": (treatments.leaky_relu, treatments.lower_rate, treatments.he),
+    "dying_relu": (
+        treatments.no_bias,
+        treatments.leaky_relu,
+        treatments.lower_rate,
+        treatments.he,
+    ),
     "saturated_activation": (
         treatments.scaled_input,
         treatments.batch_normalization,

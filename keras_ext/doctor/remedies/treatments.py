@@ -15,6 +15,8 @@ from keras_ext.doctor.remedies.case import (
 
 # Kinds of which batches of images are likely.
 _OF_IMAGES = ("Conv2D", "SeparableConv2D", "DepthwiseConv2D")
+# Mean size of initial biases that usual activations do not make up for.
+LARGE_BIAS = 1.0
 # Below it, skipping a layer shortens nothing.
 _DEEP = 4
 
@@ -186,6 +188,20 @@ def larger_batches(case: Case) -> Remedy | None:
     )
 
 
+def no_bias(case: Case) -> Remedy | None:
+    """Return biases of 0, if they began large."""
+    layers = case.layers or (case.facts.layers if case.facts else ())
+    worst = max(layers, key=lambda x: x.bias_size, default=None)
+    if worst is None or worst.bias_size < LARGE_BIAS:
+        return None
+    where = Case(case.facts, worst.path)
+    return Remedy(
+        f"Initial biases of 0: those of `{worst.path}` are "
+        f"{worst.bias_size:.2g} in size.",
+        where.code('bias_initializer="zeros"'),
+    )
+
+
 def leaky_relu(case: Case) -> Remedy | None:
     """Return leaky ReLU."""
     if case.is_activation_layer:
@@ -247,6 +263,12 @@ def more_data(case: Case) -> Remedy | None:
             "More data, or augmentation: other versions of the same images, "
             "in the model's first layer.",
             "keras.layers.RandomTranslation(0.1, 0.1)",
+        )
+    if case.has("Embedding"):
+        return Remedy(
+            "More data, or augmentation: noise on the vectors of the tokens, "
+            "after the embedding.",
+            "keras.layers.GaussianNoise(0.1)",
         )
     return Remedy(
         "More data, or augmentation: noise on the inputs, in the model's "

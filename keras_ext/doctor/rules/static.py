@@ -57,8 +57,9 @@ def numerical_instability_in_data(records: Records) -> list[Finding]:
                 None,
                 severity,
                 {f"nonfinite_{name}": share, "threshold": 0.0},
-                f"{share:.2%} of the {name} are NaN or infinite. One of them "
-                "makes the loss NaN, and then every weight.",
+                f"{100 * share:.2g}% of a batch's {name} are NaN or "
+                "infinite. One of them makes the loss NaN, and then every "
+                "weight.",
                 remedies_for("numerical_instability", facts, None, batch),
             )
         )

@@ -231,9 +231,12 @@ def _dead(
         evidence["threshold"] = HALF_DEAD
     elif severity == "warning":
         evidence["threshold"] = LARGELY_DEAD
+    paths = [x.path for x in signs.records.facts.layers]
+    known = any(f"{layer}/".startswith(f"{path}/") for path in paths)
+    where = f"`{layer}`" if known else f"the `call` of `{layer}`"
     message = (
-        f"{share:.0%} of the ReLU units of `{layer}` are dead {when}: they "
-        "are 0 for every input, get no gradient and cannot come back."
+        f"{share:.0%} of the ReLU units of {where} are dead {when}: they are 0 "
+        "for every input, get no gradient and cannot come back."
     )
     return finding_of(
         signs, "dying_relu", layer, step, evidence, message, severity
