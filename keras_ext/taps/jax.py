@@ -20,6 +20,8 @@ def why_not(model: Any) -> str | None:
     """Return why the model cannot be measured, or `None` if it can be."""
     if keras.config.is_nnx_enabled():
         return "Flax NNX"
+    if type(model).make_train_function is not keras.Model.make_train_function:
+        return "a `make_train_function` of the model's own"
     return None
 
 

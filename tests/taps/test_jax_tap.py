@@ -118,6 +118,18 @@ def test_what_cannot_be_read_is_named_once_and_left_out(layer):
     assert "dead_relu/inner" not in dead.epochs
 
 
+def test_a_train_function_of_ones_own_is_left_alone():
+    class Own(keras.Sequential):
+        def make_train_function(self, force=False):
+            super().make_train_function(force)
+
+    model = compiled(lambda: Own(mlp().layers))
+    x, y = data(samples=24)
+    with pytest.warns(UserWarning, match="`make_train_function` of the model"):
+        history = model.fit(x, y, callbacks=monitors(), verbose=0).history
+    assert set(history) == {"loss", "accuracy"}
+
+
 def test_one_trace_serves_every_step_and_every_fit():
     traces = []
 
