@@ -6,6 +6,7 @@ tests one backend.
 
 import contextlib
 import os
+import sys
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -33,6 +34,19 @@ def pytest_collection_modifyitems(items):
         marker = item.get_closest_marker("backend")
         if marker and backend not in marker.args:
             item.add_marker(pytest.mark.skip(reason=f"not a test of {backend}"))
+
+
+@pytest.fixture(autouse=True)
+def mlflows_own_store(monkeypatch):
+    """Let no test set MLflow's global store for the next one."""
+    if "MLFLOW_TRACKING_URI" not in os.environ:
+        # So that it is taken away again.
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+        monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    yield
+    mlflow = sys.modules.get("mlflow")
+    if hasattr(mlflow, "set_tracking_uri"):
+        mlflow.set_tracking_uri(None)
 
 
 @pytest.fixture

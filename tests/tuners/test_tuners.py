@@ -125,13 +125,13 @@ class _store:
     """MLflow loads models from its global store alone."""
 
     def __init__(self, uri):
-        self.uri, self.before = uri, mlflow.get_tracking_uri()
+        self.uri = uri
 
     def __enter__(self):
         mlflow.set_tracking_uri(self.uri)
 
     def __exit__(self, *error):
-        mlflow.set_tracking_uri(self.before)
+        mlflow.set_tracking_uri(None)
 
 
 def test_no_model_is_logged_if_none_is_wanted(tmp_path, tracking_uri):
