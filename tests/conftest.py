@@ -39,9 +39,10 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True)
 def mlflows_own_store(monkeypatch):
     """Let no test set MLflow's global store for the next one."""
-    if "MLFLOW_TRACKING_URI" not in os.environ:
-        # So that it is taken away again.
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    # MLflow writes it into the environment, too, which is put back.
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri or "")
+    if uri is None:
         monkeypatch.delenv("MLFLOW_TRACKING_URI")
     yield
     mlflow = sys.modules.get("mlflow")

@@ -197,16 +197,19 @@ class TrainingDoctor(MonitorOwner):
             The text or the page.
         """
         if path is None:
-            if not len(self.records.steps):
-                return "The doctor has seen no training step."
-            return report.text(self.findings)
+            return self._text()
         page = pathlib.Path(path)
         if page.suffix.lower() in (".html", ".htm"):
             content = report.html(self.findings, self.records)
         else:
-            content = report.text(self.findings)
+            content = self._text()
         page.write_text(content, encoding="utf-8")
         return content
+
+    def _text(self) -> str:
+        if not self.findings and not len(self.records.steps):
+            return "The doctor has seen no training step."
+        return report.text(self.findings)
 
     def set_model(self, model: Any) -> None:
         """Tell the monitors too."""

@@ -104,6 +104,10 @@ class Facts:
     own_train_step: bool = False
     updates: int = 0
 
+    def knows(self, path: str) -> bool:
+        """Return whether a record's path is a layer's or lies within one."""
+        return any(f"{path}/".startswith(f"{x.path}/") for x in self.layers)
+
 
 @dataclass(frozen=True)
 class BatchFacts:

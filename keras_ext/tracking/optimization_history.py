@@ -73,15 +73,13 @@ def optimization_history(
     scores = np.array([_number(row.get(score)) for row in rows])
     statuses = np.array([str(row.get("status")) for row in rows])
     finished = (statuses == "FINISHED") & ~np.isnan(scores)
-    # As they are named: keras-tuner counts its trials from 0.
-    first = _first_number(rows)
-    pruned, numbers = statuses == "KILLED", np.arange(len(rows)) + first
+    pruned, numbers = statuses == "KILLED", _numbers(rows)
 
     figure = Figure(figsize=(8.5, 4.6), layout="constrained")
     axes = figure.add_subplot()
     axes.set(xlabel="trial", ylabel=score)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_xlim(first - 0.5, first + len(rows) - 0.5)
+    axes.set_xlim(numbers.min() - 0.5, numbers.max() + 0.5)
     axes.grid(axis="y", color="#eeeeee")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -111,10 +109,15 @@ def optimization_history(
     return figure
 
 
-def _first_number(rows: Sequence[Mapping[str, Any]]) -> int:
-    """Return the number of the first trial: its name, if that is one, or 1."""
-    name = str(rows[0].get("trial", ""))
-    return int(name) if name.isdecimal() else 1
+def _numbers(rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Return the numbers that trials are named by, or count from 1.
+
+    keras-tuner counts its trials from 0.
+    """
+    names = [str(row.get("trial", "")) for row in rows]
+    if all(name.isdecimal() for name in names):
+        return np.array([int(name) for name in names])
+    return np.arange(1, len(rows) + 1)
 
 
 def _counts(finished: np.ndarray, pruned: np.ndarray) -> str:

@@ -300,7 +300,9 @@ class TrackedTuner(TrialFlow):
                     self.is_paused = True
                     self._recorder.pause()
                     return
-                if not self._begun and not self.is_out_of_time:
+                # A later process of the same search may find nothing to do.
+                begins = self.began is None and not self.is_out_of_time
+                if begins and not self._begun:
                     progress.say(self._nothing_left())
                 if self.log_models is not None:
                     self._recorder.log_best_model(

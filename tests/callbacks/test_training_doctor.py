@@ -250,6 +250,22 @@ def test_a_rule_of_ones_own_is_asked_and_cannot_end_training(
         Finding("two words", None, None, None, "info", {}, "")
 
 
+def test_without_a_step_the_report_tells_what_it_has(tmp_path, digits):
+    doctor = callbacks.TrainingDoctor(on_finding=lambda finding: None)
+    nothing = "The doctor has seen no training step."
+    assert doctor.report() == doctor.report(tmp_path / "a.txt") == nothing
+    # As from a loop of one's own that no tap is in.
+    through = keras.callbacks.CallbackList([doctor], model=classifier())
+    through.on_train_begin()
+    for epoch in range(2):
+        through.on_epoch_begin(epoch)
+        through.on_epoch_end(epoch, {"loss": float("nan")})
+    assert not len(doctor.records.steps)
+    assert problems(doctor.findings) == ["numerical_instability"]
+    assert "NaN" in doctor.report()
+    assert doctor.report(tmp_path / "b.txt") == doctor.report()
+
+
 def test_raise_raises_and_leaves_nothing_behind(digits):
     doctor = callbacks.TrainingDoctor(on_finding="raise")
     model = classifier(**silent_biases())

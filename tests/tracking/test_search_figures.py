@@ -107,7 +107,21 @@ def test_scores_over_decades_are_logarithmic(rng):
     ],
 )
 def test_history_of_anything(rows):
-    drawn(optimization_history(rows))
+    axes = drawn(optimization_history(rows)).axes[0]
+    left, right = axes.get_xlim()
+    drawn_at = [
+        float(x)
+        for marks in (*axes.collections, *axes.lines)
+        if marks.get_label() != "best so far"
+        for x in _places(marks)
+    ]
+    assert len(set(drawn_at)) == len(rows)
+    assert all(left < x < right for x in drawn_at)
+
+
+def _places(marks):
+    offsets = getattr(marks, "get_offsets", None)
+    return offsets()[:, 0] if offsets else marks.get_xdata()
 
 
 @pytest.mark.parametrize("first", [0, 3, None])

@@ -60,17 +60,19 @@ def runs(tmp_path, tracking_uri):
     return [(run.data.tags.get("trial_id"), run.info.status) for run in found]
 
 
-def test_a_search_in_two_processes(tmp_path, tracking_uri):
-    with search(tmp_path, tracking_uri, "--trials", "3") as process:
+def test_a_search_in_several_processes(tmp_path, tracking_uri):
+    with search(tmp_path, tracking_uri, "--trials", "4") as process:
         out, err = process.communicate(timeout=900)
     assert process.returncode == 0, err
-    assert out.count(": 3 trials of 1 epochs") == 1
+    assert out.count(": 4 trials of 1 epochs") == 1
     begun = [line for line in out.splitlines() if "activation=" in line]
-    assert [line[:5] for line in begun[:3]] == ["[1/3]", "[2/3]", "[3/3]"]
+    assert [line[:5] for line in begun[:4]] == [f"[{i}/4]" for i in "1234"]
     assert out.count("test accuracy") == 1
+    # The last process finds all trials done: that is no search of nothing.
+    assert "Nothing is left to try" not in out
     assert runs(tmp_path, tracking_uri) == [
         (None, "FINISHED"),
-        *((str(i), "FINISHED") for i in range(3)),
+        *((str(i), "FINISHED") for i in range(4)),
     ]
 
 

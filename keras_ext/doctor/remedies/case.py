@@ -144,11 +144,9 @@ class Case:
     @property
     def is_in_a_call(self) -> bool:
         """Whether something in a person's own `call` is at fault."""
-        return (
-            self.path is not None
-            and self.facts is not None
-            and (not self.layers)
-        )
+        if self.path is None or self.facts is None:
+            return False
+        return not self.facts.knows(self.path)
 
     @property
     def is_activation_layer(self) -> bool:

@@ -190,7 +190,9 @@ def larger_batches(case: Case) -> Remedy | None:
 
 def no_bias(case: Case) -> Remedy | None:
     """Return biases of 0, if they began large."""
-    layers = case.layers or (case.facts.layers if case.facts else ())
+    # Of an unknown place it may be any layer but the last, whose biases may
+    # well begin at the targets' mean.
+    layers = case.layers or (case.facts.layers[:-1] if case.facts else ())
     worst = max(layers, key=lambda x: x.bias_size, default=None)
     if worst is None or worst.bias_size < LARGE_BIAS:
         return None

@@ -231,8 +231,7 @@ def _dead(
         evidence["threshold"] = HALF_DEAD
     elif severity == "warning":
         evidence["threshold"] = LARGELY_DEAD
-    paths = [x.path for x in signs.records.facts.layers]
-    known = any(f"{layer}/".startswith(f"{path}/") for path in paths)
+    known = signs.records.facts.knows(layer)
     where = f"`{layer}`" if known else f"the `call` of `{layer}`"
     message = (
         f"{share:.0%} of the ReLU units of {where} are dead {when}: they are 0 "
