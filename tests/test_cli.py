@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_ext import cli
-from keras_ext.cli import check
+from keras_ext.cli import check, imports
 from keras_ext.doctor import Finding
 
 ROOT = Path(__file__).parents[1]
@@ -291,6 +291,64 @@ def test_a_loss_that_cannot_be_restored(case, capsys):
     out, err = capsys.readouterr()
     assert status == 0 and "checked before training, on" in out
     assert "compiled with is lost" in err and "own_loss" in err
+
+
+OWN = """
+import keras
+import own_parts
+
+class Net(keras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden = keras.layers.Dense(16, "relu")
+        self.out = keras.layers.Dense(own_parts.CLASSES, "softmax")
+
+    def call(self, x):
+        return self.out(self.hidden(x))
+
+def own_loss(y_true, y_pred):
+    loss = keras.losses.sparse_categorical_crossentropy
+    return loss(y_true, y_pred)
+"""
+
+
+@pytest.mark.parametrize("name", ["own_net.py", "own_net"])
+def test_classes_of_ones_own(case, name, capsys, monkeypatch):
+    monkeypatch.chdir(case.folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    Path("own_net.py").write_text(OWN)
+    Path("own_parts.py").write_text("CLASSES = 3")
+    made = imports.custom_objects(["own_net.py"])
+    assert {"Net", "own_loss"} <= set(made)
+    model = made["Net"]()
+    model.compile(keras.optimizers.Adam(0.01), made["own_loss"])
+    model(blobs()["x"][:2])
+    case.write(model, **blobs())
+    for module in ("own_net", "own_parts"):
+        del sys.modules[module]
+    message = error_of(capsys, case.check())
+    assert "(--import names the file" in message and "'Net'" in message
+    assert case.check("--import", name, "--epochs", 5) == 0
+    assert "30 steps" in capsys.readouterr().out
+    for module in ("own_net", "own_parts"):
+        del sys.modules[module]
+
+
+@pytest.mark.parametrize(
+    "name, problem",
+    [
+        ("none.py", "FileNotFoundError"),
+        ("none", "ModuleNotFoundError"),
+        ("broken.py", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_what_cannot_be_imported(healthy, case, name, problem, capsys):
+    (case.folder / "broken.py").write_text("1 / 0")
+    if name.endswith(".py"):
+        name = str(case.folder / name)
+    message = error_of(capsys, healthy.check("--import", name))
+    assert message.startswith(f"--import {name!r} fails: {problem}")
+    assert "broken" not in sys.modules
 
 
 def test_ctrl_c(monkeypatch, capsys):

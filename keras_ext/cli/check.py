@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ext.cli.imports import custom_objects
 from keras_ext.cli.usage import UsageError, note, positive
 from keras_ext.doctor import SEVERITIES, Finding, report
 from keras_ext.doctor.report.wording import clean, summary
@@ -48,6 +49,15 @@ def add(commands: Any) -> None:
         help="arrays x and y, and, if you like, x_val and y_val; those of "
         "several inputs or outputs are x_0, x_1, ... and x_0_val, ...",
     )
+    argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="a file or a module with classes and functions of your own that "
+        "the model is made of; may be given several times",
+    )
     argument("--html", metavar="FILE", help="write the report as a page, too")
     argument(
         "--epochs",
@@ -64,12 +74,17 @@ def add(commands: Any) -> None:
 
 
 def _check(args: argparse.Namespace) -> int:
+    with keras.saving.custom_object_scope(custom_objects(args.imports)):
+        return _checked(args)
+
+
+def _checked(args: argparse.Namespace) -> int:
     page = args.html and _writable(Path(args.html))
     data = _data(Path(args.data))
     model = _model(Path(args.model))
     _check_inputs(model, data["x"])
     # Not earlier: it is not needed to say what is wrong with the arguments.
-    from keras_ext.doctor.check import check
+    from keras_ext.doctor import check
 
     with _usage("the data do not fit the model"):
         findings = check(model, data["x"], data.get("y"))
@@ -167,7 +182,10 @@ def _model(path: Path) -> Any:
     except Exception as error:
         failure = error
     # A loss or an optimizer of its own may be all that is missing.
-    with _usage(f"{str(path)!r} cannot be loaded", failure):
+    what = f"{str(path)!r} cannot be loaded"
+    if "Could not locate" in str(failure):
+        what += " (--import names the file of a class or function of your own)"
+    with _usage(what, failure):
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     note(f"what the model was compiled with is lost: {_one_line(failure)}")
     return model

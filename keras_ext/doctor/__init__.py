@@ -21,14 +21,12 @@ from keras_ext.doctor.records import Records as Records
 from keras_ext.doctor.remedies import remedies_for as remedies_for
 
 if TYPE_CHECKING:
-    from keras_ext.doctor.check import check as check
+    from keras_ext.doctor.before_training import check as check
 
 
 def __getattr__(name: str) -> Any:
     if name == "check":
-        # A function and a module of one name: importing the module would
-        # put itself here.
-        function = importlib.import_module("keras_ext.doctor.check").check
-        globals()["check"] = function
-        return function
+        module = importlib.import_module("keras_ext.doctor.before_training")
+        globals()["check"] = module.check
+        return module.check
     raise AttributeError(f"module 'keras_ext.doctor' has no attribute {name!r}")

@@ -131,7 +131,9 @@ def ranked(found: list[Finding]) -> list[Finding]:
         root = rest.pop(0)
         if root.severity != "info":
             following = CONSEQUENCES.get(root.problem, ())
-            consequences = [f for f in rest if f.problem in following]
+            consequences = [
+                f for f in rest if f.problem in following and not _moot(f)
+            ]
             rest = [f for f in rest if f.problem not in following]
             worst = max(map(_rank, [root, *consequences]))
             root = dataclasses.replace(
@@ -141,6 +143,15 @@ def ranked(found: list[Finding]) -> list[Finding]:
             )
         roots.append(root)
     return sorted(roots, key=_rank, reverse=True)
+
+
+def _moot(finding: Finding) -> bool:
+    """Return whether it says nothing as the consequence of something else.
+
+    Weights that get no gradient stay where they are at any rate; to call the
+    rate too low would contradict what helps against the cause.
+    """
+    return finding.problem == "learning_rate_too_low"
 
 
 def _rank(finding: Finding) -> int:

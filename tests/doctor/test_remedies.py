@@ -229,6 +229,21 @@ def test_what_the_model_has_is_not_advised():
     assert len(code_of("learning_rate_too_high", sgd)) == 3
 
 
+def test_inputs_of_usual_size_are_not_to_be_scaled():
+    for batch, scaled in (
+        (None, True),
+        (BatchFacts(x_mean=0.3, x_std=0.4), False),
+        (BatchFacts(x_mean=120.0, x_std=60.0), True),
+        (BatchFacts(x_mean=0.0, x_std=1e-3), True),
+        (BatchFacts(feature_scales=np.array([0.1, 9.0])), True),
+    ):
+        found = remedies_for("saturated_activation", mlp("tanh"), batch=batch)
+        assert ("Standardization" in found[0].change) == scaled
+    words = net(("Embedding", None), ("Dense", "tanh"), ("Dense", "softmax"))
+    found = remedies_for("saturated_activation", words)
+    assert "Standardization" not in found[0].change
+
+
 def test_a_rate_is_changed_by_as_much_as_it_is_wrong():
     sgd = Facts(optimizer="SGD", learning_rate=100.0)
     for times in (None, 1e-4):
@@ -395,6 +410,18 @@ def test_of_several_outputs_the_named_one_counts():
     data = BatchFacts(y_low=-2, y_high=2.5)
     first = code_of("output_loss_mismatch", facts, "net/b", data)[0]
     assert "Dense(2), keras_ext.losses.MeanSquaredError" in first
+
+
+def test_labels_that_are_counted_from_one():
+    output = OutputFacts(
+        "out", "softmax", 10, "sparse_categorical_crossentropy"
+    )
+    facts = mlp("relu", outputs=(output,))
+    for low, high, shifted in ((1, 10, True), (0, 10, False), (1, 9, False)):
+        batch = BatchFacts(y_low=low, y_high=high, y_whole=True)
+        first = remedies_for("output_loss_mismatch", facts, batch=batch)[0]
+        assert (first.change == "y = y - 1") == shifted
+        assert not shifted or "from 0 to 9" in first.advice
 
 
 def test_softmax_in_a_hidden_layer():

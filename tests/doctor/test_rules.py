@@ -161,6 +161,29 @@ def test_dying_relu(share, learns, severity):
     assert all(f.layer == "dense_1" for f in found)
 
 
+def test_all_dead_layers_are_named():
+    dead = {f"dead_relu/dense_{i}": 0.95 for i in (1, 2)}
+    found = only(diagnose(run(STUCK, **dead, **{"dead_relu/dense_0": 0.2})))
+    assert found.layer == "dense_1"
+    assert found.message.endswith("cannot come back. Likewise `dense_2`.")
+    dead |= {f"dead_relu/dense_{i}": 0.95 for i in (0, 3, 4)}
+    found = only(diagnose(run(STUCK, **dead, **{"dead_relu/more": 0.99})))
+    assert found.message.endswith(
+        "Likewise `dense_0`, `dense_1`, `dense_2` and 2 more."
+    )
+    assert found.evidence["layers as dead as that"] == 6
+
+
+def test_weights_that_get_no_gradient_are_not_called_too_slow():
+    still = {"update": 1e-9, "norms": (1e-6, 1e-5, 1e-4, 0.3, 0.5)}
+    dead = {"dead_relu/dense_0": 1.0}
+    assert only(diagnose(run(STUCK, update=1e-9))).problem == (
+        "learning_rate_too_low"
+    )
+    found = only(diagnose(run(STUCK, **still, **dead)))
+    assert found.chain == ("dying_relu", "vanishing_gradient", "underfitting")
+
+
 def test_half_dead_counts_if_the_weights_are_negative_in_the_mean():
     half = {"dead_relu/dense_1": np.linspace(0.2, 0.6, COUNT)}
     leaning = dataclasses.replace(

@@ -75,7 +75,10 @@ def output_remedies(case: Case) -> tuple[Remedy, ...]:
         )
     remedies = [_pair(*task) for task in _tasks(output, case.batch)]
     logits = _logits(output, case.batch)
-    return (logits, *remedies) if logits else tuple(remedies)
+    if logits:
+        return (logits, *remedies)
+    shifted = _counted_from_one(output, case.batch)
+    return (shifted, *remedies) if shifted else tuple(remedies)
 
 
 def _at_fault(case: Case) -> OutputFacts | None:
@@ -116,6 +119,21 @@ def _logits(output: OutputFacts, batch: BatchFacts | None) -> Remedy | None:
             f"{loss}(from_logits=True)",
         )
     return None
+
+
+def _counted_from_one(
+    output: OutputFacts, batch: BatchFacts | None
+) -> Remedy | None:
+    """Return labels from 0, if they are from 1 to the number of units."""
+    if batch is None or output.loss != _WHOLE or not batch.y_whole:
+        return None
+    if batch.y_low != 1 or batch.y_high != output.units:
+        return None
+    return Remedy(
+        f"Labels of {output.units} units go from 0 to {output.units - 1}; "
+        "these seem to be counted from 1.",
+        "y = y - 1",
+    )
 
 
 def _out_of_range(output: OutputFacts, batch: BatchFacts | None) -> bool:

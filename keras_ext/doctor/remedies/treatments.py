@@ -3,8 +3,12 @@
 Each returns `None` where it does not fit.
 """
 
+import math
+
+import numpy as np
+
 from keras_ext.doctor.finding import Remedy
-from keras_ext.doctor.records import Facts
+from keras_ext.doctor.records import BatchFacts, Facts
 from keras_ext.doctor.remedies.case import (
     HE,
     RECURRENT,
@@ -17,6 +21,8 @@ from keras_ext.doctor.remedies.case import (
 _OF_IMAGES = ("Conv2D", "SeparableConv2D", "DepthwiseConv2D")
 # Mean size of initial biases that usual activations do not make up for.
 LARGE_BIAS = 1.0
+# Root mean square of inputs that need no scaling.
+USUAL_SIZE = (0.1, 3.0)
 # Below it, skipping a layer shortens nothing.
 _DEEP = 4
 
@@ -219,10 +225,20 @@ def leaky_relu(case: Case) -> Remedy | None:
 
 
 def scaled_input(case: Case) -> Remedy | None:
-    """Return a scaled input, unless it is scaled."""
-    if case.facts and case.facts.normalizes_input:
+    """Return a scaled input, unless it is scaled, or of usual size."""
+    if case.facts and case.facts.normalizes_input or case.has("Embedding"):
+        return None
+    if case.batch is not None and _is_of_usual_size(case.batch):
         return None
     return standardize(case)
+
+
+def _is_of_usual_size(batch: BatchFacts) -> bool:
+    low, high = USUAL_SIZE
+    scales = batch.feature_scales
+    if not low < math.hypot(batch.x_mean, batch.x_std) < high:
+        return False
+    return not len(scales) or bool(np.max(scales) < high)
 
 
 def standardize(case: Case) -> Remedy | None:

@@ -37,13 +37,13 @@ def dead_from_the_beginning(signs: Signs) -> list[Finding]:
     is looked at: units that fire rarely may count as dead; hence the epoch's
     share, over all its sampled steps, must agree.
     """
-    worst = _worst(signs, first=True)
-    if worst is None or signs.learns:
+    shares = _shares(signs, first=True)
+    most = max(shares.values(), default=0.0)
+    if signs.learns:
         return []
-    layer, share = worst
-    if share <= (HALF_DEAD if _leaning(signs) else MOSTLY_DEAD):
+    if most <= (HALF_DEAD if _leaning(signs) else MOSTLY_DEAD):
         return []
-    return [_dead(signs, layer, share, 0, "from the first step on", "error")]
+    return [_dead(signs, shares, 0, "from the first step on", "error")]
 
 
 def dying_relu(signs: Signs) -> list[Finding]:
@@ -63,23 +63,26 @@ def dying_relu(signs: Signs) -> list[Finding]:
 
     It can be wrong where the inputs are such that few units fire for any.
     """
-    worst = _worst(signs, first=False)
-    if worst is None or signs.first_nonfinite is not None:
+    if signs.first_nonfinite is not None:
         return []
-    layer, share = worst
+    shares = _shares(signs, first=False)
+    most = max(shares.values(), default=0.0)
+    had_time = signs.epochs >= 3 or signs.share_done >= 0.3
+    if most > MOSTLY_DEAD and not signs.learns:
+        severity = "error"
+    elif most > LARGELY_DEAD and signs.fails:
+        severity = "warning"
+    elif (
+        most > HALF_DEAD and _leaning(signs) and had_time and signs.skill < WELL
+    ):
+        severity = "warning"
+    elif most > MOSTLY_DEAD:
+        severity = "info"
+    else:
+        return []
     steps = signs.records.steps
     step = int(steps[-1]) if len(steps) else None
-    if share > MOSTLY_DEAD and not signs.learns:
-        return [_dead(signs, layer, share, step, "by now", "error")]
-    if share > LARGELY_DEAD and signs.fails:
-        return [_dead(signs, layer, share, step, "by now", "warning")]
-    had_time = signs.epochs >= 3 or signs.share_done >= 0.3
-    if share > HALF_DEAD and _leaning(signs):
-        if had_time and signs.skill < WELL:
-            return [_dead(signs, layer, share, step, "by now", "warning")]
-    if share > MOSTLY_DEAD:
-        return [_dead(signs, layer, share, step, "by now", "info")]
-    return []
+    return [_dead(signs, shares, step, "by now", severity)]
 
 
 def _leaning(signs: Signs) -> float:
@@ -189,8 +192,8 @@ def _unheard(signs: Signs, heard: set[str]) -> list[Finding]:
     ]
 
 
-def _worst(signs: Signs, first: bool) -> tuple[str, float] | None:
-    """Return the layer with most dead units, and their share.
+def _shares(signs: Signs, first: bool) -> dict[str, float]:
+    """Return each layer's share of dead units.
 
     Args:
         signs: What is known.
@@ -207,36 +210,47 @@ def _worst(signs: Signs, first: bool) -> tuple[str, float] | None:
         else:
             share = epochs[-1] if len(epochs) else values[-1]
         shares[layer] = float(share)
-    if not shares:
-        return None
-    layer = max(shares, key=shares.__getitem__)
-    return layer, shares[layer]
+    return shares
 
 
 def _dead(
     signs: Signs,
-    layer: str,
-    share: float,
+    shares: dict[str, float],
     step: int | None,
     when: str,
     severity: str,
 ) -> Finding:
-    leaning = _leaning(signs)
+    layer = max(shares, key=shares.__getitem__)
+    share, leaning = shares[layer], _leaning(signs)
+    threshold = MOSTLY_DEAD
+    if leaning:
+        threshold = HALF_DEAD
+    elif severity == "warning":
+        threshold = LARGELY_DEAD
     evidence: dict[str, float | str] = {
         "dead share of units": share,
-        "threshold": MOSTLY_DEAD,
+        "threshold": threshold,
     }
     if leaning:
         evidence["pull of the initial weights below zero"] = leaning
-        evidence["threshold"] = HALF_DEAD
-    elif severity == "warning":
-        evidence["threshold"] = LARGELY_DEAD
     known = signs.records.facts.knows(layer)
     where = f"`{layer}`" if known else f"the `call` of `{layer}`"
     message = (
         f"{share:.0%} of the ReLU units of {where} are dead {when}: they are 0 "
         "for every input, get no gradient and cannot come back."
     )
+    others = [x for x in shares if x != layer and shares[x] > threshold]
+    if others:
+        evidence["layers as dead as that"] = 1 + len(others)
+        message += f" Likewise {_listed(others)}."
     return finding_of(
         signs, "dying_relu", layer, step, evidence, message, severity
     )
+
+
+def _listed(layers: list[str]) -> str:
+    """Return the names of the first few."""
+    names = [f"`{layer}`" for layer in layers[:3]]
+    if len(layers) > 3:
+        names.append(f"{len(layers) - 3} more")
+    return " and ".join([", ".join(names[:-1]), names[-1]][-len(names) :])

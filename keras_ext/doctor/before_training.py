@@ -79,7 +79,7 @@ def check(
 
     Example:
     >>> import keras, numpy as np
-    >>> from keras_ext.doctor.check import check
+    >>> from keras_ext.doctor import check
     >>> model = keras.Sequential(
     ...     [keras.Input((2,)), keras.layers.Dense(1, activation="softmax")]
     ... )
