@@ -72,12 +72,10 @@ def share_curves(
         axes.plot(
             x,
             values[names.index("global")],
-            color="black",
-            lw=2.4,
-            marker="o" if with_markers else None,
-            ms=4,
+            color="#bbbbbb",
+            lw=6,
             label="global",
-            zorder=4,
+            zorder=2.5,  # wide and below the layers: it may be as they are
         )
     if len(named) < len(layers):
         rest = f"{len(layers) - len(named)} other layers"

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ZERO, _NOT_FINITE = "#dddddd", "#d55e00"
+# The colours stand for at least so many powers of ten.
+_LEAST_DECADES = 3
 # As many columns as can be told apart.
 _MOST_COLUMNS = 500
 
@@ -26,9 +28,10 @@ def heatmap(
     """Return a heat map on a logarithmic scale, layers by time.
 
     The first layer is on top; `global`, all layers together, at the bottom.
-    A value of exactly 0 is grey and hatched, NaN or infinity orange and
-    crossed, and what was not recorded is left white. Of a curve that is too
-    long to be drawn, each column shows the largest of several values.
+    The colours reach over three powers of ten or more. A value of exactly 0
+    is grey and hatched, NaN or infinity orange and crossed, and what was not
+    recorded is left white. Of a curve that is too long to be drawn, each
+    column shows the largest of several values.
 
     Args:
         series: For each layer (`<layer>` or `<prefix><layer>`) its values.
@@ -149,8 +152,9 @@ def _range(norms: np.ndarray) -> tuple[float, float, str]:
     lowest, highest = np.log10(norms.min()), np.log10(norms.max())
     # One exploded value must not leave a single colour for all others.
     low, high = max(lowest, middle - 12), min(highest, middle + 12)
-    if high - low < 1:
-        low, high = low - 0.5, high + 0.5
+    # Nor may layers that are nearly alike look as different as can be.
+    missing = max(0.0, _LEAST_DECADES - (high - low)) / 2
+    low, high = low - missing, high + missing
     cut = (low > lowest, high < highest)
     extend = {
         (False, False): "neither",

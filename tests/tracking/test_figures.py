@@ -49,6 +49,15 @@ def test_heatmap():
     assert pyplot.get_fignums() == []
 
 
+def test_layers_that_are_nearly_alike_look_so():
+    for norms, decades in (([1.0, 2.0], 3), ([1e-9, 1.0], 9)):
+        figure = drawn(gradient_heatmap({"a": norms, "b": norms}))
+        (mesh,) = figure.axes[0].collections
+        low, high = np.log10(mesh.get_clim())
+        assert high - low == pytest.approx(decades)
+        assert (low + high) / 2 == pytest.approx(np.log10(norms).mean())
+
+
 def test_heatmap_shows_each_kind_of_value_once():
     values = [0.0, np.inf, 1.0, 1e-9, np.nan]
     figure = drawn(gradient_heatmap({"a": values, "b": values[:3]}))
