@@ -18,6 +18,8 @@ Tensor = Any
 # Entries up to which the number of kernels counts, and above which copying
 # them does.
 _SMALL = 1 << 14
+# Flags that are added up as bytes, at most 127.
+_FEW = 16
 # Tensors that are joined at most: what XLA makes of a longer list grows.
 _MOST = 64
 
@@ -207,9 +209,17 @@ def _norms(tensors: Sequence[Tensor]) -> Tensor:
 
 def _activity(output: Tensor, axis: int) -> Tensor:
     """Return for each unit how many of its outputs are not zero."""
-    others = [i for i in range(output.ndim) if i != axis]
-    # NaN compares unequal: a unit is dead only if it is zero.
-    return jnp.sum(output != 0, others, dtype=jnp.float32)
+    output = jnp.moveaxis(output, axis, -1)
+    # NaN compares unequal: a unit is dead only if it is zero. XLA writes down
+    # what was compared before it adds it up: a quarter as much in bytes,
+    # whose sums of a few fit into a byte as well.
+    active = (output != 0).astype(jnp.int8).reshape(-1, output.shape[-1])
+    rows = len(active)
+    few = next((n for n in range(_FEW, 0, -1) if rows % n == 0), 1)
+    active = lax.optimization_barrier(active).reshape(few, rows // few, -1)
+    sums = lax.reduce(active, np.int8(0), lax.add, (0,))
+    sums = lax.optimization_barrier(sums)
+    return jnp.sum(sums, 0, dtype=jnp.float32)
 
 
 def _joint_activity(outputs: Sequence[Tensor]) -> Tensor:

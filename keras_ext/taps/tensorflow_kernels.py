@@ -4,9 +4,8 @@ What costs is how many operations run, about a microsecond each, and writing
 something large to memory.
 """
 
-import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -226,16 +225,50 @@ def _norms(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
         # of this, for up to 10^8 entries. NaN compares as false.
         exact = (squares >= 1e-24) & (squares < math.inf)
         parts.append(
-            tf.cond(
+            _cond(
                 tf.reduce_all(exact),
-                functools.partial(tf.sqrt, squares),
-                functools.partial(_norms_in_float64, stacks),
+                lambda squares, stacks: tf.sqrt(squares),
+                lambda squares, stacks: _norms_in_float64(stacks),
+                (squares, stacks),
             )
         )
     norms = parts[0] if len(parts) == 1 else tf.concat(parts, 0)
     if order == sorted(order):
         return norms
     return tf.gather(norms, np.argsort(order))
+
+
+def _cond(
+    condition: tf.Tensor,
+    true: Callable[..., tf.Tensor],
+    false: Callable[..., tf.Tensor],
+    arguments: Any,
+) -> tf.Tensor:
+    """Return what one of two functions makes of the arguments.
+
+    One operation. `tf.cond` becomes a switch for each tensor and then all
+    operations of both branches, of which those of the branch that is not
+    taken are passed through, too.
+    """
+    tensors = tf.nest.flatten(arguments)
+    branches = [
+        tf.function(
+            lambda *flat, branch=branch: branch(
+                *tf.nest.pack_sequence_as(arguments, flat)
+            )
+        ).get_concrete_function(
+            *(tf.TensorSpec(x.shape, x.dtype) for x in tensors)
+        )
+        for branch in (true, false)
+    ]
+    (result,) = tf.raw_ops.StatelessIf(
+        cond=condition,
+        input=tensors,
+        Tout=[branches[0].outputs[0].dtype],
+        then_branch=branches[0],
+        else_branch=branches[1],
+    )
+    return tf.ensure_shape(result, branches[0].outputs[0].shape)
 
 
 def _same_shapes(
@@ -275,10 +308,9 @@ def _norms_in_float64(
 ) -> tf.Tensor:
     sums = []
     for stack in stacks:
-        if isinstance(stack, list):
-            stack = tf.stack(stack) if len(stack) > 1 else stack[0][None]
-        sums.append(_row_sums(tf.square(tf.cast(stack, tf.float64))))
-    return tf.cast(tf.sqrt(tf.concat(sums, 0)), tf.float32)
+        for x in stack if isinstance(stack, list) else tf.unstack(stack):
+            sums.append(tf.reduce_sum(tf.square(tf.cast(x, tf.float64))))
+    return tf.cast(tf.sqrt(tf.stack(sums)), tf.float32)
 
 
 def _row_sums(x: tf.Tensor) -> tf.Tensor:
