@@ -15,6 +15,9 @@ from keras_ext.doctor.records import Facts, LayerFacts, OutputFacts, Records
 from keras_ext.doctor.remedies import remedies_for, table
 from keras_ext.doctor.report import figures, terminal, wording
 
+# What is tested here does not depend on the backend: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 EVIL = "<script>alert(1)</script>\"'&"
 RED = "\033[31m"
 

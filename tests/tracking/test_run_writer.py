@@ -11,6 +11,9 @@ import pytest
 from keras_ext.tracking import RunWriter, connect
 from keras_ext.tracking.runs import experiment_id
 
+# What is tested here does not depend on the backend: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 
 @pytest.fixture(scope="module")
 def client(tracking_uri):

@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+# What is tested here does not depend on the backend: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 BLOCKED = """
 import sys
 

@@ -11,6 +11,9 @@ from scripted import endings, scores
 from keras_ext.tuners import MedianPruner
 from keras_ext.tuners.cross_validation import Folds
 
+# What is tested here does not depend on the backend: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 ROWS = 12
 X = np.arange(2.0 * ROWS).reshape(ROWS, 2)
 CLASSES = np.array([0, 1] * (ROWS // 2))

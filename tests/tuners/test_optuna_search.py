@@ -7,6 +7,9 @@ import searching
 
 from keras_ext import tuners
 
+# What is tested here does not depend on the backend: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 
 def build(hp):
     # Equal values have equal scores.
@@ -36,7 +39,6 @@ def values_of(search):
 
 
 @pytest.mark.slow
-@pytest.mark.backend("torch")
 def test_a_search_is_recorded_and_goes_on_as_if_undisturbed(
     tmp_path, tracking_uri
 ):

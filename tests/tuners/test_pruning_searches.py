@@ -13,6 +13,9 @@ from scripted import NAN, InOrder, endings, scores
 from keras_ext import tuners
 from keras_ext.tuners import ASHAPruner, MedianPruner
 
+# For what does not depend on the backend.
+ONCE = pytest.mark.backend("torch")
+
 EAGER = MedianPruner(startup_trials=1, warmup_epochs=1)
 
 
@@ -58,6 +61,7 @@ def test_what_falls_behind_is_ended(make, direction, sign):
     assert searching.parent(tuner).data.params["pruner"] == repr(EAGER)
 
 
+@ONCE
 def test_halving(make):
     tuner = make("abcd", pruner=ASHAPruner(min_epochs=1, factor=2))
     script = {"a": [0.5] * 4, "b": [0.4] * 4, "c": [0.6] * 4, "d": [0.1] * 4}
@@ -70,6 +74,7 @@ def test_halving(make):
     ]
 
 
+@ONCE
 def test_executions_are_judged_one_by_one(make):
     tuner = make("abc", pruner=EAGER, executions_per_trial=3)
     script = {
@@ -89,6 +94,7 @@ def test_executions_are_judged_one_by_one(make):
     assert scores(tuner)[1] == ("COMPLETED", 0.45, 0)
 
 
+@ONCE
 def test_what_broke_gets_the_worst_score(make):
     tuner = make(["a", "broken", "b"], stop_unhealthy=True)
     script = {"a": [0.5] * 4, "broken": [0.9] * 4, "b": [0.2] * 4}
@@ -117,6 +123,7 @@ class BreaksLater(keras.callbacks.Callback):
             self.model.optimizer.learning_rate = NAN
 
 
+@ONCE
 def test_what_breaks_later_keeps_what_it_had(make):
     tuner = make("ab", stop_unhealthy=True)
     script = scripted.Script({"a": [0.5] * 6, "b": [0.3, 0.8] + [0.9] * 4})
@@ -128,6 +135,7 @@ def test_what_breaks_later_keeps_what_it_had(make):
     assert 3 <= len(history(tuner, run, "loss")) <= 4
 
 
+@ONCE
 def test_breaking_is_no_failure(make):
     tuner = make(["broken"] * 5, stop_unhealthy=True)
     scripted.search(tuner, {"broken": [NAN] * 4})
@@ -138,6 +146,7 @@ def test_breaking_is_no_failure(make):
     assert run.data.tags["reason"] == "no trial finished"
 
 
+@ONCE
 def test_a_gaussian_process_learns_from_what_broke(make):
     oracle = keras_tuner.oracles.BayesianOptimizationOracle(
         keras_tuner.Objective("points", "max"),
@@ -162,6 +171,7 @@ def test_a_gaussian_process_learns_from_what_broke(make):
     assert all(np.isfinite(score) for _, score, _ in found)
 
 
+@ONCE
 def test_a_grid_is_walked_over_what_broke(make):
     oracle = keras_tuner.oracles.GridSearchOracle(
         keras_tuner.Objective("points", "max")
@@ -176,6 +186,7 @@ def test_a_grid_is_walked_over_what_broke(make):
     assert kinds == ["a", "b", "c", "d", "e", "broken"]
 
 
+@ONCE
 def test_hyperband_promotes_beside_what_broke(make):
     oracle = keras_tuner.oracles.HyperbandOracle(
         keras_tuner.Objective("points", "max"), max_epochs=2, factor=2, seed=1
@@ -197,6 +208,7 @@ def test_hyperband_promotes_beside_what_broke(make):
     assert len(promoted) > 0
 
 
+@ONCE
 def test_a_resumed_search_knows_the_trials_before(make):
     objective = keras_tuner.Objective("points", "max")
     kinds = list("abc")
@@ -223,6 +235,7 @@ class OwnFit(keras_tuner.HyperModel):
         return {"points": {"a": 0.5, "b": 0.4}[model.name]}
 
 
+@ONCE
 def test_epochs_without_the_objective_are_not_judged(make):
     tuner = make("ab", hypermodel=OwnFit(), pruner=EAGER)
     script = {"a": [None, 0.5, None, 0.6], "b": [None, None, None, 0.1]}
@@ -231,6 +244,7 @@ def test_epochs_without_the_objective_are_not_judged(make):
     assert endings(tuner)[1] == ("KILLED", reason)
 
 
+@ONCE
 def test_an_objective_that_no_epoch_reports(make):
     tuner = make("ab", hypermodel=OwnFit(), pruner=EAGER, stop_unhealthy=True)
     with pytest.warns(UserWarning, match="No epoch reports the objective 'po"):
@@ -238,6 +252,7 @@ def test_an_objective_that_no_epoch_reports(make):
     assert scores(tuner) == [("COMPLETED", 0.5, 0), ("COMPLETED", 0.4, 0)]
 
 
+@ONCE
 def test_a_pruner_of_ones_own(make):
     class Impatient(tuners.Pruner):
         def judge(self, epoch, values, others, direction):
@@ -252,6 +267,7 @@ def test_a_pruner_of_ones_own(make):
     assert seen[3] == (1, {0: 0.1, 1: 0.2}, 1, "max")
 
 
+@ONCE
 def test_several_objectives(make, tmp_path, tracking_uri):
     options = {"tracking_uri": tracking_uri, "directory": tmp_path}
     objectives = ["val_loss", keras_tuner.Objective("val_accuracy", "max")]
@@ -272,6 +288,7 @@ def test_several_objectives(make, tmp_path, tracking_uri):
     assert found[0][1] == found[1][1]
 
 
+@ONCE
 def test_unknown_pruners_are_told_at_once(make):
     with pytest.raises(ValueError, match="`pruner` must be"):
         make(pruner="mean")
@@ -310,6 +327,7 @@ def test_hopeless_trials_are_ended(make):
     assert np.isfinite(scores(tuner)[0][1])
 
 
+@ONCE
 def test_a_doctor_of_ones_own_is_the_one(make):
     from keras_ext.callbacks import TrainingDoctor
 

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 import searching
 
+# What is tested here does not depend on the backend: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 EPOCHS = 5
 FIT = {"epochs": EPOCHS, "validation_freq": 2, "verbose": 0}
 
 
-@pytest.mark.backend("torch")
 def test_keras_tuner_fails_where_an_epoch_has_no_objective(tmp_path, capsys):
     tuner = keras_tuner.RandomSearch(
         searching.build, "val_loss", directory=str(tmp_path)

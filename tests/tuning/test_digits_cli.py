@@ -15,6 +15,9 @@ from fresh_process import run_python
 
 from keras_ext.cli.search import main
 
+# What is tested here does not depend on the backend: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 SMALL = ["digits", "--trials", "2", "--epochs", "4"]
 
 
