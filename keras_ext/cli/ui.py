@@ -1,6 +1,7 @@
 """`keras-ext ui`: MLflow's pages on a store of this machine."""
 
 import argparse
+import contextlib
 import os
 import signal
 import socket
@@ -12,6 +13,8 @@ from typing import Any
 from keras_ext.cli.usage import UsageError, positive
 
 HOST, PORT = "127.0.0.1", 5000
+# Seconds that the server has to end by itself.
+PATIENCE = 3
 
 
 def add(commands: Any) -> None:
@@ -65,17 +68,37 @@ def _ui(args: argparse.Namespace) -> int:
     # Not as an argument: everybody can read those of a process.
     environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
     environment.pop("MLFLOW_TRACKING_URI", None)
-    # The server must not outlive a command that is ended by `kill`.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    server = subprocess.Popen((*command, *place), env=environment)
+    # The server must not outlive a command that is ended, however it is.
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _leave)
+    # In a group of its own Ctrl-C does not reach it, after which it would
+    # wait for open pages, and print how each of its processes ends.
+    server = subprocess.Popen(
+        (*command, *place), env=environment, start_new_session=True
+    )
     try:
         return server.wait()
     except KeyboardInterrupt:
-        # It got the same signal.
-        server.wait()
         return 0
     finally:
+        _end(server)
+
+
+def _leave(number: int, frame: Any) -> None:
+    sys.exit(128 + number)
+
+
+def _end(server: subprocess.Popen) -> None:
+    """End a server and its processes, which only read."""
+    if not hasattr(os, "killpg"):
         server.terminate()
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(PATIENCE)
 
 
 def _check_port(port: int) -> None:

@@ -5,6 +5,7 @@ again tells how the trial is going.
 """
 
 import math
+import shlex
 import shutil
 import sys
 import time
@@ -157,6 +158,17 @@ class Progress:
         total = "" if self.total is None else f"/{self.total}"
         width = len(str(self.total or number))
         self.say(f"[{number:>{width}}{total}] trial {trial}  {text}")
+
+
+def opened_by(store: str) -> str:
+    """Return what shows a store in MLflow: a command, or its own address.
+
+    Args:
+        store: The store's URI, without credentials.
+    """
+    if store.startswith(("http://", "https://")):
+        return store
+    return f"keras-ext ui --tracking-uri {shlex.quote(store)}"
 
 
 class LiveLine(keras.callbacks.Callback):

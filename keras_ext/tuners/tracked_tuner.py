@@ -10,6 +10,7 @@ from typing import Any
 
 import keras_tuner
 
+from keras_ext.tracking import redact
 from keras_ext.tuners.changed_space import go_on_in
 from keras_ext.tuners.complaints import (
     check_same_search,
@@ -24,7 +25,7 @@ from keras_ext.tuners.garbage import (
 )
 from keras_ext.tuners.interrupts import Interrupts
 from keras_ext.tuners.oracles import mend
-from keras_ext.tuners.progress import Progress
+from keras_ext.tuners.progress import Progress, opened_by
 from keras_ext.tuners.pruning import Pruner, get_pruner
 from keras_ext.tuners.pruning.search_pruning import SearchPruning
 from keras_ext.tuners.samples import InputSource
@@ -142,6 +143,8 @@ class TrackedTuner(TrialFlow):
     """
 
     began: float | None = None
+    # Whether the search tells in the end what was best, and where to see it.
+    _tells_best = True
 
     def __init__(
         self,
@@ -312,6 +315,10 @@ class TrackedTuner(TrialFlow):
             self._recorder.break_off(error)
             raise
         self._recorder.end()
+        if self._begun and self._tells_best:
+            store = redact(self._run.client.tracking_uri)
+            where = f"See the search in MLflow: {opened_by(store)}"
+            progress.say(f"{self._told_best()}{where}")
 
     def on_search_begin(self) -> None:
         """Silence keras-tuner's tables; make even the first trial resumable."""
@@ -409,12 +416,15 @@ class TrackedTuner(TrialFlow):
             ways = "A higher `max_trials` goes on, `overwrite=True` begins anew"
         else:
             ways = "`overwrite=True` begins anew"
-        best = self._recorder.best_trial() if self._recorder else None
-        told = ""
-        if best is not None:
-            told = f"The best is trial {best.trial_id}, "
-            told += f"{self.oracle.objective.name} {best.score:.4f}. "
+        told = self._told_best()
         return f"Nothing is left to try after {done} trials. {told}{ways}."
+
+    def _told_best(self) -> str:
+        best = self._recorder.best_trial() if self._recorder else None
+        if best is None:
+            return "No trial has a score. "
+        name = self.oracle.objective.name
+        return f"The best is trial {best.trial_id}, {name} {best.score:.4f}. "
 
     def _quiet(self, fit_kwargs: dict[str, Any]) -> dict[str, Any]:
         """Keep `fit` silent if not told otherwise.

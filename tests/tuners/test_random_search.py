@@ -1,6 +1,7 @@
 """What a search that comes to its end leaves in MLflow."""
 
 import json
+import shlex
 
 import keras
 import keras_tuner
@@ -332,11 +333,17 @@ def test_parallel_searches_are_refused(tmp_path, tracking_uri, monkeypatch):
 
 def test_two_lines_per_trial(finished):
     lines = finished.said.splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert lines[0].startswith("[1/3] trial 0  width=")
     assert lines[1].startswith("[1/3] trial 0  val_loss ")
     assert "best " in lines[1] and "left ~" in lines[1]
-    assert "elapsed 0:" in lines[-1] and "left" not in lines[-1]
+    assert "elapsed 0:" in lines[-2] and "left" not in lines[-2]
+    best = finished.oracle.get_best_trials()[0]
+    assert lines[-1] == (
+        f"The best is trial {best.trial_id}, val_loss {best.score:.4f}. See "
+        "the search in MLflow: keras-ext ui --tracking-uri "
+        f"{shlex.quote(finished.client.tracking_uri)}"
+    )
 
 
 def test_what_is_missing_is_named():

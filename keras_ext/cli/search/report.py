@@ -8,6 +8,7 @@ from typing import Any
 from keras_ext.cli.search.command import OBJECTIVES
 from keras_ext.cli.search.definition import REGRESSION, Data
 from keras_ext.cli.search.settings import Settings
+from keras_ext.tuners.progress import opened_by
 
 Rows = list[dict[str, Any]]
 
@@ -192,10 +193,4 @@ def _all_values(row: dict[str, Any]) -> str:
 
 
 def _where(settings: Settings) -> list[str]:
-    store = settings.tracking_uri or ""
-    if store.startswith(("http://", "https://")):
-        return [f"See it in MLflow: {store}"]
-    return [
-        "See it in MLflow:",
-        f"  keras-ext ui --tracking-uri {shlex.quote(store)}",
-    ]
+    return ["See it in MLflow:", f"  {opened_by(settings.tracking_uri or '')}"]

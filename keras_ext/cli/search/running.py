@@ -248,7 +248,8 @@ class Search:
                 validation.x,
                 self._targets(validation),
             )
-        tuner.began = self.began = self.began or time.monotonic()
+        tuner.began = self.began
+        self.began = self.began or time.monotonic()
         tuner.search(x, y, **arguments)
 
     def _test(self, tuner: Any) -> dict[str, float]:
@@ -291,6 +292,8 @@ def _numbering(kind: Any) -> Any:
 
     class Numbering(kind):
         """The tuner, which sets `trial` of its hypermodel."""
+
+        _tells_best = False  # The report does.
 
         def on_search_begin(self) -> None:
             super().on_search_begin()
