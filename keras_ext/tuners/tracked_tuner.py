@@ -345,6 +345,10 @@ class TrackedTuner(TrialFlow):
         super().on_trial_begin(trial)
         self._begun += 1
         if self._recorder:
+            done = len(self.oracle.end_order)
+            if done and self._begun == 1 and self._tells_best:
+                told = f"Goes on after {done} trials. {self._told_best()}"
+                self._recorder.progress.say(told.rstrip())
             self._recorder.begin_trial(trial, self._models_per_trial())
         self._interrupts.check()
 

@@ -104,6 +104,21 @@ def test_an_interrupt_in_disguise(tmp_path, tracking_uri):
     assert parent(tuner).info.status == "KILLED"
 
 
+def test_a_search_that_goes_on_says_after_what(tmp_path, tracking_uri, capsys):
+    tuner = searching.tuner(tmp_path, tracking_uri, max_trials=1)
+    searching.search(tuner)
+    assert "Goes on" not in capsys.readouterr().out
+    (best,) = tuner.oracle.get_best_trials()
+    searching.search(searching.tuner(tmp_path, tracking_uri, max_trials=2))
+    lines = capsys.readouterr().out.splitlines()
+    first = lines.index(
+        "Goes on after 1 trials. The best is trial 0, val_loss "
+        f"{best.score:.4f}."
+    )
+    assert lines[first + 1].startswith("[2/2] trial 1  ")
+    assert sum("Goes on" in line for line in lines) == 1
+
+
 def test_a_torn_search_is_resumed_with_more_trials(tmp_path, tracking_uri):
     """A process that is killed ends nothing."""
     tuner = searching.tuner(tmp_path, tracking_uri, max_trials=1)
