@@ -8,6 +8,9 @@ import pytest
 
 from keras_ext.tracking import TrackingError, connect
 
+# What is tested here does not depend on the backend: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 SECRET = "hunter2"
 
 

@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 
 from keras_ext.tracking import RunWriter, connect, metric_key
 
+# What is tested here does not depend on the backend: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 names = st.one_of(
     st.text(max_size=300),
     st.text("ab./ :_-é", max_size=12),

@@ -5,6 +5,9 @@ from hypothesis import strategies as st
 from keras_ext.tracking import redact
 from keras_ext.tracking.redaction import scrub
 
+# What is tested here does not depend on the backend: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 
 @pytest.mark.parametrize(
     "uri, safe",

@@ -12,6 +12,9 @@ from keras_ext import tracking, tuners
 from keras_ext.tracking.outboxes import outbox_for
 from keras_ext.tuners.search_recorder import SearchRecorder
 
+# What is tested here does not depend on the backend: once is enough.
+pytestmark = pytest.mark.backend("torch")
+
 
 class Interrupt(keras.callbacks.Callback):
     """Presses Ctrl-C in the second trial's second epoch."""
@@ -334,7 +337,6 @@ def test_the_experiment_was_deleted(tmp_path, tracking_uri):
     assert list((tmp_path / "search").glob("trial_*/trial.json"))
 
 
-@pytest.mark.backend("torch")
 def test_a_tuner_that_pauses(tmp_path, tracking_uri):
     def search():
         tuner = searching.tuner(tmp_path, tracking_uri, trials_per_call=2)
