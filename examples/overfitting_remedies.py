@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import lab
 import numpy as np
+from matplotlib.figure import Figure
 
 import keras_ext
 from keras_ext.layers import BatchNormalization, Dense, Dropout, ReLU
@@ -53,7 +54,7 @@ def build(remedy: dict[str, Any]) -> keras.Model:
             model.add(Dropout(remedy["dropout"]))
     model.add(Dense(10, "softmax", **how))
     loss = keras_ext.losses.SparseCategoricalCrossentropy()
-    model.compile(keras_ext.optimizers.Adam(0.003), loss, metrics=["accuracy"])
+    model.compile(keras_ext.optimizers.Adam(0.003), loss)
     return model
 
 
@@ -80,8 +81,9 @@ def train(name: str, seed: int, doctor: Any, logs: list) -> tuple[dict, list]:
     model = build(remedy)
     history = model.fit(
         *(x, y),
-        validation_data=watched if callbacks else None,
         batch_size=20,
+        validation_data=watched if callbacks else None,
+        validation_batch_size=len(watched[0]),
         epochs=30 * FEW // len(x),
         callbacks=[*callbacks, *logs],
         verbose=0,
@@ -91,8 +93,6 @@ def train(name: str, seed: int, doctor: Any, logs: list) -> tuple[dict, list]:
 
 def draw(histories: list, results: dict[str, Array], run: lab.Run) -> None:
     """Draw the bare network's losses by epoch, and the gap by remedy."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.4))
     order = sorted(results, key=lambda name: -results[name][:, 1, 0].mean())

@@ -347,7 +347,7 @@ class TrackedTuner(TrialFlow):
         if self._recorder:
             done = len(self.oracle.end_order)
             if done and self._begun == 1 and self._tells_best:
-                told = f"Goes on after {done} trials. {self._told_best()}"
+                told = f"Goes on after {_trials(done)}. {self._told_best()}"
                 self._recorder.progress.say(told.rstrip())
             self._recorder.begin_trial(trial, self._models_per_trial())
         self._interrupts.check()
@@ -421,7 +421,7 @@ class TrackedTuner(TrialFlow):
         else:
             ways = "`overwrite=True` begins anew"
         told = self._told_best()
-        return f"Nothing is left to try after {done} trials. {told}{ways}."
+        return f"Nothing is left to try after {_trials(done)}. {told}{ways}."
 
     def _told_best(self) -> str:
         best = self._recorder.best_trial() if self._recorder else None
@@ -443,3 +443,7 @@ class TrackedTuner(TrialFlow):
     def _fits_as_usual(self) -> bool:
         own_fit = getattr(type(self.hypermodel), "fit", None)
         return own_fit is keras_tuner.HyperModel.fit
+
+
+def _trials(number: int) -> str:
+    return "1 trial" if number == 1 else f"{number} trials"

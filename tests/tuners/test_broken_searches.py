@@ -115,7 +115,7 @@ def test_a_search_that_goes_on_says_after_what(tmp_path, tracking_uri, capsys):
     searching.search(searching.tuner(tmp_path, tracking_uri, max_trials=2))
     lines = capsys.readouterr().out.splitlines()
     first = lines.index(
-        "Goes on after 1 trials. The best is trial 0, val_loss "
+        "Goes on after 1 trial. The best is trial 0, val_loss "
         f"{best.score:.4f}."
     )
     assert lines[first + 1].startswith("[2/2] trial 1  ")

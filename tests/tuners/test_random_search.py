@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import time
 
 import keras
 import keras_tuner
@@ -216,6 +217,12 @@ def test_searched_again_there_is_nothing_left_to_do(
         f"{best.trial_id}, {again.oracle.objective.name} {best.score:.4f}. "
         "A higher `max_trials` goes on, `overwrite=True` begins anew."
     )
+    # A process that goes on for another one may find nothing to do.
+    later = searching.tuner(finished.directory, tracking_uri)
+    later.began = time.monotonic()
+    capsys.readouterr()
+    searching.search(later)
+    assert capsys.readouterr().out == ""
     assert again.run_id == finished.run_id
     assert parent(again).info.status == "FINISHED"
     assert len(children(again)) == 3
