@@ -62,8 +62,11 @@ class TrainFunctions:
             ):
                 logs = self._bare(data)
             record.data, record.logs = data[0], logs
-            for gauge in gauges:
-                gauge.store.write(gauge.measure(record))
+            # A loss that a `train_step` of the user's returns may hold on
+            # to the graph.
+            with torch.no_grad():
+                for gauge in gauges:
+                    gauge.store.write(gauge.measure(record))
             return logs
 
         return sampled_step

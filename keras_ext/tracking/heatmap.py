@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_ext.tracking.drawing import power_of_ten
 from keras_ext.tracking.layer_series import matrix, short
 from keras_ext.tracking.optional import require
 
@@ -80,8 +81,14 @@ def heatmap(
             cmap="viridis",
         )
         bar = figure.colorbar(
-            image, ax=axes, extend=extend, pad=0.02, aspect=30
+            image,
+            ax=axes,
+            extend=extend,
+            pad=0.02,
+            aspect=30,
+            format=power_of_ten,
         )
+        bar.minorticks_off()
         bar.set_label(label)
     legend = []
     dense = length > 60  # too narrow for hatches

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from keras_ext.tracking.delivery import MAX_POINTS
+from keras_ext.tracking.drawing import png
 from keras_ext.tracking.keys import metric_key
-from keras_ext.tracking.optional import require
 from keras_ext.tracking.outboxes import outbox_for
 from keras_ext.tracking.records import (
     Artifact,
@@ -31,6 +31,9 @@ logger = logging.getLogger("keras_ext.tracking")
 # The smallest limits among the MLflow versions that are supported.
 _MAX_PARAM = 6000
 _MAX_TAG = 5000
+
+# Of figures.
+_DPI = 150
 
 _STATUSES = ("FINISHED", "FAILED", "KILLED")
 
@@ -166,11 +169,14 @@ class RunWriter:
             path: Where among the artifacts, such as `"figures/loss.png"`.
                 The ending chooses the format.
         """
-        require("matplotlib")
-        drawn = io.BytesIO()
         kind = path.rpartition(".")[2].lower()
-        fig.savefig(drawn, format=kind, dpi=150)
-        self._add([Artifact(self.run_id, path, drawn.getvalue())])
+        if kind == "png":
+            image = png(fig, _DPI)
+        else:
+            drawn = io.BytesIO()
+            fig.savefig(drawn, format=kind, dpi=_DPI)
+            image = drawn.getvalue()
+        self._add([Artifact(self.run_id, path, image)])
 
     def text(self, text: str, path: str) -> None:
         """Add a text file.

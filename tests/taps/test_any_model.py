@@ -42,13 +42,13 @@ def expected(case):
     return norms
 
 
-def fit(case, norms, **options):
+def fit(case, *monitors, **options):
     return case.model.fit(
         case.x,
         case.y,
         batch_size=BATCH,
         shuffle=False,
-        callbacks=[norms],
+        callbacks=list(monitors),
         verbose=0,
         **options,
     )
@@ -64,8 +64,14 @@ def seed():
 def test_norms_are_those_of_autodiff(name):
     case = CASES[name]()
     norms = callbacks.GradientNormLogger(every_n_steps=1)
-    fit(case, norms, epochs=2)
+    doctor = callbacks.TrainingDoctor(lambda finding: None, every_n_steps=1)
+    fit(case, norms, doctor, epochs=2)
     wanted = expected(case)
+    series = doctor.records.series
+    np.testing.assert_allclose(
+        series["grad_norm/global"], norms.steps["grad_norm/global"], rtol=1e-6
+    )
+    assert len(series["loss"]) == 6 and np.isfinite(series["loss"]).all()
     assert set(wanted) <= set(norms.steps)
     assert len(norms.steps["step"]) == 6
     for key, values in wanted.items():
@@ -84,12 +90,26 @@ def test_each_optimizer_of_a_custom_train_step_counts():
     x = any_model.numbers(16, 4), any_model.numbers(16, 2, seed=1)
     norms = callbacks.GradientNormLogger(every_n_steps=1)
     dead = callbacks.DeadReLULogger(every_n_steps=1)
+    doctor = callbacks.TrainingDoctor(lambda finding: None, every_n_steps=1)
     model.fit(
-        x, batch_size=8, shuffle=False, callbacks=[norms, dead], verbose=0
+        x,
+        batch_size=8,
+        shuffle=False,
+        callbacks=[norms, dead, doctor],
+        verbose=0,
     )
 
     parts = model.critic, model.generator
     total = np.zeros(2)
+    critic_loss = [
+        keras.ops.convert_to_numpy(
+            gan.losses(model, x[0][i : i + 8], x[1][i : i + 8])[0]
+        )
+        for i in (0, 8)
+    ]
+    np.testing.assert_allclose(
+        doctor.records.series["loss"], critic_loss, rtol=1e-5
+    )
     for i, part in enumerate(parts):
         for step in range(2):
             real, noise = (a[8 * step : 8 * step + 8] for a in x)

@@ -1,7 +1,6 @@
 """Figures of a training run for the doctor's page."""
 
 import base64
-import io
 import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,6 +9,7 @@ import numpy as np
 
 from keras_ext import tracking
 from keras_ext.doctor.records import Records
+from keras_ext.tracking.drawing import png
 from keras_ext.tracking.optional import require
 
 if TYPE_CHECKING:
@@ -171,8 +171,7 @@ def _drawn(
         figure = draw(*args, **kwargs)
         if figure is None:
             return
-        image = io.BytesIO()
-        figure.savefig(image, format="png", dpi=130)
+        image = png(figure, 130)
     except Exception as error:
         logger.warning(
             "%s could not be drawn: %s: %s",
@@ -181,7 +180,7 @@ def _drawn(
             error,
         )
         return
-    content = base64.b64encode(image.getvalue()).decode("ascii")
+    content = base64.b64encode(image).decode("ascii")
     address = f"data:image/png;base64,{content}"
     width = round(96 * figure.get_figwidth())
     yield Picture(heading, reading, address, width)
