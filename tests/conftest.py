@@ -50,6 +50,16 @@ def mlflows_own_store(monkeypatch):
         mlflow.set_tracking_uri(None)
 
 
+@pytest.fixture(autouse=True)
+def both_programs_of_jax(request, monkeypatch):
+    """Let the few steps of a monitor's test run both programs of JAX."""
+    of_monitors = {"taps", "callbacks"} & set(request.path.parts)
+    if of_monitors and keras.config.backend() == "jax":
+        from keras_ext.taps import jax as taps
+
+        monkeypatch.setattr(taps, "PATIENCE", 1)
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(1234)

@@ -15,6 +15,12 @@ from keras_ext.taps.patch import replaced
 
 __all__ = ["Record", "Store", "TrainFunctions", "kernels", "why_not"]
 
+# Steps that all run the program that measures. To compile another one for
+# those in which nothing is due pays in longer trainings only.
+PATIENCE = 1000
+# How many steps before, a thread begins to compile it.
+AHEAD = 200
+
 
 def why_not(model: Any) -> str | None:
     """Return why the model cannot be measured, or `None` if it can be."""
@@ -40,9 +46,9 @@ class TrainFunctions:
     Keras's own `make_train_function` builds them around a `train_step` that
     listens, and returns rows beside the logs. There are two programs, since
     each takes time to compile: one in which all gauges measure, for steps in
-    which any is due, and one for the other steps. Both call one traced step,
-    and in the second, which leaves rows unused, XLA removes what computes
-    them: it is the program of a bare step.
+    which any is due and for the first `PATIENCE` ones, and one for the other
+    steps. Both call one traced step, and in the second, which leaves rows
+    unused, XLA removes what computes them: it is the program of a bare step.
 
     Args:
         model: A compiled `keras.Model`.
@@ -74,8 +80,7 @@ class TrainFunctions:
         ):
             model.make_train_function(force=True)
             self._function = vars(model)["train_function"]
-        self._has_run = False
-        self._steps = 0
+        self._steps = self._steps_ever = 0
 
     def begin_epoch(self) -> None:
         """Count the steps from zero."""
@@ -104,24 +109,22 @@ class TrainFunctions:
             i for i in self._all if self._gauges[i].sampling.is_due(step)
         )
         data = next(iterator)
-        if not self._has_run and self._compiled:
-            self._compile_beside(state, data)
-        self._has_run = True
         which = due
         if self._compiled:
-            which = self._always if due == self._always else self._all
+            if self._steps_ever == max(PATIENCE - AHEAD, 0):
+                self._compile_beside(state, data)
+            spared = self._steps_ever >= PATIENCE and due == self._always
+            which = self._always if spared else self._all
         (logs, rows), state = self._function(state, (data, which))
         self._steps += 1
+        self._steps_ever += 1
         for i, row in zip(which, rows, strict=True):
             if i in due and row is not None:
                 self._gauges[i].store.write(step, row)
         return logs, state
 
     def _compile_beside(self, state: Any, data: Any) -> None:
-        """Compile in a thread the program that the first step does not run.
-
-        The first step is sampled.
-        """
+        """Compile in a thread the program of steps in which nothing is due."""
         if self._always != self._all:
             lowered = self._function.lower(state, (data, self._always))
             threading.Thread(target=lowered.compile).start()

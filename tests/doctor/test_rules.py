@@ -472,6 +472,25 @@ def test_underfitting_is_said_when_the_run_had_its_time():
     assert diagnose(early) == []
 
 
+def test_underfitting_is_not_said_of_a_handful_of_steps():
+    drop = LayerFacts("drop", "Dropout", dropout=0.9)
+    facts = dataclasses.replace(run().facts, layers=(drop, *layers()))
+    for records in (run(STUCK), run(STUCK, (0.3,) * 6, facts=facts)):
+        few = dataclasses.replace(records, steps=np.arange(COUNT) // 10)
+        assert only(diagnose(records)).problem == "underfitting"
+        told = [finding.problem for finding in diagnose(few)]
+        assert "underfitting" not in told
+
+
+def test_a_single_epoch_has_not_levelled_off():
+    drop = LayerFacts("drop", "Dropout", dropout=0.9)
+    facts = dataclasses.replace(run().facts, layers=(drop, *layers()))
+    records = run(STUCK, (0.3,) * 6, facts=facts)
+    once = dataclasses.replace(records, logs={"loss": np.array([2.3])})
+    assert "training has ended" in only(diagnose(once)).message
+    assert "training has levelled off" in only(diagnose(records)).message
+
+
 def test_what_holds_a_model_back_comes_first():
     drop = LayerFacts("drop", "Dropout", dropout=0.9)
     facts = dataclasses.replace(run().facts, layers=(drop, *layers()))

@@ -179,6 +179,29 @@ def test_there_are_two_programs_at_most(rhythms, number):
         assert monitor.steps["step"].tolist() == list(range(0, 8, n))
 
 
+@pytest.mark.parametrize("patience, number", [(1000, 1), (5, 2), (8, 2)])
+def test_the_second_program_waits(monkeypatch, patience, number):
+    from keras_ext.taps import jax as taps
+
+    def fit(chain):
+        x, y = data(samples=48)
+        model = compiled(mlp)
+        model.fit(x, y, batch_size=8, epochs=3, callbacks=chain, verbose=0)
+        return chain, state(model)
+
+    (at_once, _), wanted = fit(monitors(4))
+    monkeypatch.setattr(taps, "PATIENCE", patience)
+    monkeypatch.setattr(taps, "AHEAD", 2)
+    (norms, dead), found = fit(monitors(4))
+    assert programs(norms) == number
+    assert norms.steps["step"].tolist() == [0, 4, 6, 10, 12, 16]
+    for key, values in at_once.steps.items():
+        np.testing.assert_allclose(norms.steps[key], values, rtol=1e-5)
+    assert len(dead.epochs["dead_relu/global"]) == 3
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
 def test_a_step_that_is_not_sampled_is_the_program_of_a_bare_one():
     import jax
 

@@ -114,7 +114,7 @@ def test_pruners_by_name():
     assert isinstance(get_pruner("median"), MedianPruner)
     asha = ASHAPruner(min_epochs=5)
     assert get_pruner(asha) is asha
-    assert repr(asha) == "ASHAPruner(min_epochs=5, factor=2)"
+    assert repr(asha) == "ASHAPruner(min_epochs=5, factor=4)"
 
 
 @pytest.mark.parametrize("bad", ["mean", 3, MedianPruner])

@@ -52,6 +52,8 @@ def held_back(signs: Signs) -> list[Finding]:
 
 def _is_stuck(signs: Signs) -> bool:
     """Return whether a run fails, or ends up below `FAIR`."""
+    if not signs.has_begun and signs.first_nonfinite is None:
+        return False
     if signs.fails:
         return True
     if signs.share_done < 0.6 or signs.epochs < 3 or signs.skill >= FAIR:
@@ -86,7 +88,7 @@ def _underfits(
         "share of the way from a guess to a perfect fit": signs.skill,
         "threshold": threshold,
     }
-    rests = not signs.records.finished or not signs.recent_gain > LEVEL
+    rests = not signs.records.finished or signs.recent_gain <= LEVEL
     how = "levelled off" if rests else "ended"
     message = (
         f"The model underfits: its training has {how} at "

@@ -21,6 +21,8 @@ STRONG_PENALTY = 0.05
 FAIR = 0.8
 # Share by which the loss still falls in an epoch when it has levelled off.
 LEVEL = 0.01
+# Steps before which it is too early to say that a model learns too little.
+LEAST_STEPS = 20
 # Steps in which the means of batch normalization come to be right.
 SETTLING = 300
 # Share by which a loss moves in six epochs if it has come to rest.
@@ -57,6 +59,12 @@ class Signs:
     def epochs(self) -> int:
         """The number of finished epochs."""
         return len(self.epoch_losses)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there were steps enough to speak of what was learned."""
+        steps = self.records.steps
+        return bool(len(steps)) and int(steps[-1]) + 1 >= LEAST_STEPS
 
     @property
     def share_done(self) -> float:
@@ -221,7 +229,7 @@ class Signs:
 
     def has_levelled_off(self, skill: float) -> bool:
         """Return whether the run had its time, and stays below a skill."""
-        if self.share_done < 0.6 or self.epochs < 3:
+        if self.share_done < 0.6 or self.epochs < 3 or not self.has_begun:
             return False
         level = 3 * LEVEL if self.records.finished else LEVEL
         return self.skill < skill and not self.recent_gain > level
