@@ -80,8 +80,12 @@ def search(seed: int, trials: int, epochs: int, **options) -> Cost:
         best = tuner.oracle.get_best_trials(1)[0].score
         client = connect(f"sqlite:///{folder}/mlflow.db")
         histories = [
-            client.get_metric_history(row["run_id"], "val_accuracy")
-            for row in rows
+            client.get_metric_history(trial.info.run_id, "val_accuracy")
+            for trial in client.search_runs(
+                [client.get_run(tuner.run_id).info.experiment_id],
+                f"tags.`mlflow.parentRunId` = '{tuner.run_id}'",
+                order_by=["attributes.start_time"],
+            )
         ]
     pruned = sum(row["status"] == "KILLED" for row in rows)
     curves = [[metric.value for metric in history] for history in histories]
