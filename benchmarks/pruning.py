@@ -25,7 +25,7 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -53,7 +53,7 @@ class Cost:
     cpu: float
     score: float
     pruned: int
-    curves: list[list[float]] = field(default_factory=list)
+    curves: list[list[float]]
 
 
 def search(seed: int, trials: int, epochs: int, **options) -> Cost:
@@ -103,7 +103,7 @@ def replay(pruner: Pruner, curves: list[list[float]]) -> tuple[int, float]:
             if pruner.judge(epoch, dict(values), rivals, "max"):
                 break
         rivals.append(Rival(values, len(values) == len(curve)))
-        best = max(best, *values.values())
+        best = max([best, *values.values()])
     return sum(len(rival.values) for rival in rivals), best
 
 

@@ -89,7 +89,7 @@ def blocks(steps: dict[str, Array], depth: int) -> Array:
 
 def main(run: lab.Run) -> None:
     """Train shallow and deep ones of both kinds, compare, draw."""
-    depths, epochs = ((2, 6), 2) if run.quick else ((2, 12), 10)
+    depths, epochs = ((2, 6), 2) if run.quick else ((2, 12), 12)
     train, test = lab.digits(256 if run.quick else 768)
     figure = Figure(figsize=(9.5, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -103,6 +103,7 @@ def main(run: lab.Run) -> None:
                 batch_size=64,
                 epochs=epochs,
                 validation_data=test,
+                validation_batch_size=len(test[0]),
                 callbacks=[norms, *run.callbacks(name)],
                 verbose=0,
             )
