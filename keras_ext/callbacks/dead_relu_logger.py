@@ -43,8 +43,8 @@ class DeadReLULogger(Monitor):
     One warning in a `fit` tells of the first layer that is mostly dead.
 
     What it costs: one pass over the ReLUs' outputs in every n-th step, and
-    two numbers per layer and sampled step and one flag per unit on the
-    device.
+    one number per unit and sampled step, of which at most half a megabyte
+    waits on the device.
 
     Args:
         every_n_steps: Measure in every n-th training step, beginning with
@@ -120,6 +120,13 @@ class DeadReLULogger(Monitor):
         super()._forget()
         self._alarm = Alarm("Dead ReLU units")
         self._cannot_die: dict[str, str] = {}
+        self._silent = np.array(True)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Begin to count the steps of the epoch, and the units that fire."""
+        super().on_epoch_begin(epoch, logs)
+        # Which units have fired in no sampled step of the epoch.
+        self._silent = np.array(True)
 
     def _renewed_gauge(self, model: Any) -> Any:
         sites = taps.activation_sites(model)
@@ -139,30 +146,34 @@ class DeadReLULogger(Monitor):
         )
 
     def _step_values(self, rows: np.ndarray) -> Series:
-        units = np.array(self._gauge.units)
-        dead, zero = np.split(rows, 2, axis=1)
+        silent = rows == 0
+        self._silent = self._silent & silent.all(axis=0)
+        dead = self._gauge.per_site(silent)
+        # The mean of ones may be a rounding error more than one.
+        zero = np.maximum(1.0 - self._gauge.per_site(rows), 0.0)
         values = {}
         for i, site in enumerate(self._gauge.measured):
             values[f"dead_relu/{site.path}"] = dead[:, i]
             values[f"zero_fraction/{site.path}"] = zero[:, i]
-        values["dead_relu/global"] = dead @ units / units.sum()
+        values["dead_relu/global"] = silent.mean(axis=1)
         return values
 
     def _finish_epoch(self, values: dict[str, float]) -> None:
-        fired = self._gauge.fired()
+        ends = np.cumsum(self._gauge.units)
+        silent = np.split(self._silent, ends[:-1])
         found = {}
-        for site, flags in zip(self._gauge.measured, fired, strict=True):
-            share = float(1.0 - flags.mean())
+        for site, units in zip(self._gauge.measured, silent, strict=True):
+            share = float(units.mean())
             values[f"dead_relu/{site.path}"] = share
             if self.mostly_dead is not None and share > self.mostly_dead:
                 found[site.path] = (
-                    f"{share:.0%} of its units ({(~flags).sum()} of "
-                    f"{len(flags)}) fired in no sampled step of the epoch "
+                    f"{share:.0%} of its units ({units.sum()} of "
+                    f"{len(units)}) fired in no sampled step of the epoch "
                     f"that ended at step {self._last_step}, more than "
                     f"`mostly_dead={self.mostly_dead:g}`",
                     f"mostly dead, step {self._last_step}",
                 )
-        values["dead_relu/global"] = float(1.0 - np.concatenate(fired).mean())
+        values["dead_relu/global"] = float(self._silent.mean())
         self._alarm.sound(found)
 
     def _notes(self, kind: str) -> dict[str, str]:

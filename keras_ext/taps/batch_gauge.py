@@ -54,14 +54,14 @@ class BatchGauge(Gauge):
         """See `Gauge.measures`."""
         return self.classes == points
 
-    def measure(self, record: Any) -> tuple[Tensor, None] | None:
+    def measure(self, record: Any) -> Tensor | None:
         """See `Gauge.measure`.
 
         Data of a kind that nobody thought of, such as sparse or ragged
         tensors, shall not end a training run.
         """
         try:
-            return self._row(record), None
+            return self._row(record)
         except Exception as error:
             warnings.warn(
                 "The batches of data are not measured: "

@@ -39,8 +39,8 @@ class Gauge(abc.ABC):
         self.store = Store(sampling, steps_per_execution)
 
     @abc.abstractmethod
-    def measure(self, record: Any) -> tuple[Tensor, Tensor | None] | None:
-        """Return the row of a step, and flags, of which an epoch keeps `or`.
+    def measure(self, record: Any) -> Tensor | None:
+        """Return the row of a step.
 
         It is called inside the step, or while that is traced. `None` stands
         for nothing to measure.
@@ -125,7 +125,7 @@ class GradientGauge(WeightGauge):
     optimizers: Sequence[Any] = ()
     peaks = False
 
-    def measure(self, record: Any) -> tuple[Tensor, None] | None:
+    def measure(self, record: Any) -> Tensor | None:
         """See `Gauge.measure`."""
         variables = self.variables
         self.optimizers = [record.optimizers.get(id(v)) for v in variables]
@@ -138,7 +138,7 @@ class GradientGauge(WeightGauge):
         if self.peaks:
             peaks = kernels.peaks(gradients, record.compiled)
             row = keras.ops.concatenate([row, keras.ops.cast(peaks, row.dtype)])
-        return row, None
+        return row
 
 
 class UpdateGauge(WeightGauge):
@@ -150,7 +150,7 @@ class UpdateGauge(WeightGauge):
 
     weights = True
 
-    def measure(self, record: Any) -> tuple[Tensor, None] | None:
+    def measure(self, record: Any) -> Tensor | None:
         """See `Gauge.measure`."""
         weights = []
         for variable in self.variables:
@@ -161,7 +161,7 @@ class UpdateGauge(WeightGauge):
             weights.append(pair)
         if not weights:
             return None
-        return kernels.update_norms(weights, record.compiled), None
+        return kernels.update_norms(weights, record.compiled)
 
 
 class SiteGauge(Gauge):
@@ -231,11 +231,10 @@ class SiteGauge(Gauge):
 
 
 class ActivityGauge(SiteGauge):
-    """Measures which units of each ReLU fire, and how many outputs are zero.
+    """Measures how often each unit of each ReLU fires.
 
-    A row holds, per measured site, the share of units that fired for no
-    input of the batch, then, per measured site, the share of zero outputs.
-    One flag per unit says whether it fired.
+    A row holds the measured sites' units, one site after the other: the
+    share of a unit's outputs that are not zero.
 
     Attributes:
         units: The measured sites' numbers of units.
@@ -245,11 +244,19 @@ class ActivityGauge(SiteGauge):
         super().__init__(*args)
         self.units: list[int] = []
 
-    def fired(self) -> list[np.ndarray]:
-        """Return, per measured site, which units fired in this epoch."""
-        return np.split(self.store.flags(), np.cumsum(self.units)[:-1])
+    def per_site(self, units: np.ndarray) -> np.ndarray:
+        """Return the mean over the units of each site.
 
-    def measure(self, record: Any) -> tuple[Tensor, Tensor] | None:
+        Args:
+            units: Array of shape `(rows, units of all sites)`.
+
+        Returns:
+            Array of shape `(rows, sites)`.
+        """
+        starts = np.cumsum([0, *self.units[:-1]])
+        return np.add.reduceat(units, starts, axis=1) / self.units
+
+    def measure(self, record: Any) -> Tensor | None:
         """See `Gauge.measure`."""
         heard = [
             (outputs, site.unit_axis(len(outputs[0].shape)))
@@ -271,7 +278,7 @@ class OutputGauge(SiteGauge):
     standard deviations, then the shares of saturated entries.
     """
 
-    def measure(self, record: Any) -> tuple[Tensor, None] | None:
+    def measure(self, record: Any) -> Tensor | None:
         """See `Gauge.measure`."""
         heard = [
             (outputs, site.low, site.high)
@@ -279,4 +286,4 @@ class OutputGauge(SiteGauge):
         ]
         if not heard:
             return None
-        return kernels.moments(heard, record.compiled), None
+        return kernels.moments(heard, record.compiled)

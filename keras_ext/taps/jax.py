@@ -10,14 +10,15 @@ import keras
 
 from keras_ext.taps import jax_kernels as kernels
 from keras_ext.taps import record
+from keras_ext.taps.jax_state import hidden, shown
 from keras_ext.taps.jax_store import Store as Store
 from keras_ext.taps.patch import replaced
 
 __all__ = ["Record", "Store", "TrainFunctions", "kernels", "why_not"]
 
-# Steps that all run the program that measures. To compile another one for
-# those in which nothing is due pays in longer trainings only.
-PATIENCE = 1000
+# Steps that all run the program that measures, at most. To compile another
+# one for those in which nothing is due pays in longer trainings only.
+PATIENCE = 3000
 # How many steps before, a thread begins to compile it.
 AHEAD = 200
 
@@ -46,8 +47,8 @@ class TrainFunctions:
     Keras's own `make_train_function` builds them around a `train_step` that
     listens, and returns rows beside the logs. There are two programs, since
     each takes time to compile: one in which all gauges measure, for steps in
-    which any is due and for the first `PATIENCE` ones, and one for the other
-    steps. Both call one traced step, and in the second, which leaves rows
+    which any is due and for the first ones (see `_patience`), and one for the
+    other steps. Both call one traced step, and in the second, which leaves rows
     unused, XLA removes what computes them: it is the program of a bare step.
 
     Args:
@@ -81,6 +82,7 @@ class TrainFunctions:
             model.make_train_function(force=True)
             self._function = vars(model)["train_function"]
         self._steps = self._steps_ever = 0
+        self._patience = 0  # known after the first step
 
     def begin_epoch(self) -> None:
         """Count the steps from zero."""
@@ -95,13 +97,13 @@ class TrainFunctions:
         return self._run
 
     def _run(self, state: Any, iterator: Any) -> tuple[Any, Any]:
-        logs, state = self._run_step(state, iterator)
+        logs, state = self._run_step(shown(state), iterator)
         for _ in range(self._model.steps_per_execution - 1):
             try:
                 logs, state = self._run_step(state, iterator)
             except StopIteration:
                 break
-        return logs, state
+        return logs, hidden(state)
 
     def _run_step(self, state: Any, iterator: Any) -> tuple[Any, Any]:
         step = self._steps
@@ -111,10 +113,12 @@ class TrainFunctions:
         data = next(iterator)
         which = due
         if self._compiled:
-            if self._steps_ever == max(PATIENCE - AHEAD, 0):
+            if self._steps_ever == max(self._patience - AHEAD, 1):
                 self._compile_beside(state, data)
-            spared = self._steps_ever >= PATIENCE and due == self._always
-            which = self._always if spared else self._all
+            spared = 0 < self._patience <= self._steps_ever
+            which = (
+                self._always if spared and due == self._always else self._all
+            )
         (logs, rows), state = self._function(state, (data, which))
         self._steps += 1
         self._steps_ever += 1
@@ -148,10 +152,23 @@ class TrainFunctions:
         record.data, record.logs = data, logs
         rows: list[Any] = [None] * len(self._gauges)
         for i in which:
-            measured = self._gauges[i].measure(record)
-            if measured is not None:
-                rows[i] = self._gauges[i].store.packed(*measured)
+            rows[i] = self._gauges[i].measure(record)
+        if not self._patience:
+            self._patience = min(PATIENCE, _patience(record.size()))
         return logs, state, rows
+
+
+def _patience(numbers: int) -> int:
+    """Return after how many steps measuring has cost what compiling costs.
+
+    That is estimated from the sizes alone, so that a training that is
+    repeated runs the same programs in the same steps.
+
+    Args:
+        numbers: How many numbers are looked at in a step.
+    """
+    compiling, measuring = 0.4, 1e-4 + 7.5e-10 * numbers  # s, on a CPU
+    return max(2 * AHEAD, int(compiling / measuring))
 
 
 class Record(record.Record):
@@ -170,6 +187,12 @@ class Record(record.Record):
             for x in jax.tree.leaves(state)
             if isinstance(x, jax.core.Tracer)
         }
+
+    def size(self) -> int:
+        """Return how many numbers gradients and outputs have."""
+        gradients = [g for g, _ in self.gradients.values() if g is not None]
+        outputs = [x for heard in self.outputs.values() for x in heard]
+        return sum(x.size for x in gradients + outputs)
 
     def note_weights(self, variables: Any, values: Any) -> None:
         """Note variables that an optimizer may leave as they are."""

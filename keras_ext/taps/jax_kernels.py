@@ -18,8 +18,9 @@ Tensor = Any
 # Entries up to which the number of kernels counts, and above which copying
 # them does.
 _SMALL = 1 << 14
-# Flags that are added up as bytes, at most 127.
-_FEW = 16
+# Flags that are added up as bytes: all if they are no more than the first,
+# else so many at a time.
+_BYTE, _FEW = 127, 16
 # Tensors that are joined at most: what XLA makes of a longer list grows.
 _MOST = 64
 
@@ -99,8 +100,8 @@ def update_norms(
 
 def activity(
     sites: Sequence[tuple[Sequence[Tensor], int]], compiled: bool
-) -> tuple[Tensor, Tensor]:
-    """Return which units of each ReLU fire, and how many outputs are zero.
+) -> Tensor:
+    """Return how often each unit of each ReLU fires.
 
     Args:
         sites: For each ReLU the outputs of its uses, and the axis of its
@@ -108,35 +109,34 @@ def activity(
         compiled: Makes no difference here.
 
     Returns:
-        A float32 vector: for each ReLU the share of units that fired for no
-        input, then for each the share of zeros. And one flag for each unit
-        of each ReLU: whether it fired.
+        A float32 vector, the units of one ReLU after those of the other: the
+        share of a unit's outputs that are not zero.
     """
     alike: dict[Hashable, list[int]] = {}
     for i, (outputs, axis) in enumerate(sites):
         x = outputs[0]
-        alone = len(outputs) > 1 or x.size > _SMALL or axis != x.ndim - 1
-        key = (x.shape, x.dtype, i if alone else None)
+        alone = len(outputs) > 1 or x.size > _SMALL
+        key = (x.shape, x.dtype, axis, i if alone else None)
         alike.setdefault(key, []).append(i)
-    dead, zero, fired = [], [], []
     batches = [part for where in alike.values() for part in _parts(where)]
+    shares = []
     for where in batches:
         outputs, axis = sites[where[0]]
         if len(where) > 1:
-            active = _joint_activity([sites[i][0][0] for i in where])
+            active = _activity([sites[i][0][0] for i in where], axis)
         else:
-            active = sum(_activity(x, axis) for x in outputs)[None]
-        units = np.ones(active.shape[1])
-        entries = sum(x.size for x in outputs)
-        dead.append(1.0 - _dot(active != 0, units) / len(units))
-        zero.append(1.0 - _dot(active, units) / entries)
-        fired.append(active != 0)
+            active = sum(_activity([x], axis) for x in outputs)
+        entries = sum(x.size for x in outputs) // outputs[0].shape[axis]
+        shares.append(active / entries)
     order = [i for where in batches for i in where]
-    row = jnp.concatenate([_ordered(dead, order), _ordered(zero, order)])
     if order != sorted(order):
-        single = [f for part in fired for f in part]
-        fired = [single[i] for i in np.argsort(order)]
-    return row, jnp.concatenate([f.reshape(-1) for f in fired])
+        single = [
+            part
+            for where, share in zip(batches, shares, strict=True)
+            for part in jnp.split(share, len(where))
+        ]
+        shares = [single[i] for i in np.argsort(order)]
+    return jnp.concatenate(shares)
 
 
 def moments(
@@ -180,53 +180,64 @@ def _norms(tensors: Sequence[Tensor]) -> Tensor:
 
     One pass over each tensor. Where a sum of squares leaves the range in
     which it is exact, as in a network whose gradients have vanished or
-    exploded, there is a second one, with larger or smaller entries.
+    exploded, there is another one, with larger or smaller entries.
     """
     # XLA would multiply what is constant in a gradient, out of range.
     tensors = lax.optimization_barrier(tuple(tensors))
     dtype = jnp.result_type(jnp.float32, *tensors)
     wide = dtype == jnp.float64
     # Squares of entries that underflow add up to less than a millionth of
-    # this, for up to 10^8 entries.
-    smallest = 1e-294 if wide else 1e-24
-    power = 2.0 ** (500 if wide else 80)
+    # the square of this, for up to 10^8 entries.
+    smallest = 1e-147 if wide else 1e-12
+    up = 2.0 ** (500 if wide else 80)
+    everyone = np.ones(len(tensors))
 
-    def attempt(state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        tries, factor, _ = state
-        squares = _sums(tensors, lambda x, f: jnp.square(x * f), factor)
-        exact = (squares >= smallest) & jnp.isfinite(squares)
-        again = jnp.where(squares < 1.0, power, 1.0 / power).astype(dtype)
-        norms = jnp.sqrt(squares) / factor
-        inexact = _dot(~exact, np.ones(len(tensors))) > 0
-        tries = jnp.where(inexact, tries + 1, 2)
-        return tries, jnp.where(exact, factor, again), norms
+    def attempt(state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        factor, norms = state
+        sums = _sums(tensors, lambda x: jnp.square(x * factor))
+        found = jnp.sqrt(sums)
+        exact = (found >= smallest) & jnp.isfinite(found)
+        first = factor == 1.0
+        norms = jnp.where(exact | first, found / factor, norms)
+        tiny = _dot(norms < smallest, everyone) > 0
+        huge = _dot(~jnp.isfinite(norms), everyone) > 0
+        smaller = jnp.where((factor >= 1.0) & huge, 1.0 / up, 0.0)
+        factor = jnp.where(first & tiny, up, smaller)
+        return factor.astype(dtype), norms
 
-    ones = jnp.ones(len(tensors), dtype)
-    start = jnp.zeros((), "int32"), ones, ones
-    # A loop and not a branch: XLA compiles the pass only once.
-    return lax.while_loop(lambda state: state[0] < 2, attempt, start)[2]
+    # A loop and not branches: XLA compiles the pass only once.
+    start = jnp.ones((), dtype), jnp.zeros(len(tensors), dtype)
+    return lax.while_loop(lambda state: state[0] > 0, attempt, start)[1]
 
 
-def _activity(output: Tensor, axis: int) -> Tensor:
-    """Return for each unit how many of its outputs are not zero."""
-    output = jnp.moveaxis(output, axis, -1)
+def _activity(outputs: Sequence[Tensor], axis: int) -> Tensor:
+    """Return how many entries of each unit are not zero.
+
+    Args:
+        outputs: Tensors of one shape.
+        axis: The axis of their units.
+
+    Returns:
+        A float32 vector, the units of one output after those of the other.
+    """
+    units = outputs[0].shape[axis]
     # NaN compares unequal: a unit is dead only if it is zero. XLA writes down
     # what was compared before it adds it up: a quarter as much in bytes,
     # whose sums of a few fit into a byte as well.
-    active = (output != 0).astype(jnp.int8).reshape(-1, output.shape[-1])
-    rows = len(active)
-    few = next((n for n in range(_FEW, 0, -1) if rows % n == 0), 1)
-    active = lax.optimization_barrier(active).reshape(few, rows // few, -1)
-    sums = lax.reduce(active, np.int8(0), lax.add, (0,))
-    sums = lax.optimization_barrier(sums)
-    return jnp.sum(sums, 0, dtype=jnp.float32)
-
-
-def _joint_activity(outputs: Sequence[Tensor]) -> Tensor:
-    """Return `_activity` of outputs of one shape, units last."""
-    units = outputs[0].shape[-1]
-    wide = lax.concatenate([x.reshape(-1, units) for x in outputs], 1)
-    return _dot(np.ones(len(wide)), wide != 0).reshape(-1, units)
+    active = [
+        (jnp.moveaxis(x, axis, -1) != 0).astype(jnp.int8) for x in outputs
+    ]
+    stack = lax.concatenate([x.reshape(1, -1, units) for x in active], 0)
+    rows = stack.shape[1]
+    few = max(rows, 1)
+    if rows > _BYTE:
+        few = next(n for n in range(_FEW, 0, -1) if rows % n == 0)
+    stack = lax.optimization_barrier(stack)
+    stack = stack.reshape(len(outputs), few, -1, units)
+    sums = lax.reduce(stack, np.int8(0), lax.add, (1,))
+    if few < rows:
+        sums = jnp.sum(lax.optimization_barrier(sums), 1, dtype=jnp.float32)
+    return sums.astype(jnp.float32).reshape(-1)
 
 
 def _sums(

@@ -94,14 +94,14 @@ class TrainFunctions:
         if self._many_steps:
             return self._sampling_step(data)
         if tf.executing_eagerly() or self._replicas:
-            logs, measured = self._measured_step(data, due)
+            logs, rows = self._measured_step(data, due)
         else:
-            logs, measured = self._traced(data)
+            logs, rows = self._traced(data)
         for i in due:
             if not _writes():
                 continue
-            if measured[i] is not None:
-                self._gauges[i].store.write(*measured[i])
+            if rows[i] is not None:
+                self._gauges[i].store.write(rows[i])
             elif tf.executing_eagerly():
                 # A model may leave out a layer in some steps.
                 self._gauges[i].store.skip()
@@ -117,11 +117,11 @@ class TrainFunctions:
             record.data, record.logs = data, logs
             if self._replicas:
                 record.gather(self._gauges[i] for i in due)
-        measured = [
+        rows = [
             gauge.measure(record) if i in due else None
             for i, gauge in enumerate(self._gauges)
         ]
-        return logs, measured
+        return logs, rows
 
     def _sampling_step(self, data: Any) -> Any:
         with self._listening() as record:
@@ -135,9 +135,9 @@ class TrainFunctions:
         for gauge in self._gauges:
 
             def measure(gauge: Any = gauge) -> tf.Tensor:
-                measured = gauge.measure(record)
-                if measured is not None:
-                    gauge.store.write(*measured)
+                row = gauge.measure(record)
+                if row is not None:
+                    gauge.store.write(row)
                 return tf.constant(True)
 
             sampled = step % gauge.sampling.every_n_steps == 0

@@ -76,31 +76,23 @@ def peaks(
 
 def activity(
     sites: Sequence[tuple[Sequence[Tensor], int]], compiled: bool
-) -> tuple[Tensor, Tensor]:
-    """Return which units of each ReLU fire, and how many outputs are zero.
+) -> Tensor:
+    """Return how often each unit of each ReLU fires.
 
     Args:
         sites: For each ReLU the outputs of its uses, and the axis of its
             units.
-        compiled: Whether XLA compiles the step.
+        compiled: Makes no difference here.
 
     Returns:
-        A float32 vector: for each ReLU the share of units that fired for no
-        input, then for each the share of zeros. And for each unit of each
-        ReLU a float32 that is not zero if it fired.
+        A float32 vector, the units of one ReLU after those of the other: the
+        share of a unit's outputs that are not zero, NaN if one is NaN.
     """
     shares = []
     for outputs, axis in sites:
         x, axis = _joined(outputs, axis)
         shares.append(tf.cast(_means(_signs(x), axis), tf.float32))
-    widths = [units.shape[0] for units in shares]
-    share = tf.concat(shares, 0)
-    # NaN compares unequal: a unit is dead only if it is zero.
-    flags = tf.cast(tf.not_equal(share, 0.0), tf.float32)
-    alive = _part_means(flags, widths, compiled)
-    active = _part_means(share, widths, compiled)
-    # The mean of ones may be a rounding error more than one.
-    return tf.maximum(1.0 - tf.concat([alive, active], 0), 0.0), flags
+    return tf.concat(shares, 0)
 
 
 def update_norms(
@@ -176,16 +168,6 @@ def _joined(outputs: Sequence[Tensor], axis: int) -> tuple[Tensor, int]:
     order.append(order.pop(axis))
     rows = [tf.transpose(x, order) for x in outputs]
     return tf.concat([tf.reshape(x, [-1, units]) for x in rows], 0), 1
-
-
-def _part_means(x: Tensor, sizes: Sequence[int], compiled: bool) -> Tensor:
-    """Return the mean of each part of a vector."""
-    if len(set(sizes)) == 1:
-        return tf.reduce_mean(tf.reshape(x, [-1, sizes[0]]), 1)
-    if compiled:  # XLA has no `segment_mean`
-        return tf.stack([tf.reduce_mean(part) for part in tf.split(x, sizes)])
-    means = tf.math.segment_mean(x, np.repeat(np.arange(len(sizes)), sizes))
-    return tf.ensure_shape(means, [len(sizes)])
 
 
 def _dense(gradient: Any, compiled: bool) -> tf.Tensor:

@@ -6,10 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_ext.taps.blocks import rows_in_block
 from keras_ext.taps.sampling import Sampling
-
-# Rows that are kept on the device before the host fetches them.
-ROWS = 256
 
 
 class StepCounter:
@@ -40,7 +38,7 @@ class StepCounter:
 
 
 class Store:
-    """Keeps one row for each sampled step, and flags for each epoch.
+    """Keeps one row for each sampled step.
 
     Args:
         sampling: In which steps a row is written.
@@ -49,13 +47,9 @@ class Store:
 
     def __init__(self, sampling: Sampling, steps_per_execution: int):
         self._sampling = sampling
-        # Room for the steps of one execution, over and above those after
-        # which the host comes to fetch.
-        self._capacity = ROWS + -(
-            -steps_per_execution // sampling.every_n_steps
-        )
+        self._steps_per_execution = steps_per_execution
+        self._block = self._capacity = 0
         self._rows: tf.Variable | None = None
-        self._flags: tf.Variable | None = None
         self._written = StepCounter()
         self._taken = 0
         self._skipped: set[int] = set()
@@ -65,12 +59,11 @@ class Store:
         self._taken = 0
         self._skipped.clear()
         self._written.reset()
-        if self._flags is not None:
-            self._flags.assign(tf.zeros_like(self._flags))
 
     def is_full(self, steps: int) -> bool:
         """Return whether the rows of so many steps should be taken now."""
-        return self._sampling.samples_in(steps) - self._taken >= ROWS
+        written = self._sampling.samples_in(steps) - self._taken
+        return self._rows is not None and written >= self._block
 
     def take(self) -> tuple[np.ndarray, np.ndarray]:
         """Fetch the rows written since the last call.
@@ -88,33 +81,30 @@ class Store:
         steps = [self._sampling.step_of(int(i)) for i in index]
         return np.array(steps, np.int64), rows
 
-    def flags(self) -> np.ndarray:
-        """Return which flags were set in any row of the epoch."""
-        if self._flags is None:
-            return np.zeros(0, bool)
-        return self._flags.numpy() != 0
-
     def skip(self) -> None:
         """Leave out a sampled step, which ran eagerly."""
         self._skipped.add(self._written.read())
         self._written.next([])
 
-    def write(self, row: Any, flags: Any = None) -> None:
+    def write(self, row: Any) -> None:
         """Keep the numbers of one step; called inside it."""
-        with tf.init_scope():
-            if self._rows is None:
-                self._rows = tf.Variable(
-                    np.zeros((self._capacity, row.shape[0])),
-                    dtype=row.dtype,
-                    trainable=False,
-                )
-            if self._flags is None and flags is not None:
-                self._flags = tf.Variable(
-                    tf.zeros(flags.shape), trainable=False
-                )
+        if self._rows is None:
+            self._make_room(row.shape[0], row.dtype)
+        assert self._rows is not None
         slot = self._written.next([row]) % self._capacity
         tf.raw_ops.ResourceScatterUpdate(
             resource=self._rows.handle, indices=slot, updates=row
         )
-        if self._flags is not None:
-            self._flags.assign_add(flags, read_value=False)
+
+    def _make_room(self, numbers: int, dtype: Any) -> None:
+        self._block = rows_in_block(numbers)
+        # Over and above those after which the host comes to fetch, the steps
+        # of one execution.
+        more = -(-self._steps_per_execution // self._sampling.every_n_steps)
+        self._capacity = self._block + more
+        with tf.init_scope():
+            self._rows = tf.Variable(
+                np.zeros((self._capacity, numbers)),
+                dtype=dtype,
+                trainable=False,
+            )

@@ -162,8 +162,8 @@ def _dense(gradient: Tensor) -> Tensor:
 @torch.no_grad()
 def activity(
     sites: Sequence[tuple[Sequence[Tensor], int]], compiled: bool
-) -> tuple[Tensor, Tensor]:
-    """Return which units of each ReLU fire, and how many outputs are zero.
+) -> Tensor:
+    """Return how often each unit of each ReLU fires.
 
     Args:
         sites: For each ReLU the outputs of its uses, and the axis of its
@@ -171,9 +171,8 @@ def activity(
         compiled: Makes no difference here.
 
     Returns:
-        A float32 vector: for each ReLU the share of units that fired for no
-        input, then for each the share of zeros. And one flag for each unit
-        of each ReLU: whether it fired.
+        A float32 vector, the units of one ReLU after those of the other: the
+        share of a unit's outputs that are not zero.
     """
     uses = [x for outputs, _ in sites for x in outputs]
     kinds = _kinds(uses, [axis for outputs, axis in sites for _ in outputs])
@@ -186,11 +185,7 @@ def activity(
         active = found[0][1].flatten()
     else:
         active = _by_site(found, counts)
-    fired = active != 0
-    segments, whole = _layout(kinds, counts, active.device)
-    shares = active.new_zeros(2, len(sites))
-    shares.index_add_(1, segments, torch.stack([fired.float(), active]))
-    return 1.0 - shares.view(-1) / whole, fired
+    return active / _entries(kinds, counts, active.device)
 
 
 def _by_site(
@@ -211,19 +206,18 @@ def _by_site(
 
 
 @functools.lru_cache(maxsize=32)
-def _layout(
+def _entries(
     kinds: Sequence[Kind], counts: Sequence[int], device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Return each unit's site, and how many units and entries a site has."""
+) -> Tensor:
+    """Return how many entries each unit of each site has."""
     uses = iter(kinds)
     units, entries = [], []
     for count in counts:
         shapes = [next(uses) for _ in range(count)]
         shape, _, axis = shapes[0]
         units.append(shape[axis])
-        entries.append(sum(math.prod(shape) for shape, _, _ in shapes))
-    whole = torch.tensor(units + entries, dtype=torch.float32, device=device)
-    return _segments(tuple(units), device), whole
+        entries.append(sum(math.prod(s) for s, _, _ in shapes) / shape[axis])
+    return torch.tensor(entries, device=device)[_segments(tuple(units), device)]
 
 
 def _active(stacked: Tensor, axis: int) -> Tensor:

@@ -5,14 +5,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from keras_ext.taps.blocks import rows_in_block
 from keras_ext.taps.sampling import Sampling
-
-# Rows that are kept on the device before the host fetches them.
-ROWS = 256
 
 
 class Store:
-    """Keeps one row for each sampled step, and flags for each epoch.
+    """Keeps one row for each sampled step.
 
     Args:
         sampling: In which steps a row is written.
@@ -28,11 +26,11 @@ class Store:
         self._sampled = 0
         self._index: list[int] = []
         self._rows: list[Any] = []
-        self._flags: Any = None
 
     def is_full(self, steps: int) -> bool:
         """Return whether the rows of so many steps should be taken now."""
-        return len(self._rows) >= ROWS
+        rows = self._rows
+        return bool(rows) and len(rows) >= rows_in_block(len(rows[0]))
 
     def take(self) -> tuple[np.ndarray, np.ndarray]:
         """Fetch the rows written since the last call.
@@ -48,25 +46,14 @@ class Store:
         self._index, self._rows = [], []
         return index, rows
 
-    def flags(self) -> np.ndarray:
-        """Return which flags were set in any row of the epoch."""
-        if self._flags is None:
-            return np.zeros(0, bool)
-        return self._flags.cpu().numpy()
-
-    def write(self, measured: tuple[Any, Any] | None) -> None:
+    def write(self, row: Any) -> None:
         """Keep what was measured in a sampled step.
 
         Args:
-            measured: The row and the flags or `None`; `None` if there was
-                nothing to measure.
+            row: A vector, or `None` if there was nothing to measure.
         """
         step = self._sampling.step_of(self._sampled)
         self._sampled += 1
-        if measured is None:
-            return
-        row, flags = measured
-        self._index.append(step)
-        self._rows.append(row)
-        if flags is not None:
-            self._flags = flags if self._flags is None else self._flags | flags
+        if row is not None:
+            self._index.append(step)
+            self._rows.append(row)

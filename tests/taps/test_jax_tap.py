@@ -288,8 +288,8 @@ def test_not_a_number_and_infinity_are_passed_on():
     tensors = [keras.ops.convert_to_tensor(e, "float32") for e in entries]
     found = kernels.norms([(t, None) for t in tensors], True)
     np.testing.assert_allclose(found, [np.nan, np.inf, 5.0])
-    moved = kernels.activity([([tensors[0][None]], 1)], True)
-    assert moved[1].tolist() == [True, True]
+    fired = kernels.activity([([tensors[0][None]], 1)], True)
+    assert fired.tolist() == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("axis", [1, 3])
@@ -303,11 +303,13 @@ def test_activity_and_moments_over_all_uses(axis):
         np.moveaxis(x, axis, 0)[2] = 0.0
     tensors = [keras.ops.convert_to_tensor(x) for x in uses]
     sites = [(tensors, axis), (tensors[:1], axis), (tensors[1:], axis)]
-    row, flags = kernels.activity(sites, True)
+    row = kernels.activity(sites, True)
+    last = [np.moveaxis(x, axis, -1).reshape(-1, 4) for x in uses]
+    expected = [(x != 0).mean(0) for x in (np.concatenate(last), *last)]
+    np.testing.assert_allclose(row, np.concatenate(expected), rtol=1e-5)
+    assert (row == 0).tolist() == 3 * [False, False, True, False]
     entries = np.concatenate([x.ravel() for x in uses])
     zero = [(x == 0).mean() for x in (entries, *uses)]
-    np.testing.assert_allclose(row, [0.25] * 3 + zero, rtol=1e-5)
-    assert flags.tolist() == 3 * [True, True, False, True]
 
     limits = [(tensors, None, None), (tensors, 0.0, None), (tensors, 0.0, 1.0)]
     row = kernels.moments(limits, True)
@@ -320,25 +322,19 @@ def test_activity_and_moments_over_all_uses(axis):
     )
 
 
-def test_flags_are_kept_as_bits_and_or_ed():
+def test_rows_are_taken_in_blocks():
     from keras_ext.taps import Sampling
     from keras_ext.taps.jax_store import Store
 
     store = Store(Sampling(1), 1)
-    assert store.flags().tolist() == []
-    for step in range(3):
-        row = np.array([1.0 * step])
-        flags = np.arange(11) == 3 * step
-        packed = store.packed(row, flags)
-        assert packed[1].nbytes == 2
-        store.write(step, packed)
-        if step == 1:
-            store.take()
+    assert not store.is_full(1) and not len(store.take()[0])
+    store.write(0, np.zeros(50_000))
+    assert not store.is_full(1)
+    store.write(1, np.ones(50_000))
+    assert store.is_full(2)
     index, rows = store.take()
-    assert (index.tolist(), rows.tolist()) == ([2], [[2.0]])
-    assert np.flatnonzero(store.flags()).tolist() == [0, 3, 6]
-    store.begin_epoch()
-    assert not store.flags().any() and len(store.flags()) == 11
+    assert (index.tolist(), rows[:, 0].tolist()) == ([0, 1], [0.0, 1.0])
+    assert not store.is_full(2) and not len(store.take()[0])
 
 
 SHARDED = """
