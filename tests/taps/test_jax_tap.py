@@ -337,6 +337,32 @@ def test_rows_are_taken_in_blocks():
     assert not store.is_full(2) and not len(store.take()[0])
 
 
+def test_the_state_of_a_step_is_not_looked_through():
+    from keras_ext.taps.jax_state import Untracked, hidden, shown
+
+    seen = []
+
+    class Reader(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            state = vars(self._model)["_jax_state"]
+            seen.append(type(state["trainable_variables"]))
+            weight = self.model.trainable_weights[0]  # waits for the step
+            seen.append(keras.ops.convert_to_numpy(weight))
+
+    fitted(mlp, [*monitors(), Reader()])
+    read, seen = seen, []
+    fitted(mlp, [Reader()])
+    assert set(read[::2]) == {Untracked}
+    np.testing.assert_allclose(read[1::2], seen[1::2], rtol=1e-5)
+
+    state = [1, 2], (3,), [], {"own": 4}
+    arrays = hidden(state)
+    assert [len(part) for part in arrays] == [2, 1, 0, 1]
+    assert (list(arrays[0]), arrays[0][1], arrays[0][1:]) == ([1, 2], 2, [2])
+    assert arrays[1] is state[1] and arrays[3] is state[3]
+    assert shown(arrays) == state
+
+
 SHARDED = """
 import os, sys
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
