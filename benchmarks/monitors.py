@@ -144,7 +144,7 @@ def keep_freed_memory() -> None:
 
 @contextlib.contextmanager
 def steady_state() -> Iterator[None]:
-    """Let JAX compile at once what it compiles in the first 1,000 steps."""
+    """Let JAX compile at once what it compiles in the first steps."""
     if keras.config.backend() != "jax":
         yield
         return
