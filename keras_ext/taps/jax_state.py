@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
+import jax
+
 
 class Untracked(Sequence[Any]):
     """The arrays of a step's state, which Keras does not look through.
@@ -34,6 +36,13 @@ class Untracked(Sequence[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.arrays)
+
+
+# A `fit` that was interrupted between `Tap.arm` and the step leaves the tap for
+# one step of the next, whose other steps are the model's own: they get a list.
+jax.tree_util.register_pytree_node(
+    Untracked, lambda part: (part.arrays, None), lambda _, arrays: list(arrays)
+)
 
 
 def hidden(state: Any) -> Any:
