@@ -38,10 +38,14 @@ class Untracked(Sequence[Any]):
         return iter(self.arrays)
 
 
+def _listed(_: None, arrays: Any) -> Any:
+    return list(arrays)
+
+
 # A `fit` that was interrupted between `Tap.arm` and the step leaves the tap for
 # one step of the next, whose other steps are the model's own: they get a list.
 jax.tree_util.register_pytree_node(
-    Untracked, lambda part: (part.arrays, None), lambda _, arrays: list(arrays)
+    Untracked, lambda part: (part.arrays, None), _listed
 )
 
 
