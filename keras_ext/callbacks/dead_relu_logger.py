@@ -43,8 +43,9 @@ class DeadReLULogger(Monitor):
     One warning in a `fit` tells of the first layer that is mostly dead.
 
     What it costs: one pass over the ReLUs' outputs in every n-th step, and
-    one number per unit and sampled step, of which at most half a megabyte
-    waits on the device.
+    one number per unit and sampled step, of which half a megabyte waits on
+    the device, or one step's, or those of one execution with
+    `steps_per_execution`, if that is more.
 
     Args:
         every_n_steps: Measure in every n-th training step, beginning with

@@ -202,6 +202,15 @@ def test_the_second_program_waits(monkeypatch, patience, number):
         np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
+def test_the_second_program_comes_sooner_where_there_is_more_to_measure():
+    from keras_ext.taps import jax as taps
+
+    patience = [taps._patience(10**n) for n in range(10)]
+    assert patience == sorted(patience, reverse=True)
+    assert patience[0] >= taps.PATIENCE > patience[6] > patience[9]
+    assert patience[9] > taps.AHEAD
+
+
 def test_a_step_that_is_not_sampled_is_the_program_of_a_bare_one():
     import jax
 

@@ -244,6 +244,9 @@ assert os.wait()[1] == 0
 for key in ("parent", "child"):
     assert len(client.get_metric_history(run_id, key)) == 1, key
 """
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, tracking_uri], check=True
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, tracking_uri],
+        capture_output=True,
+        text=True,
     )
+    assert done.returncode == 0, done.stderr
