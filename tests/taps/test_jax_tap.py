@@ -207,7 +207,7 @@ def test_the_second_program_comes_sooner_where_there_is_more_to_measure():
 
     patience = [taps._patience(10**n) for n in range(10)]
     assert patience == sorted(patience, reverse=True)
-    assert patience[0] >= taps.PATIENCE > patience[6] > patience[9]
+    assert patience[0] > 3000 > patience[6] > patience[9]
     assert patience[9] > taps.AHEAD
 
 
