@@ -156,6 +156,8 @@ class MLflowLogger(keras.callbacks.Callback):
         self.log_params = log_params
         self.buffer = buffer
         self.current_run_id: str | None = None
+        # A search draws a trial's figures while the next one trains.
+        self._draws_later = False
         self._forget()
 
     def _forget(self) -> None:
@@ -334,7 +336,12 @@ class MLflowLogger(keras.callbacks.Callback):
         )
         for prefix, draw, path in kinds:
             chosen = {k: v for k, v in epochs.items() if k.startswith(prefix)}
-            if chosen:
+            if not chosen:
+                continue
+            if self._draws_later:
+                drawn = functools.partial(draw, chosen)
+                self._writer.figure_later(drawn, path)
+            else:
                 self._writer.figure(draw(chosen), path)
 
     def _safely(self, action: Callable[..., None], *args: Any) -> None:

@@ -1,42 +1,23 @@
 """What can be said before training."""
 
 import dataclasses
-import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_ext.doctor.diagnose import CONSEQUENCES, ranked
-from keras_ext.doctor.facts import model as model_facts
 from keras_ext.doctor.facts import probe as probes
+from keras_ext.doctor.facts.arrays import arrays_of
 from keras_ext.doctor.facts.data import batch_facts
+from keras_ext.doctor.facts.losses import losses_of
+from keras_ext.doctor.facts.model import facts_of, output_facts
 from keras_ext.doctor.finding import SEVERITIES, Finding
-from keras_ext.doctor.records import BatchFacts, Facts, OutputFacts, Records
-from keras_ext.doctor.remedies import remedies_for
+from keras_ext.doctor.records import Facts, OutputFacts, Records
 from keras_ext.doctor.rules import static
-
-# Numbers of a data set that are looked at; of a larger one, evenly spaced
-# samples are.
-_MOST_NUMBERS = 20_000_000
-
-# How many times larger than its inputs a model's hidden outputs may be.
-# Initial weights of a fitting scale keep them below 3; 100 overflows the
-# exponentials of softmax and sigmoid, and is reached by weights twice too
-# large in seven layers.
-_GROWTH, _EXPLOSION = 100.0, 1e4
-# How small the first layer's gradient may be beside the largest. Ten layers
-# of sigmoid, which do not learn, reach 1e-6; five, which do, 1e-3.
-_SHRINKING, _VANISHED = 1e-5, 1e-8
-# How large a layer's gradient may be beside the last layer's.
-_STEEP, _LARGE_NORM = 1e4, 10.0
-# Shares of saturated outputs and of silent units. Fitting initial weights
-# saturate below 1 %; of ReLUs half are silent for an input, and in small
-# batches a third of the units for all of them.
-_SATURATED, _FLAT = 0.5, 0.9
-_SILENT, _FEWEST_UNITS = 0.95, 8
+from keras_ext.doctor.rules.initial import initial_weights
 
 
 def check(
@@ -97,8 +78,8 @@ def check(
             "`batch_size` must be a positive integer. "
             f"Received: batch_size={batch_size!r}"
         )
-    (x, y), batch = _data(x, y, batch_size)
-    facts = model_facts.facts_of(model)
+    (x, y), batch = arrays_of(x, y, batch_size)
+    facts = facts_of(model)
     probe = None
     if not _has_torch_module(model):
         facts, probe = _probed(model, batch, facts)
@@ -109,103 +90,9 @@ def check(
     measured: list[Finding] = []
     finite = not data.x_nonfinite > 0 and not data.y_nonfinite > 0
     if probe is not None and finite:
-        measured = _measured(probe, facts, data)
+        measured = initial_weights(probe, facts, data)
     # What was measured may follow from the rest, not the other way round.
     return ranked([*_sorted(findings), *measured])
-
-
-# Data
-
-
-def _data(x: Any, y: Any, batch_size: int) -> tuple[Any, Any]:
-    """Return `(x, y)` as arrays, and a batch `(x, y, sample_weight)`."""
-    if x is None:
-        raise ValueError("`x` must be given. Received: x=None")
-    if not _is_arrays(x):
-        if y is not None:
-            raise ValueError(
-                "`y` must be `None` if `x` yields the targets, too. "
-                f"Received: x={type(x).__name__}, y={type(y).__name__}"
-            )
-        first = _first_batch(x)
-        x, y, weights = keras.utils.unpack_x_y_sample_weight(first)
-        x, y, weights = _as_arrays(x), _as_arrays(y), _as_arrays(weights)
-        _length(x, y)
-        return (x, y), (x, y, weights)
-    x, y = _as_arrays(x), _as_arrays(y)
-    length = _length(x, y)
-    rows = _spaced(length, batch_size)
-
-    def take(array: np.ndarray | None) -> np.ndarray | None:
-        return None if array is None else array[rows]
-
-    batch = keras.tree.map_structure(take, (x, y))
-    numbers = sum(a.size for a in keras.tree.flatten((x, y)) if a is not None)
-    if numbers > _MOST_NUMBERS:
-        most = max(batch_size, int(length * _MOST_NUMBERS / numbers))
-        rows = _spaced(length, most)
-        x, y = keras.tree.map_structure(take, (x, y))
-    return (x, y), (*batch, None)
-
-
-def _is_arrays(x: Any) -> bool:
-    if isinstance(x, Mapping):
-        return all(map(_is_arrays, x.values()))
-    if isinstance(x, list | tuple):
-        return all(_is_arrays(part) or np.isscalar(part) for part in x)
-    return hasattr(x, "shape") and hasattr(x, "dtype") or hasattr(x, "iloc")
-
-
-def _first_batch(x: Any) -> Any:
-    if isinstance(x, keras.utils.PyDataset):
-        return x[0]
-    if not isinstance(x, Iterable):
-        raise ValueError(
-            f"`x` must be arrays, or yield batches of them. Received: x={x!r}"
-        )
-    for batch in x:
-        return tuple(batch) if isinstance(batch, list) else batch
-    raise ValueError("`x` must yield a batch. Received: x that yields nothing")
-
-
-def _as_arrays(data: Any) -> Any:
-    if data is None:
-        return None
-    if isinstance(data, Mapping):
-        return {key: _as_arrays(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        if all(map(np.isscalar, data)):
-            return np.asarray(data)
-        return type(data)(_as_arrays(part) for part in data)
-    if hasattr(data, "iloc"):
-        data = data.to_numpy()
-    if keras.ops.is_tensor(data):
-        return keras.ops.convert_to_numpy(data)
-    if hasattr(data, "detach"):
-        data = data.detach().cpu()
-    return np.asarray(data)
-
-
-def _length(x: Any, y: Any) -> int:
-    arrays = [a for a in keras.tree.flatten((x, y)) if a is not None]
-    lengths = {len(a) if a.ndim else 0 for a in arrays}
-    shapes = [a.shape for a in arrays]
-    if len(lengths) != 1:
-        raise ValueError(
-            "`x` and `y` must have the same number of samples. "
-            f"Received: arrays of shapes {shapes}"
-        )
-    if lengths == {0}:
-        raise ValueError(
-            f"`x` must have samples. Received: arrays of shapes {shapes}"
-        )
-    return lengths.pop()
-
-
-def _spaced(length: int, count: int) -> np.ndarray:
-    if count >= length:
-        return np.arange(length)
-    return np.linspace(0, length - 1, count).astype(int)
 
 
 # Measuring
@@ -234,7 +121,7 @@ def _probed(
                 x,
                 y,
                 weights,
-                lambda names: model_facts.losses_of(model, names),
+                lambda names: losses_of(model, names),
             )
     except Exception as error:
         # Only its own train step knows how such a model is called.
@@ -246,7 +133,7 @@ def _probed(
             f"arrays of shapes {shapes}, for which it raised "
             f"{type(error).__name__}: {error}"
         ) from error
-    now = model_facts.facts_of(built)
+    now = facts_of(built)
     facts = dataclasses.replace(
         facts,
         layers=now.layers,
@@ -280,7 +167,7 @@ def _outputs(
     """Return what the call of a model has shown of its outputs."""
     if probe is None or not probe.outputs:
         return facts.outputs
-    return model_facts.output_facts(model, probe.outputs)
+    return output_facts(model, probe.outputs)
 
 
 # Findings
@@ -313,185 +200,6 @@ def _paired(
     if isinstance(y, list | tuple) and len(y) == len(outputs):
         return [((o,), target) for o, target in zip(outputs, y, strict=True)]
     return []
-
-
-def _measured(
-    probe: probes.Probe, facts: Facts, data: BatchFacts
-) -> list[Finding]:
-    """Return what one forward and backward says of the initial weights."""
-    wrong = _nonfinite(probe)
-    if wrong:
-        return [_remedied(finding, facts, data) for finding in wrong]
-    outputs = {
-        la.path
-        for la in facts.layers
-        if la.feeds and set(la.feeds) <= {"output"}
-    }
-    hidden = [
-        site
-        for site in probe.sites
-        if site.path not in outputs and site.kind != "softmax"
-    ]
-    found = [
-        *_exploding(probe, hidden, facts, data),
-        *_saturated(hidden),
-        *_vanishing(probe, facts),
-        *_silent(hidden),
-    ]
-    return [_remedied(finding, facts, data) for finding in found]
-
-
-def _nonfinite(probe: probes.Probe) -> list[Finding]:
-    layer = next(
-        (s.path for s in probe.sites if not math.isfinite(s.rms)), None
-    )
-    loss = probe.loss is not None and not math.isfinite(probe.loss)
-    where = "loss" if loss else "output"
-    bad = [p for p, norm in probe.gradients.items() if not math.isfinite(norm)]
-    if layer is None and not loss and math.isfinite(probe.output_rms):
-        if not bad:
-            return []
-        layer, where = bad[-1], "gradient"
-    message = f"The {where} is NaN or infinite before any training"
-    if layer is not None:
-        message += f", from `{layer}` on"
-    return [
-        _finding(
-            "numerical_instability",
-            layer,
-            "error",
-            {"where": where},
-            message + ", though the data are finite.",
-        )
-    ]
-
-
-def _exploding(
-    probe: probes.Probe,
-    hidden: list[probes.Site],
-    facts: Facts,
-    data: BatchFacts,
-) -> list[Finding]:
-    if hidden:
-        # Inputs that are looked up or scaled first have no scale here.
-        start = math.hypot(data.x_mean, data.x_std)
-        if facts.normalizes_input or not math.isfinite(start) or not start:
-            start = hidden[0].rms
-        top = max(hidden, key=lambda site: site.rms)
-        growth = top.rms / start if start > 0 else 0.0
-        if growth > _GROWTH:
-            return [
-                _finding(
-                    "exploding_gradient",
-                    top.path,
-                    "error" if growth > _EXPLOSION else "warning",
-                    {"growth": growth, "threshold": _GROWTH},
-                    f"The initial weights are too large: `{top.path}` puts "
-                    f"out numbers {growth:.3g} times as large as what goes "
-                    "in, and gradients grow alike.",
-                )
-            ]
-    norms = list(probe.gradients.items())
-    if len(norms) < 2 or not norms[-1][1] > 0:
-        return []
-    path, largest = max(norms, key=lambda item: item[1])
-    ratio = largest / norms[-1][1]
-    if ratio < _STEEP or largest < _LARGE_NORM:
-        return []
-    return [
-        _finding(
-            "exploding_gradient",
-            path,
-            "warning",
-            {"ratio": ratio, "threshold": _STEEP, "grad_norm": largest},
-            f"Before any training the gradient of `{path}` is {ratio:.3g} "
-            "times as large as the last layer's: it grows on its way back.",
-        )
-    ]
-
-
-def _vanishing(probe: probes.Probe, facts: Facts) -> list[Finding]:
-    learning = {la.path for la in facts.layers if la.weight_std is not None}
-    norms = [(p, n) for p, n in probe.gradients.items() if p in learning]
-    if len(norms) < 3:
-        return []
-    path, first = norms[0]
-    largest = max(norm for _, norm in norms)
-    # Exact zeros are those of dead units, of outputs that start at zero, or
-    # of a gradient that gets too small for float32: then it fades before.
-    seen = next((norm for _, norm in norms if norm > 0), 0.0)
-    limit = _SHRINKING if first > 0 else _VANISHED
-    if not 0 < seen < limit * largest:
-        return []
-    ratio = seen / largest
-    return [
-        _finding(
-            "vanishing_gradient",
-            path,
-            "error" if ratio < _VANISHED else "warning",
-            {"ratio": ratio, "threshold": _SHRINKING, "grad_norm": first},
-            f"Before any training the gradient of `{path}` is "
-            + ("" if first > 0 else "less than ")
-            + f"{ratio:.2g} times the largest layer's: it shrinks on its way "
-            "back.",
-        )
-    ]
-
-
-def _saturated(hidden: list[probes.Site]) -> list[Finding]:
-    sites = [site for site in hidden if site.saturation > _SATURATED]
-    if not sites:
-        return []
-    site = max(sites, key=lambda s: s.saturation)
-    return [
-        _finding(
-            "saturated_activation",
-            site.path,
-            "error" if site.saturation > _FLAT else "warning",
-            {"saturation": site.saturation, "threshold": _SATURATED},
-            f"{site.saturation:.0%} of what `{site.path}` puts out is "
-            "saturated before any training, where gradients are next to "
-            "zero.",
-        )
-    ]
-
-
-def _silent(hidden: list[probes.Site]) -> list[Finding]:
-    sites = [
-        site
-        for site in hidden
-        if site.kind == "relu"
-        and site.silent >= _SILENT
-        and site.units >= _FEWEST_UNITS
-    ]
-    if not sites:
-        return []
-    site = sites[0]
-    return [
-        _finding(
-            "dying_relu",
-            site.path,
-            "error" if site.silent == 1 else "warning",
-            {"silent": site.silent, "threshold": _SILENT},
-            f"{site.silent:.0%} of the units of `{site.path}` put out zero "
-            "for the whole batch before any training, so they cannot learn.",
-        )
-    ]
-
-
-def _finding(
-    problem: str,
-    layer: str | None,
-    severity: str,
-    evidence: dict[str, float | str],
-    message: str,
-) -> Finding:
-    return Finding(problem, layer, None, None, severity, evidence, message)
-
-
-def _remedied(finding: Finding, facts: Facts, data: BatchFacts) -> Finding:
-    remedies = remedies_for(finding.problem, facts, finding.layer, data)
-    return dataclasses.replace(finding, remedies=remedies)
 
 
 def _sorted(findings: list[Finding]) -> list[Finding]:

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from keras_ext.tracking.background import Background
 from keras_ext.tracking.delivery import MAX_POINTS, Queue
 from keras_ext.tracking.disk_queue import DiskQueue
 from keras_ext.tracking.memory_queue import MemoryQueue
@@ -45,6 +46,7 @@ class Outbox:
     Attributes:
         sender: Makes the attempts, and knows what came of them.
         runs: The runs that somebody in this process writes to.
+        background: Makes what is put here later.
     """
 
     def __init__(self, transport: ClientTransport, queue: Queue | None = None):
@@ -58,6 +60,7 @@ class Outbox:
     def _reset(self) -> None:
         self._changed = threading.Condition()
         self._sending = threading.Lock()
+        self.background = Background()
         self._put = len(self.queue)  # records ever added
         self._done = 0  # records ever removed
         self._heard = 0.0  # when a record was removed last
@@ -74,6 +77,7 @@ class Outbox:
 
     def close(self) -> None:
         """Stop sending, and let go of the folder."""
+        self.background.wait()
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -234,8 +238,10 @@ class Outbox:
     def finish(self) -> bool:
         """Wait, as `wait` does by default, for all that was put so far.
 
-        If some of it is not delivered then, one line says what becomes of it.
+        And for what is made in the background, as long as that takes. If some
+        of it is not delivered then, one line says what becomes of it.
         """
+        self.background.wait()
         sent = self.wait(self.put())
         if not sent:
             self.sender.warn_once("late", "%s", self._fate())

@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from keras_ext.tracking.records import (
     Status,
     Tag,
 )
+from keras_ext.tracking.redaction import scrub
 
 logger = logging.getLogger("keras_ext.tracking")
 
@@ -177,6 +178,31 @@ class RunWriter:
             fig.savefig(drawn, format=kind, dpi=_DPI)
             image = drawn.getvalue()
         self._add([Artifact(self.run_id, path, image)])
+
+    def figure_later(self, draw: Callable[[], Any], path: str) -> None:
+        """Add a figure that a thread draws while the training goes on.
+
+        `keras_ext.tracking` waits for it at the end of a search; the run may
+        have ended before. If it cannot be drawn, one warning says so.
+
+        Args:
+            draw: Returns a `matplotlib.figure.Figure`.
+            path: See `figure`.
+        """
+
+        def job() -> None:
+            try:
+                self.figure(draw(), path)
+            except Exception as error:
+                logger.warning(
+                    "%s is missing in MLflow run %s: %s: %s",
+                    path,
+                    self.run_id,
+                    type(error).__name__,
+                    scrub(error),
+                )
+
+        self._outbox.background.do(job)
 
     def text(self, text: str, path: str) -> None:
         """Add a text file.

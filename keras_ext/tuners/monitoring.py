@@ -41,4 +41,5 @@ def callbacks_of_an_execution(
         if not any(isinstance(callback, type(monitor)) for callback in given)
     ]
     logger = MLflowLogger(run_id=run_id, client=client)
+    logger._draws_later = True
     return [*monitors, *given, logger, recorder]

@@ -143,6 +143,7 @@ class SearchRecorder:
     def pause(self) -> None:
         """Let the store have what was recorded; the search goes on later."""
         outbox = self.run.outbox
+        outbox.background.wait()
         outbox.wait(outbox.put())
 
     def end(

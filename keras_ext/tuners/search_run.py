@@ -118,6 +118,8 @@ class SearchRun:
         direction: str,
     ) -> None:
         """Log the table of trials and the figures of it."""
+        # Two threads that draw take longer than one.
+        self.outbox.background.wait()
         self.writer.table(rows, "trials.csv")
         for name, figure in search_figures(
             rows, self.record, [column(n) for n in hyperparameters], direction

@@ -1,5 +1,6 @@
 """The MLflow run of one attempt at one trial."""
 
+import functools
 import math
 import time
 import traceback
@@ -214,7 +215,8 @@ class TrialRun:
             if key.startswith("grad_norm/")
         }
         if norms:
-            self.writer.figure(gradient_heatmap(norms), "gradient_norms.png")
+            draw = functools.partial(gradient_heatmap, norms)
+            self.writer.figure_later(draw, "gradient_norms.png")
 
 
 class EpochRecorder(keras.callbacks.Callback):

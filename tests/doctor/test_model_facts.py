@@ -13,7 +13,8 @@ from keras_ext import layers as ext_layers
 from keras_ext import losses as ext_losses
 from keras_ext import taps
 from keras_ext.doctor.facts import graph
-from keras_ext.doctor.facts.model import facts_of, loss_facts
+from keras_ext.doctor.facts.losses import loss_facts
+from keras_ext.doctor.facts.model import facts_of
 
 LAYERS = keras.layers
 

@@ -1,3 +1,4 @@
+import functools
 import math
 import os
 import subprocess
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from keras_ext.tracking import RunWriter, connect
+from keras_ext.tracking.background import Background
 from keras_ext.tracking.runs import experiment_id
 
 # What is tested here does not depend on the backend: once is enough.
@@ -153,6 +155,43 @@ def test_artifacts(writer, tmp_path, monkeypatch):
     assert read(writer, "notes.txt", tmp_path).decode() == "Grüße\n"
     table = read(writer, "deep/er/t.csv", tmp_path).decode()
     assert table == 'a,b,c\n1,"x,y",\n2,,\n'
+
+
+def test_figures_that_are_drawn_later(writer, tmp_path, caplog):
+    may_draw = threading.Event()
+    drawn_by = []
+
+    def draw():
+        assert may_draw.wait(30)
+        drawn_by.append(threading.current_thread())
+        figure = matplotlib.figure.Figure()
+        figure.add_subplot().plot([1, 2])
+        return figure
+
+    writer.figure_later(draw, "line.png")
+    writer.figure_later(lambda: 1 / 0, "nothing.png")
+    writer.end("FINISHED")  # waits for no figure
+    assert writer.flush() and not drawn_by
+    may_draw.set()
+    assert writer._outbox.finish()
+    assert drawn_by and drawn_by[0] is not threading.current_thread()
+    assert read(writer, "line.png", tmp_path).startswith(b"\x89PNG")
+    assert writer.client.get_run(writer.run_id).info.status == "FINISHED"
+    (message,) = caplog.messages
+    assert "nothing.png is missing" in message
+    assert "ZeroDivisionError" in message
+
+
+def test_few_figures_wait_to_be_drawn():
+    background, done = Background(), []
+    for i in range(50):
+        background.do(functools.partial(done.append, i))
+        assert len(background._jobs) <= 8
+    background.wait()
+    assert done == list(range(50))
+    background.do(functools.partial(done.append, 50))  # begins anew
+    background.wait()
+    assert done[-1] == 50
 
 
 @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])

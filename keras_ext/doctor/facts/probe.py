@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_ext.doctor.facts import graph
-from keras_ext.doctor.facts.model import LossFacts
+from keras_ext.doctor.facts.losses import LossFacts
 from keras_ext.taps import points
 from keras_ext.taps.patch import all_replaced
 
