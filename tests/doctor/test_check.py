@@ -1,7 +1,6 @@
 """Checks of models of which it is known beforehand what is wrong."""
 
 import random
-import sys
 import time
 
 import keras
@@ -11,6 +10,7 @@ from keras import ops
 from monitored_models import cnn, compiled, data, dropout_mlp, functional
 
 from keras_ext.doctor import check
+from keras_ext.doctor.rules import initial
 
 LAYERS = keras.layers
 SPARSE = "sparse_categorical_crossentropy"
@@ -279,9 +279,8 @@ def test_faults_of_the_initial_weights(layers, problem, layer):
 
 def test_remedies_know_the_data(monkeypatch):
     seen = []
-    module = sys.modules[check.__module__]
     monkeypatch.setattr(
-        module, "remedies_for", lambda *args: seen.append(args) or ()
+        initial, "remedies_for", lambda *args: seen.append(args) or ()
     )
     layers = [dense(64, "tanh", **scaled(2.0)) for _ in range(3)]
     check(classifier(*layers), X, Y)
