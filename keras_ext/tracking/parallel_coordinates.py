@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Where a line goes that has no value on an axis.
 _NOWHERE = -0.13
 _BEST, _FAILED = "#d55e00", "#888888"
+_COLORS = "viridis_r"
 _LOG_RATIO = 20  # from the smallest value to the largest
 _MOST_CATEGORIES = 12
 _LONGEST_LABEL = 16
@@ -238,25 +239,27 @@ def _draw_lines(axes: Any, heights: np.ndarray, direction: str) -> int | None:
 
 def _draw_score_colors(axes: Any, x: int, direction: str) -> None:
     """Draw the key of the colours along the score's axis."""
-    from matplotlib import colormaps
-
     levels = np.linspace(0, 1, 101)
-    for low, high in zip(levels, levels[1:], strict=False):
-        middle = (low + high) / 2
-        good = 1 - middle if direction == "min" else middle
-        axes.fill_between(
-            [x + 0.02, x + 0.09],
-            low,
-            high,
-            color=_color(colormaps, good),
-            lw=0,
-            zorder=5,
-        )
+    middle = (levels[:-1] + levels[1:]) / 2
+    good = 1 - middle if direction == "min" else middle
+    axes.pcolormesh(
+        [x + 0.02, x + 0.09],
+        levels,
+        [[_place(goodness)] for goodness in good],
+        cmap=_COLORS,
+        vmin=0,
+        vmax=1,
+        zorder=5,
+    )
 
 
 def _color(colormaps: Any, goodness: float) -> Any:
+    return colormaps[_COLORS](_place(goodness))
+
+
+def _place(goodness: float) -> float:
     # Without the palest end, which is lost on white.
-    return colormaps["viridis_r"](0.08 + 0.92 * float(goodness))
+    return 0.08 + 0.92 * float(goodness)
 
 
 def _is_missing(value: Any) -> bool:
