@@ -104,8 +104,9 @@ def measure_time(folder: str, trials: int, repeats: int, epochs: int) -> None:
     x, y = data(6000)
     # The first recorded search of a process imports what MLflow, its Keras
     # flavor and the figures need: told apart, not counted below.
+    fit = {"validation_split": 0.2}
     first, second = (
-        seconds(search(folder, True, build, 8), x, y, epochs=1)
+        seconds(search(folder, True, build, 8), x, y, epochs=1, **fit)
         for _ in range(2)
     )
     print(f"time: once per process {first - second:.1f} s", flush=True)
@@ -115,9 +116,7 @@ def measure_time(folder: str, trials: int, repeats: int, epochs: int) -> None:
         order = ["bare", "tracked", "bare again"]
         for name in order[repeat % 3 :] + order[: repeat % 3]:
             tuner = search(folder, name == "tracked", build, trials)
-            spent[name] = seconds(
-                tuner, x, y, validation_split=0.2, epochs=epochs
-            )
+            spent[name] = seconds(tuner, x, y, epochs=epochs, **fit)
         ratios.append(spent["tracked"] / spent["bare"])
         noise.append(spent["bare again"] / spent["bare"])
         each.append(spent["bare"] / trials)
