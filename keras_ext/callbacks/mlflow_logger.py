@@ -156,8 +156,6 @@ class MLflowLogger(keras.callbacks.Callback):
         self.log_params = log_params
         self.buffer = buffer
         self.current_run_id: str | None = None
-        # A search draws a trial's figures while the next one trains.
-        self._draws_later = False
         self._forget()
 
     def _forget(self) -> None:
@@ -336,13 +334,12 @@ class MLflowLogger(keras.callbacks.Callback):
         )
         for prefix, draw, path in kinds:
             chosen = {k: v for k, v in epochs.items() if k.startswith(prefix)}
-            if not chosen:
-                continue
-            if self._draws_later:
-                drawn = functools.partial(draw, chosen)
-                self._writer.figure_later(drawn, path)
-            else:
-                self._writer.figure(draw(chosen), path)
+            if chosen:
+                self._add_figure(functools.partial(draw, chosen), path)
+
+    def _add_figure(self, draw: Callable[[], Any], path: str) -> None:
+        assert self._writer is not None
+        self._writer.figure(draw(), path)
 
     def _safely(self, action: Callable[..., None], *args: Any) -> None:
         """Do what must not end a training."""

@@ -1,5 +1,6 @@
 """The callbacks that every fit of a tracked search gets."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,6 +10,14 @@ from keras_ext.callbacks import (
     GradientNormLogger,
     MLflowLogger,
 )
+
+
+class TrialLogger(MLflowLogger):
+    """Draws a trial's figures while the next one trains."""
+
+    def _add_figure(self, draw: Callable[[], Any], path: str) -> None:
+        assert self._writer is not None
+        self._writer.figure_later(draw, path)
 
 
 def callbacks_of_an_execution(
@@ -40,6 +49,5 @@ def callbacks_of_an_execution(
         )
         if not any(isinstance(callback, type(monitor)) for callback in given)
     ]
-    logger = MLflowLogger(run_id=run_id, client=client)
-    logger._draws_later = True
+    logger = TrialLogger(run_id=run_id, client=client)
     return [*monitors, *given, logger, recorder]
