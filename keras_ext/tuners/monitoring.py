@@ -1,19 +1,43 @@
 """The callbacks that every fit of a tracked search gets."""
 
-from collections.abc import Callable
+import collections
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_ext.callbacks import (
     DeadReLULogger,
     GradientNormLogger,
     MLflowLogger,
 )
+from keras_ext.tracking.feed import Feed
+
+# Of a step series all of the first 32 values are logged, every second of the
+# next 32, every fourth of the next 64: so many each time.
+_DENSE = 16
 
 
 class TrialLogger(MLflowLogger):
-    """Draws a trial's figures while the next one trains."""
+    """Logs one of many trainings.
+
+    Its figures are drawn while the next trial trains, and its step series get
+    sparser with time: a store takes longer for a thousand values than a small
+    model for a hundred steps.
+    """
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self._seen: collections.Counter[Feed] = collections.Counter()
+
+    def _log_steps(self, feed: Feed, block: Mapping[str, Any]) -> None:
+        first, count = self._seen[feed], len(block["step"])
+        self._seen[feed] += count
+        kept = _is_kept(np.arange(first, first + count))
+        if kept.any():
+            sparse = {k: np.asarray(v)[kept] for k, v in block.items()}
+            super()._log_steps(feed, sparse)
 
     def _add_figure(self, draw: Callable[[], Any], path: str) -> None:
         assert self._writer is not None
@@ -51,3 +75,9 @@ def callbacks_of_an_execution(
     ]
     logger = TrialLogger(run_id=run_id, client=client)
     return [*monitors, *given, logger, recorder]
+
+
+def _is_kept(places: np.ndarray) -> np.ndarray:
+    """Tell which values of a series are logged, by their places in it."""
+    doublings = np.log2(np.maximum(places / _DENSE, 1)).astype(np.int64)
+    return places % 2**doublings == 0

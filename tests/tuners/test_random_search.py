@@ -260,6 +260,20 @@ def test_own_monitors_are_used(tmp_path, tracking_uri):
     assert "dead_relu/hidden" in trial.data.metrics
 
 
+def test_step_series_get_sparser(tmp_path, tracking_uri):
+    tuner = searching.tuner(tmp_path, tracking_uri, max_trials=1)
+    own = callbacks.GradientNormLogger(every_n_steps=1)
+    searching.search(tuner, callbacks=[own], batch_size=1)  # 2 epochs of 72
+    (trial,) = children(tuner)
+    assert list(history(tuner, trial, "step/grad_norm/top")) == [
+        *range(32),
+        *range(32, 64, 2),
+        *range(64, 128, 4),
+        *range(128, 144, 8),
+    ]
+    assert len(history(tuner, trial, "grad_norm/top")) == 2
+
+
 def test_a_generator_loses_no_batch(tmp_path, tracking_uri):
     x, y = images()
     taken = []
