@@ -1,7 +1,6 @@
 """Going on with a trial that a crash tore off, from its last whole epoch."""
 
 import json
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -26,31 +25,6 @@ class LastState(keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         """Save the model's state."""
         save_state(self.model, self.path)
-
-
-class BestEpochKeeper(keras.callbacks.Callback):
-    """keras-tuner's checkpoint of the best epoch, but not of any other.
-
-    keras-tuner saves each epoch that does not report the objective, over the
-    best one's weights. Here this ends with the first epoch that reports it.
-
-    Args:
-        checkpoint: keras-tuner's `SaveBestEpoch`.
-    """
-
-    def __init__(self, checkpoint: Any):
-        super().__init__()
-        self.checkpoint = checkpoint
-
-    def set_model(self, model: keras.Model) -> None:
-        """Pass the model on."""
-        self.checkpoint.set_model(model)
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Save the weights if the epoch is the best one so far."""
-        is_known = math.isfinite(self.checkpoint.best_value)
-        if not is_known or self.checkpoint.objective.has_value(logs):
-            self.checkpoint.on_epoch_end(epoch, logs)
 
 
 class Attempt:

@@ -17,10 +17,11 @@ from keras_ext.tuners.monitoring import callbacks_of_an_execution
 from keras_ext.tuners.progress import LiveLine
 from keras_ext.tuners.pruning.search_pruning import SearchPruning, TrialPruned
 from keras_ext.tuners.results import spread, with_all_epochs
-from keras_ext.tuners.resuming import Attempt, BestEpochKeeper, load_state
+from keras_ext.tuners.resuming import Attempt, load_state
 from keras_ext.tuners.search_recorder import SearchRecorder
 from keras_ext.tuners.search_run import SearchRun
 from keras_ext.tuners.trial_run import TrialRun
+from keras_ext.tuners.tuner_callbacks import BestEpochKeeper, mended
 
 
 class TrialFlow(keras_tuner.Tuner):
@@ -152,12 +153,7 @@ class TrialFlow(keras_tuner.Tuner):
             fold, name = self._fold(self._folds)
             args, kwargs = (), self._folds.arguments(fold, args, kwargs)
         run_id, recorder = run.begin_execution(name)
-        given = [
-            BestEpochKeeper(callback)
-            if type(callback).__name__ == "SaveBestEpoch"
-            else callback
-            for callback in kwargs.get("callbacks") or []
-        ]
+        given = [mended(callback) for callback in kwargs.get("callbacks") or []]
         doctors, enders = pruning.begin_execution(
             trial.trial_id, self.execution, given
         )
