@@ -1,6 +1,6 @@
 """How many trials `OptunaSearch` needs for what random search finds.
 
-    python -m benchmarks.samplers [--seeds 8] [--cache build/samplers]
+    python -m benchmarks.samplers [--seeds 8] [--first 0] [--cache FOLDER]
 
 It takes a quarter of an hour and prints Markdown tables. Each search is a real
 one: a keras-tuner tuner whose trials train and validate scikit-learn models
@@ -222,6 +222,11 @@ def best_so_far(make_oracle, loss, space, seed, trials):
 def trials_needed(task, seeds, folder):
     """Return what the table tells of a task.
 
+    Args:
+        task: A key of `TASKS`.
+        seeds: Numbers of searches.
+        folder: Where scores are kept.
+
     Returns:
         Numbers of trials after which the median of `OptunaSearch` is as low
         as that of random search after half of its trials, and after all of
@@ -234,7 +239,7 @@ def trials_needed(task, seeds, folder):
         # keras-tuner counts upwards from its seed.
         curves = [
             best_so_far(make_oracle, losses, space, 100_000 * (s + 1), trials)
-            for s in range(seeds)
+            for s in seeds
         ]
         return np.median(curves, axis=0)
 
@@ -277,9 +282,11 @@ def suggestion_seconds(make_oracle, trials=200):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--cache", default="build/samplers")
     parser.add_argument("--only", help="part of a task's name", default="")
     options = parser.parse_args()
+    seeds = range(options.first, options.first + options.seeds)
 
     print(
         f"| {options.seeds} seeds | as low as random search after 50 "
@@ -290,9 +297,7 @@ def main():
     for task in TASKS:
         if options.only not in task:
             continue
-        half, needed, regrets = trials_needed(
-            task, options.seeds, options.cache
-        )
+        half, needed, regrets = trials_needed(task, seeds, options.cache)
         ratios.append(needed / RANDOM_TRIALS)
         print(
             f"| {task} | {half} ({2 * half / RANDOM_TRIALS:.2f}) "

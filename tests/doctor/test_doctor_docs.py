@@ -26,7 +26,7 @@ def percent(share):
 QUOTED = {
     "unscaled_input": [
         *(static._LARGE, static._HUGE, static._TINY),
-        *(static._RATIO, signs.WORSE_THAN_A_GUESS),
+        *(static._RATIO, signs.WORSE_THAN_A_GUESS, static._OFF_CENTER),
     ],
     "output_loss_mismatch": [
         outputs._TOLERANCE,
@@ -55,11 +55,12 @@ QUOTED = {
     "overfitting": [
         *(overfitting.RISE, overfitting.GAP, overfitting.BEHIND),
         *(overfitting.FALL, overfitting.SHORT, overfitting.SHORT_NATS),
-        *(overfitting.NOTHING, overfitting.UNFITTED, signs.SETTLING),
+        *(overfitting.NOTHING, signs.UNFITTED, signs.SETTLING),
+        *(overfitting.FEW, overfitting.BY_HEART),
     ],
     "underfitting": [
         *(capacity.POOR, signs.FAIR, capacity.NARROW),
-        *(capacity.STRONG_DROPOUT, signs.STRONG_PENALTY),
+        *(capacity.STRONG_DROPOUT, signs.STRONG_PENALTY, capacity.WORSE),
     ],
 }
 

@@ -452,6 +452,36 @@ def test_overfitting_needs_something_learned_and_settled_statistics():
             logs=records.logs | rests,
         )
         assert [f.problem for f in diagnose(sooner)] == problems
+    # Not near the loss of a guess, where it begins.
+    at_a_guess = np.r_[2.6, 2.5, 2.4, np.full(7, 1.9)]
+    low = at_a_guess - 0.5
+    for val, problems in ((at_a_guess, []), (low, ["overfitting"])):
+        soonest = dataclasses.replace(
+            records,
+            steps=records.steps * 2 // 5,
+            steps_per_epoch=20,
+            logs=records.logs | curves(val, 0.99, 0.6),
+        )
+        assert [f.problem for f in diagnose(soonest)] == problems
+
+
+def test_few_samples_that_are_learned_by_heart():
+    facts = dataclasses.replace(
+        run().facts,
+        outputs=(OutputFacts("out", None, 1, "mean_squared_error"),),
+    )
+    batch = BatchFacts(y_std=1.0, y_unit_std=1.0, size=8)
+    records = run(
+        np.geomspace(1.0, 0.005, COUNT),
+        facts=facts,
+        batch=batch,
+        logs=curves(np.r_[0.9, 0.4, 0.2, np.full(7, 0.12)]),
+    )
+    few = dataclasses.replace(records, steps_per_epoch=4)
+    assert only(diagnose(few)).problem == "overfitting"
+    assert diagnose(records) == []  # of 400, they may be noisy
+    near = curves(np.r_[0.9, 0.4, 0.2, np.full(7, 0.06)])
+    assert diagnose(dataclasses.replace(few, logs=few.logs | near)) == []
 
 
 def test_accuracy_tells_what_was_learned_where_the_loss_does_not():
@@ -462,6 +492,35 @@ def test_accuracy_tells_what_was_learned_where_the_loss_does_not():
     assert found.problem == "overfitting"
     stuck = diagnose(run(loss, logs=curves(val, 0.4, 0.2)))
     assert "overfitting" not in [f.problem for f in stuck]
+
+
+def test_a_loss_that_falls_back_is_no_underfitting():
+    loss = np.r_[np.linspace(2.3, 1.2, COUNT - 15), np.full(15, 2.2)]
+    assert "underfitting" not in [f.problem for f in diagnose(run(loss))]
+    never = np.r_[np.linspace(2.3, 2.15, COUNT - 15), np.full(15, 2.2)]
+    assert "underfitting" in [f.problem for f in diagnose(run(never))]
+
+
+@pytest.mark.parametrize(
+    ("metric", "poor", "fair"),
+    [("mae", 1.8, 0.9), ("mean_squared_error", 3.2, 0.9)],
+)
+def test_errors_beyond_a_constant_s_under_a_loss_of_ones_own(
+    metric, poor, fair
+):
+    facts = dataclasses.replace(
+        run().facts, outputs=(OutputFacts("out", None, 1, None),)
+    )
+    batch = BatchFacts(y_std=1.0, y_unit_std=1.0, size=16)
+    for error, problems in ((poor, ["underfitting"]), (fair, [])):
+        logs = {metric: np.full(EPOCHS, error)}
+        found = diagnose(run(facts=facts, batch=batch, logs=logs))
+        assert [f.problem for f in found] == problems
+    known = dataclasses.replace(
+        facts, outputs=(OutputFacts("out", None, 1, "mean_squared_error"),)
+    )
+    logs = {metric: np.full(EPOCHS, poor)}
+    assert diagnose(run(facts=known, batch=batch, logs=logs)) == []
 
 
 def test_underfitting_is_said_when_the_run_had_its_time():
@@ -562,7 +621,14 @@ def test_large_inputs_that_only_training_keeps_up_with():
     normal = (LayerFacts("bn", "BatchNormalization"), *layers())
     facts = dataclasses.replace(run().facts, layers=normal)
     early = dataclasses.replace(lost, facts=facts, steps=lost.steps // 10)
-    assert [f.severity for f in diagnose(early)] == ["info"]
+    wide = dataclasses.replace(batch, x_std=100.0)
+    spread = dataclasses.replace(early, batch=wide)
+    assert [f.severity for f in diagnose(spread)] == ["info"]
+    # From as far away as this, more than the training has.
+    assert [f.severity for f in diagnose(early)] == ["warning"]
+    begun = {"finished": False, "planned_epochs": 2 * EPOCHS}
+    soon = dataclasses.replace(early, **begun)
+    assert [f.severity for f in diagnose(soon)] == ["info"]
 
 
 def test_whole_numbers_are_taken_for_classes_if_the_run_fails_on_them():

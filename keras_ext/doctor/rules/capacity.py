@@ -1,5 +1,7 @@
 """Rules on what keeps a model from learning more than little."""
 
+import numpy as np
+
 from keras_ext.doctor.finding import Finding
 from keras_ext.doctor.rules.gradients import finding_of
 from keras_ext.doctor.rules.progress import VIOLENT
@@ -7,6 +9,13 @@ from keras_ext.doctor.rules.signs import FAIR, LEVEL, STRONG_PENALTY, Signs
 
 # A share of the way from a guess to a perfect fit that is too little.
 POOR = 0.1
+# Error, relative to the targets' standard deviation, which no constant answer
+# exceeds; and the metrics that tell it, and its power.
+WORSE = 1.5
+_ERRORS = (
+    (("mae", "mean_absolute_error", "root_mean_squared_error"), 1),
+    (("mse", "mean_squared_error"), 2),
+)
 # What holds a model back, beside `STRONG_PENALTY`: units of a layer, dropout
 # rate.
 NARROW, STRONG_DROPOUT = 2, 0.75
@@ -70,12 +79,59 @@ def underfitting(signs: Signs) -> list[Finding]:
     come less than `POOR` of the way from a guess to a perfect fit, and nothing
     else explains it.
 
+    Not of a run that has been twice as far: that swings, or falls back.
+
     It can be wrong where the data tell no more than that. Where it is not
-    known what a guess would lose, nothing is said.
+    known what a guess would lose, as with a loss of one's own, it is said of
+    a run whose metric, a mean absolute or squared error, is that of a worse
+    answer than any constant: `WORSE` times the targets' spread.
     """
-    if signs.baseline is None or not signs.has_levelled_off(POOR):
+    if signs.baseline is None:
+        return _worse_than_a_constant(signs)
+    losses = signs.epoch_losses[np.isfinite(signs.epoch_losses)]
+    has_been = signs.way_to_fit(np.min(losses)) if len(losses) else 0.0
+    if not signs.has_levelled_off(POOR) or has_been > 2 * POOR:
         return []
     return [_underfits(signs, POOR)]
+
+
+def _worse_than_a_constant(signs: Signs) -> list[Finding]:
+    """Look for errors that are larger than those of a constant answer."""
+    batch, outputs = signs.records.batch, signs.records.facts.outputs
+    if batch is None or len(outputs) != 1 or not batch.y_std > 0:
+        return []
+    if signs.share_done < 0.6 or signs.epochs < 3 or not signs.has_begun:
+        return []
+    for names, power in _ERRORS:
+        for name in names:
+            values = signs.records.logs.get(name)
+            if values is None or len(values) < 3:
+                continue
+            error = float(min(values[-3:])) ** (1 / power)
+            if not error > WORSE * batch.y_std:
+                continue
+            evidence: dict[str, float | str] = {
+                name: float(values[-1]),
+                "spread of the targets": batch.y_std,
+                "threshold": WORSE,
+            }
+            message = (
+                f"The model underfits: its {name} is {values[-1]:.3g}, more "
+                "than that of a constant answer, as the targets' standard "
+                f"deviation is {batch.y_std:.3g}."
+            )
+            return [
+                finding_of(
+                    signs,
+                    "underfitting",
+                    None,
+                    None,
+                    evidence,
+                    message,
+                    "warning",
+                )
+            ]
+    return []
 
 
 def _underfits(

@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_ext.doctor.finding import Finding
 from keras_ext.doctor.rules.gradients import finding_of
-from keras_ext.doctor.rules.signs import Signs, is_accuracy
+from keras_ext.doctor.rules.signs import UNFITTED, Signs, is_accuracy
 
 # Validation loss, relative to its minimum, and to the training loss.
 RISE, GAP = 1.25, 1.5
@@ -20,9 +20,11 @@ FALL = 0.05
 # How far from a guess to a perfect fit it has come on validation data if
 # nothing of what was learned holds for them.
 NOTHING = 0.1
-# Training loss, relative to that of a guess: of which nothing was learned
-# that could be overfitted; and of a perfect fit.
-UNFITTED, PERFECT = 0.7, 0.1
+# Training loss of a perfect fit, relative to that of a guess.
+PERFECT = 0.1
+# Samples that a model learns by heart: so few, of which the training loss is
+# so many times lower, while validation is behind by a third of `SHORT`.
+FEW, BY_HEART = 100, 10.0
 
 
 class _Curves(NamedTuple):
@@ -53,7 +55,8 @@ def overfitting(signs: Signs) -> list[Finding]:
     - where there is none, validation is `SHORT` of the way from a guess to a
       perfect fit behind, and training is `PERFECT`; or half as much again,
       and the validation loss has risen by `RISE` or has come next to
-      `NOTHING` of that way. Cross-entropy must be `SHORT_NATS` behind: it can
+      `NOTHING` of that way; or a third of that, where `FEW` samples were
+      learned by heart. Cross-entropy must be `SHORT_NATS` behind: it can
       be high because of few answers that are wrong and very sure.
 
     Something was learned: the training loss is below `UNFITTED` times that of
@@ -80,6 +83,8 @@ def overfitting(signs: Signs) -> list[Finding]:
         threshold = SHORT
         if _is_crossentropy(signs):
             threshold = SHORT_NATS / signs.baseline
+        elif perfect and _knows_by_heart(signs, curves):
+            threshold = SHORT / 3
         threshold *= 1.0 if perfect else 1.5
         found = short > threshold and (
             perfect or rises or signs.way_to_fit(curves.now) < NOTHING
@@ -152,6 +157,14 @@ def _accuracy_fell(signs: Signs) -> bool:
         if np.max(medians) - medians[-1] > FALL:
             return True
     return False
+
+
+def _knows_by_heart(signs: Signs, curves: _Curves) -> bool:
+    records = signs.records
+    samples = records.steps_per_epoch * (
+        records.batch.size if records.batch else 0
+    )
+    return 0 < samples <= FEW and curves.now > BY_HEART * curves.loss
 
 
 def _medians(values: np.ndarray) -> np.ndarray:

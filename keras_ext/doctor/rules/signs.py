@@ -23,10 +23,13 @@ FAIR = 0.8
 LEVEL = 0.01
 # Steps before which it is too early to say that a model learns too little.
 LEAST_STEPS = 20
-# Steps in which the means of batch normalization come to be right.
-SETTLING = 300
+# Steps in which the means of batch normalization come to be right; and in
+# which they move, with Keras's momentum, by a fifth of what is left of that.
+SETTLING, MOVING = 300, 20
 # Share by which a loss moves in six epochs if it has come to rest.
 AT_REST = 0.05
+# Loss, relative to that of a guess, of which nothing was learned.
+UNFITTED = 0.7
 # How far above that of a guess a validation loss is that tells nothing good.
 WORSE_THAN_A_GUESS = 1.5
 
@@ -189,7 +192,8 @@ class Signs:
 
         Until `SETTLING` steps before the last three epochs its means are
         those of the beginning; or until two thirds of them, if the validation
-        loss has come to rest since.
+        loss has come to rest since; or until a third, if it rests, while the
+        means moved, well below that of a guess, where it does not begin.
         """
         records = self.records
         kinds = [layer.kind for layer in records.facts.layers]
@@ -199,7 +203,11 @@ class Signs:
         since = last - 3 * records.steps_per_epoch
         val = records.logs.get("val_loss", np.zeros(0))[-6:]
         rests = len(val) == 6 and np.ptp(val) < AT_REST * abs(val[-1])
-        return since < (2 * SETTLING / 3 if rests else SETTLING)
+        if not rests:
+            return since < SETTLING
+        moved = 6 * records.steps_per_epoch >= MOVING
+        low = self.baseline is not None and val[-1] < UNFITTED * self.baseline
+        return since < (SETTLING / 3 if moved and low else 2 * SETTLING / 3)
 
     @property
     def is_lost_on_new_data(self) -> bool:
@@ -208,6 +216,14 @@ class Signs:
         if self.baseline is None or len(val) < 3 or self.is_settling:
             return False
         return bool(np.min(val) > WORSE_THAN_A_GUESS * self.reference)
+
+    @property
+    def guesses_on_new_data(self) -> bool:
+        """Whether the validation loss is, settled or not."""
+        val = self.records.logs.get("val_loss", np.zeros(0))
+        if self.baseline is None or not len(val):
+            return False
+        return bool(np.median(val[-3:]) > UNFITTED * self.reference)
 
     @property
     def learns(self) -> bool:

@@ -15,6 +15,9 @@ from keras_ext.doctor.rules.outputs import (
 _LARGE, _HUGE, _TINY = 3.0, 10.0, 1e-3
 # How many times the largest feature's scale may be that of the median one.
 _RATIO = 100.0
+# How many standard deviations the inputs may be away from zero; the evidence.
+_OFF_CENTER = 30.0
+OFF_CENTER = "x_mean / x_std"
 _NORMALIZATIONS = (
     "BatchNormalization",
     "LayerNormalization",
@@ -84,6 +87,10 @@ def unscaled_input(records: Records) -> list[Finding]:
     multiplied (embeddings), if the first layer is frozen and so knows its
     inputs, for features that are zero throughout, and for inputs in [0, 1].
 
+    Batch normalization does not help inputs that are more than 30 standard
+    deviations away from zero: its moving mean, which validation uses, begins
+    at 0 and takes hundreds of steps to come to theirs.
+
     How it can be wrong: a subclassed model may scale its inputs in its own
     code; the scale of one batch may be that of its outliers.
 
@@ -114,6 +121,7 @@ def unscaled_input(records: Records) -> list[Finding]:
         "x_low": batch.x_low,
         "x_high": batch.x_high,
     }
+    centered = abs(batch.x_mean) <= _OFF_CENTER * batch.x_std
     if ratio > _RATIO and largest > _HUGE:
         severity = "warning" if rms > _LARGE else "info"
         evidence |= {"feature_ratio": ratio, "threshold": _RATIO}
@@ -123,9 +131,11 @@ def unscaled_input(records: Records) -> list[Finding]:
         )
     elif rms > _LARGE:
         severity = "warning" if rms > _HUGE else "info"
-        if _is_normalized_at_once(facts.layers, layers[0]):
+        if _is_normalized_at_once(facts.layers, layers[0], centered):
             severity = "info"
         evidence["threshold"] = _HUGE if rms > _HUGE else _LARGE
+        if not centered:
+            evidence[OFF_CENTER] = abs(batch.x_mean) / max(batch.x_std, 1e-30)
         message = (
             f"The inputs' root mean square is {rms:.3g} (from "
             f"{batch.x_low:.4g} to {batch.x_high:.4g}); initial weights are "
@@ -157,11 +167,15 @@ def unscaled_input(records: Records) -> list[Finding]:
 
 
 def _is_normalized_at_once(
-    layers: tuple[LayerFacts, ...], first: LayerFacts
+    layers: tuple[LayerFacts, ...], first: LayerFacts, centered: bool = True
 ) -> bool:
-    after = layers[layers.index(first) + 1 :][:1]
-    linear = first.activation is None
-    return linear and any(la.kind in _NORMALIZATIONS for la in after)
+    """Return whether the scale of the inputs ends with the first layer."""
+    if first.activation is not None:
+        return False
+    kinds = [la.kind for la in layers[layers.index(first) + 1 :][:1]]
+    if not centered and "BatchNormalization" in kinds:
+        return False
+    return any(kind in _NORMALIZATIONS for kind in kinds)
 
 
 def symmetric_units(records: Records) -> list[Finding]:
