@@ -3,10 +3,11 @@
     KERAS_BACKEND=jax python -m benchmarks.monitors
 
 Both loggers together, and `TrainingDoctor` alone, against a bare model. What
-is timed is one `fit` of two epochs of 200 steps, so that the loop of training
-steps is measured, with all that happens once per epoch or per `fit` as its
-small part; tracing and compiling have taken place before. They are measured
-apart, as the first `fit` of a fresh model, 12 steps long.
+is timed is one `fit` of two epochs of 200 steps (more with `--epochs`), so
+that the loop of training steps is measured, with all that happens once per
+epoch or per `fit` as its small part; tracing and compiling have taken place
+before. They are measured apart, as the first `fit` of a fresh model, 12 steps
+long.
 
 On a CPU the time is CPU time of the process, which other work on the machine
 hardly changes. With a GPU it is wall time: there the processor only waits.
@@ -172,8 +173,9 @@ def has_gpu() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-def cases() -> list[tuple[str, float, Any, Any, dict[str, int]]]:
+def cases(epochs: int) -> list[tuple[str, float, Any, Any, dict[str, int]]]:
     """Return name, bar, candidate, baseline and options of each row."""
+    of = functools.partial(functools.partial, fit_of, epochs=epochs)
     every_step = 1.05 if keras.config.backend() == "torch" else 1.03
     default, all_steps = (functools.partial(both, n) for n in (10, 1))
     rows = []
@@ -186,8 +188,8 @@ def cases() -> list[tuple[str, float, Any, Any, dict[str, int]]]:
                 (
                     f"{make.__name__}, every {n}",
                     bar,
-                    functools.partial(fit_of, make, monitors),
-                    functools.partial(fit_of, make, nothing),
+                    of(make, monitors),
+                    of(make, nothing),
                     {},
                 )
             )
@@ -195,8 +197,8 @@ def cases() -> list[tuple[str, float, Any, Any, dict[str, int]]]:
             (
                 f"{make.__name__}, doctor",
                 1.015,
-                functools.partial(fit_of, make, doctor),
-                functools.partial(fit_of, make, nothing),
+                of(make, doctor),
+                of(make, nothing),
                 {},
             )
         )
@@ -204,8 +206,8 @@ def cases() -> list[tuple[str, float, Any, Any, dict[str, int]]]:
         (
             "mlp, every 10, with keras_ext's Adam",
             0.95,
-            functools.partial(fit_of, mlp, default, keras_ext.optimizers.Adam),
-            functools.partial(fit_of, mlp, nothing),
+            of(mlp, default, keras_ext.optimizers.Adam),
+            of(mlp, nothing),
             {},
         )
     )
@@ -216,8 +218,8 @@ def cases() -> list[tuple[str, float, Any, Any, dict[str, int]]]:
             (
                 f"{layers} layers, every 10",
                 1.01,
-                functools.partial(fit_of, make, default, **few),
-                functools.partial(fit_of, make, nothing, **few),
+                of(make, default, **few),
+                of(make, nothing, **few),
                 {"builds": 1, "pairs": pairs},
             )
         )
@@ -231,6 +233,7 @@ def main() -> None:
     )
     parser.add_argument("--builds", type=int, default=3)
     parser.add_argument("--pairs", type=int, default=10, help="per build")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of a fit")
     parser.add_argument("--only", default="", help="part of a row's name")
     args = parser.parse_args()
     keep_freed_memory()
@@ -241,7 +244,7 @@ def main() -> None:
     )
     print(f"| bare, {kind} ms per `fit` | bar | |\n|---|---|---|---|---|---|")
     with steady_state():
-        for name, bar, candidate, baseline, options in cases():
+        for name, bar, candidate, baseline, options in cases(args.epochs):
             if args.only.lower() in name.lower():
                 counts = {"builds": args.builds, "pairs": args.pairs} | options
                 c = compare(candidate, baseline, clock=clock, **counts)
