@@ -484,6 +484,19 @@ def test_few_samples_that_are_learned_by_heart():
     assert diagnose(dataclasses.replace(few, logs=few.logs | near)) == []
 
 
+def test_few_samples_that_are_learned_by_heart_with_an_accuracy():
+    batch = dataclasses.replace(run().batch, size=8)
+    level = np.r_[0.8, 0.6, np.full(8, 0.5)]
+    records = run(
+        np.geomspace(2.3, 0.01, COUNT),
+        batch=batch,
+        logs=curves(level, 1.0, 0.89),
+    )
+    assert diagnose(records) == []
+    few = dataclasses.replace(records, steps_per_epoch=6)
+    assert only(diagnose(few)).problem == "overfitting"
+
+
 def test_accuracy_tells_what_was_learned_where_the_loss_does_not():
     # Few answers, wrong for good, keep the mean of the loss high.
     loss = np.linspace(5.0, 2.0, COUNT)
@@ -655,6 +668,20 @@ def test_first_loss_of_large_weights():
     assert found.problem == "exploding_gradient"
     assert found.evidence["threshold"] == 3
     assert found.evidence["first loss / loss of a guess"] > 3
+
+
+def test_large_weights_of_which_only_training_data_recover():
+    facts = dataclasses.replace(run().facts, layers=layers(std=1.0))
+    wide = {f"activation_std/dense_{i}": 3.0 * 5**i for i in range(4)}
+    loss = np.geomspace(9e4, 0.1, COUNT)
+    given = {"facts": facts, "norms": (3e4,) * 5, **wide}
+    assert (
+        diagnose(run(loss, logs=curves(np.geomspace(2e4, 1, 10)), **given))
+        == []
+    )
+    lost = curves(np.geomspace(6e4, 3e4, EPOCHS))
+    found = only(diagnose(run(loss, logs=lost, **given)))
+    assert found.problem == "exploding_gradient"
 
 
 def test_causes_come_first_and_take_their_consequences_along():

@@ -40,13 +40,15 @@ def exploding_from_the_beginning(signs: Signs) -> list[Finding]:
     zero.
 
     It can be wrong for losses that are tiny by nature; hence losses far
-    below the baseline do not count, nor runs that learn.
+    below the baseline do not count, nor runs that learn, unless what they
+    learn is lost on validation data.
     """
     records = signs.records
     norms = records.series.get("grad_norm/global", np.zeros(0))
     if not len(norms) or squashed_by_weights(signs):
         return []
-    if signs.learns and (signs.baseline is not None or not _swollen(signs)):
+    learns = signs.learns and not signs.is_lost_on_new_data
+    if learns and (signs.baseline is not None or not _swollen(signs)):
         return []
     gain = _large_weights(signs)
     if not np.isfinite(signs.first_loss) and not gain:

@@ -50,8 +50,8 @@ def overfitting(signs: Signs) -> list[Finding]:
     more than half of `BEHIND`. In their median,
 
     - where there is an accuracy, that of validation is `BEHIND`, and the
-      validation loss has risen by `RISE` or its accuracy fallen by `FALL`; or
-      it is half as much again behind;
+      validation loss has risen by `RISE`, its accuracy fallen by `FALL`, or
+      `FEW` samples were learned by heart; or it is half as much again behind;
     - where there is none, validation is `SHORT` of the way from a guess to a
       perfect fit behind, and training is `PERFECT`; or half as much again,
       and the validation loss has risen by `RISE` or has come next to
@@ -73,7 +73,8 @@ def overfitting(signs: Signs) -> list[Finding]:
     behind = _behind(signs)
     rises = curves.best > 0 and curves.now > RISE * curves.best
     if behind is not None:
-        worse = rises or _accuracy_fell(signs)
+        by_heart = _knows_by_heart(signs, curves)
+        worse = rises or _accuracy_fell(signs) or by_heart
         threshold = BEHIND if worse else 1.5 * BEHIND
         found = behind > threshold
         how = {"accuracy, training minus validation": behind}
