@@ -118,7 +118,9 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--cache", type=pathlib.Path, help="where to keep runs")
-    parser.add_argument("--replay", type=pathlib.Path, help="score kept runs")
+    parser.add_argument(
+        "--replay", type=pathlib.Path, nargs="+", help="score kept runs"
+    )
     parser.add_argument("--half", choices=list(HALVES), default="dev")
     parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--first", type=int, default=0, help="first seed")
@@ -137,7 +139,7 @@ def main() -> None:
         from benchmarks.doctor import scoring
 
         scoring.report(
-            args.replay or args.cache, args.half, args.only, args.worst
+            args.replay or [args.cache], args.half, args.only, args.worst
         )
     print(f"{time.perf_counter() - start:.0f} s")
 

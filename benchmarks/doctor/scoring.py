@@ -1,7 +1,9 @@
 """How right the doctor is, and the others, on recorded runs."""
 
+import itertools
 import pathlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,16 +66,19 @@ def judge(name: str, label: dict, records: Records, more: dict) -> Verdict:
     return verdict
 
 
-def judged(folder: pathlib.Path, half: str, only: str = "") -> list[Verdict]:
-    """Judge the runs of a folder that belong to a half.
+def judged(
+    folders: Sequence[pathlib.Path], half: str, only: str = ""
+) -> list[Verdict]:
+    """Judge the runs of folders that belong to a half.
 
     Args:
-        folder: Where they were kept.
+        folders: Where they were kept.
         half: `"dev"` or `"report"`.
         only: Part of the problem's name; healthy runs always take part.
     """
     verdicts = []
-    for path in sorted(folder.glob(f"{half}-*.json")):
+    kept = [sorted(folder.glob(f"{half}-*.json")) for folder in folders]
+    for path in itertools.chain(*kept):
         label, records, more = storage.load(path)
         if label["problem"] == "healthy" or only in label["problem"]:
             verdicts.append(judge(path.stem, label, records, more))
@@ -81,10 +86,13 @@ def judged(folder: pathlib.Path, half: str, only: str = "") -> list[Verdict]:
 
 
 def report(
-    folder: pathlib.Path, half: str, only: str = "", worst: bool = False
+    folders: Sequence[pathlib.Path],
+    half: str,
+    only: str = "",
+    worst: bool = False,
 ) -> None:
     """Print the tables."""
-    verdicts = judged(folder, half, only)
+    verdicts = judged(folders, half, only)
     healthy = [v for v in verdicts if v.problem == "healthy"]
     faulty = [v for v in verdicts if v.problem != "healthy"]
     print(f"\n{half}: {len(healthy)} healthy runs, {len(faulty)} faulty ones\n")
