@@ -12,10 +12,13 @@ POOR = 0.1
 # Error, relative to the targets' standard deviation, which no constant answer
 # exceeds; and the metrics that tell it, and its power.
 WORSE = 1.5
-_ERRORS = (
-    (("mae", "mean_absolute_error", "root_mean_squared_error"), 1),
-    (("mse", "mean_squared_error"), 2),
-)
+_ERRORS = {
+    "mae": 1,
+    "mean_absolute_error": 1,
+    "root_mean_squared_error": 1,
+    "mse": 2,
+    "mean_squared_error": 2,
+}
 # What holds a model back, beside `STRONG_PENALTY`: units of a layer, dropout
 # rate.
 NARROW, STRONG_DROPOUT = 2, 0.75
@@ -102,35 +105,27 @@ def _worse_than_a_constant(signs: Signs) -> list[Finding]:
         return []
     if signs.share_done < 0.6 or signs.epochs < 3 or not signs.has_begun:
         return []
-    for names, power in _ERRORS:
-        for name in names:
-            values = signs.records.logs.get(name)
-            if values is None or len(values) < 3:
-                continue
-            error = float(min(values[-3:])) ** (1 / power)
-            if not error > WORSE * batch.y_std:
-                continue
-            evidence: dict[str, float | str] = {
-                name: float(values[-1]),
-                "spread of the targets": batch.y_std,
-                "threshold": WORSE,
-            }
-            message = (
-                f"The model underfits: its {name} is {values[-1]:.3g}, more "
-                "than that of a constant answer, as the targets' standard "
-                f"deviation is {batch.y_std:.3g}."
+    for name, power in _ERRORS.items():
+        values = signs.records.logs.get(name, np.zeros(0))[-3:]
+        if not len(values) or not (
+            np.min(values) ** (1 / power) > WORSE * batch.y_std
+        ):
+            continue
+        evidence: dict[str, float | str] = {
+            name: float(values[-1]),
+            "spread of the targets": batch.y_std,
+            "threshold": WORSE,
+        }
+        message = (
+            f"The model underfits: its {name} is {values[-1]:.3g}, more than "
+            "that of a constant answer, as the targets' standard deviation is "
+            f"{batch.y_std:.3g}."
+        )
+        return [
+            finding_of(
+                signs, "underfitting", None, None, evidence, message, "warning"
             )
-            return [
-                finding_of(
-                    signs,
-                    "underfitting",
-                    None,
-                    None,
-                    evidence,
-                    message,
-                    "warning",
-                )
-            ]
+        ]
     return []
 
 
