@@ -119,7 +119,10 @@ def main() -> None:
     )
     parser.add_argument("--cache", type=pathlib.Path, help="where to keep runs")
     parser.add_argument(
-        "--replay", type=pathlib.Path, nargs="+", help="score kept runs"
+        "--replay",
+        type=pathlib.Path,
+        nargs="+",
+        help="score runs that were kept",
     )
     parser.add_argument("--half", choices=list(HALVES), default="dev")
     parser.add_argument("--runs", type=int, default=400)

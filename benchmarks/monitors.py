@@ -175,7 +175,10 @@ def has_gpu() -> bool:
 
 def cases(epochs: int) -> list[tuple[str, float, Any, Any, dict[str, int]]]:
     """Return name, bar, candidate, baseline and options of each row."""
-    of = functools.partial(functools.partial, fit_of, epochs=epochs)
+
+    def of(*model: Any, **options: Any) -> Callable[[], Callable[[], Any]]:
+        return functools.partial(fit_of, *model, epochs=epochs, **options)
+
     every_step = 1.05 if keras.config.backend() == "torch" else 1.03
     default, all_steps = (functools.partial(both, n) for n in (10, 1))
     rows = []

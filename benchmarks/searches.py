@@ -5,10 +5,10 @@
 *time*: the wall time of a search with `keras_ext.tuners.RandomSearch` against
 `keras_tuner.RandomSearch`, trials of some seconds each, in turns, each in a
 process of its own; what the first recorded search of a process takes longer is
-told apart. *fixed*: what is
-added to each trial however short it is, in searches of few and of many trials,
-whose `fit` does nothing. *memory*: how much memory of the process a trial
-leaves behind, over 40 trials with models of different sizes.
+told apart. *fixed*: what is added to each trial however short it is, in
+searches of few and of many trials, whose `fit` does nothing. *memory*: how much
+memory of the process a trial leaves behind, over 40 trials with models of
+different sizes.
 """
 
 import argparse

@@ -115,8 +115,9 @@ def weighed(finding: Finding, signs: Signs) -> Finding:
             return dataclasses.replace(finding, severity="warning")
     if finding.problem != "unscaled_input" or not signs.epochs:
         return finding
-    far = static.OFF_CENTER in finding.evidence and signs.share_done >= 0.6
-    if (far and signs.guesses_on_new_data) or signs.is_lost_on_new_data:
+    lags = static.is_ahead_of_batch_normalization(signs.records)
+    late = lags and signs.share_done >= 0.6 and signs.guesses_on_new_data
+    if late or signs.is_lost_on_new_data:
         return dataclasses.replace(finding, severity="warning")
     if signs.learns:
         return dataclasses.replace(finding, severity="info")

@@ -16,7 +16,10 @@ def mended(callback: Any) -> Any:
         callback: keras-tuner's or a person's own.
     """
     # keras-tuner does not export its callbacks.
-    name = type(callback).__name__
+    kind = type(callback)
+    if not kind.__module__.startswith("keras_tuner."):
+        return callback
+    name = kind.__name__
     if name == "SaveBestEpoch":
         return BestEpochKeeper(callback)
     if name == "TunerCallback" and not _hears_batches(callback.tuner):

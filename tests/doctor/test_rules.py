@@ -529,6 +529,7 @@ def test_errors_beyond_a_constant_s_under_a_loss_of_ones_own(
         logs = {metric: np.full(EPOCHS, error)}
         found = diagnose(run(facts=facts, batch=batch, logs=logs))
         assert [f.problem for f in found] == problems
+        assert all(f.severity == "info" for f in found)
     known = dataclasses.replace(
         facts, outputs=(OutputFacts("out", None, 1, "mean_squared_error"),)
     )
@@ -638,7 +639,9 @@ def test_large_inputs_that_only_training_keeps_up_with():
     spread = dataclasses.replace(early, batch=wide)
     assert [f.severity for f in diagnose(spread)] == ["info"]
     # From as far away as this, more than the training has.
-    assert [f.severity for f in diagnose(early)] == ["warning"]
+    found = only(diagnose(early))
+    assert found.problem == "unscaled_input"
+    assert "hundreds of steps" in found.message
     begun = {"finished": False, "planned_epochs": 2 * EPOCHS}
     soon = dataclasses.replace(early, **begun)
     assert [f.severity for f in diagnose(soon)] == ["info"]

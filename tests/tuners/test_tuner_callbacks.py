@@ -8,6 +8,7 @@ import pytest
 import searching
 
 from keras_ext import tuners
+from keras_ext.tuners.tuner_callbacks import mended
 
 STEPS = 72 // 24
 
@@ -80,3 +81,9 @@ def test_a_step_does_not_bring_the_model_up_to_date(
     assert for_more_steps(keras_tuner.RandomSearch) >= added
     own = {"tracking_uri": tracking_uri, "log_models": None}
     assert for_more_steps(tuners.RandomSearch, **own) == 0
+
+
+@pytest.mark.backend("torch")
+def test_a_callback_of_the_same_name_is_left_as_it_is():
+    own = type("TunerCallback", (keras.callbacks.Callback,), {})()
+    assert mended(own) is own

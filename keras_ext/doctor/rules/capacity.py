@@ -10,7 +10,7 @@ from keras_ext.doctor.rules.signs import FAIR, LEVEL, STRONG_PENALTY, Signs
 # A share of the way from a guess to a perfect fit that is too little.
 POOR = 0.1
 # Error, relative to the targets' standard deviation, which no constant answer
-# exceeds; and the metrics that tell it, and its power.
+# exceeds; and the metrics that tell it, with its power.
 WORSE = 1.5
 _ERRORS = {
     "mae": 1,
@@ -85,9 +85,10 @@ def underfitting(signs: Signs) -> list[Finding]:
     Not of a run that has been twice as far: that swings, or falls back.
 
     It can be wrong where the data tell no more than that. Where it is not
-    known what a guess would lose, as with a loss of one's own, it is said of
-    a run whose metric, a mean absolute or squared error, is that of a worse
-    answer than any constant: `WORSE` times the targets' spread.
+    known what a guess would lose, as with a loss of one's own, there is an
+    info on a run whose metric, a mean absolute or squared error, is that of a
+    worse answer than any constant: `WORSE` times the targets' spread. No more
+    than that, since such a loss may ask for it, as that of a high quantile.
     """
     if signs.baseline is None:
         return _worse_than_a_constant(signs)
@@ -117,13 +118,14 @@ def _worse_than_a_constant(signs: Signs) -> list[Finding]:
             "threshold": WORSE,
         }
         message = (
-            f"The model underfits: its {name} is {values[-1]:.3g}, more than "
-            "that of a constant answer, as the targets' standard deviation is "
-            f"{batch.y_std:.3g}."
+            f"Its {name} is {values[-1]:.3g}, more than that of a constant "
+            "answer, as the targets' standard deviation is "
+            f"{batch.y_std:.3g}: unless the loss asks for that, the model "
+            "underfits."
         )
         return [
             finding_of(
-                signs, "underfitting", None, None, evidence, message, "warning"
+                signs, "underfitting", None, None, evidence, message, "info"
             )
         ]
     return []

@@ -161,10 +161,11 @@ def _accuracy_fell(signs: Signs) -> bool:
 
 
 def _knows_by_heart(signs: Signs, curves: _Curves) -> bool:
-    records = signs.records
-    samples = records.steps_per_epoch * (
-        records.batch.size if records.batch else 0
-    )
+    """Return whether few samples were learned, and nothing beyond them."""
+    batch = signs.records.batch
+    if batch is None:
+        return False
+    samples = signs.records.steps_per_epoch * batch.size
     return 0 < samples <= FEW and curves.now > BY_HEART * curves.loss
 
 

@@ -219,7 +219,7 @@ class Signs:
 
     @property
     def guesses_on_new_data(self) -> bool:
-        """Whether the validation loss is, settled or not."""
+        """Whether the validation loss is near a guess's, settled or not."""
         val = self.records.logs.get("val_loss", np.zeros(0))
         if self.baseline is None or not len(val):
             return False

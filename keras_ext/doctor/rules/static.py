@@ -15,9 +15,8 @@ from keras_ext.doctor.rules.outputs import (
 _LARGE, _HUGE, _TINY = 3.0, 10.0, 1e-3
 # How many times the largest feature's scale may be that of the median one.
 _RATIO = 100.0
-# How many standard deviations the inputs may be away from zero; the evidence.
+# How many standard deviations the inputs may be away from zero.
 _OFF_CENTER = 30.0
-OFF_CENTER = "x_mean / x_std"
 _NORMALIZATIONS = (
     "BatchNormalization",
     "LayerNormalization",
@@ -121,7 +120,7 @@ def unscaled_input(records: Records) -> list[Finding]:
         "x_low": batch.x_low,
         "x_high": batch.x_high,
     }
-    centered = abs(batch.x_mean) <= _OFF_CENTER * batch.x_std
+    lags = is_ahead_of_batch_normalization(records)
     if ratio > _RATIO and largest > _HUGE:
         severity = "warning" if rms > _LARGE else "info"
         evidence |= {"feature_ratio": ratio, "threshold": _RATIO}
@@ -131,16 +130,19 @@ def unscaled_input(records: Records) -> list[Finding]:
         )
     elif rms > _LARGE:
         severity = "warning" if rms > _HUGE else "info"
-        if _is_normalized_at_once(facts.layers, layers[0], centered):
+        if not lags and _is_normalized_at_once(facts.layers, layers[0]):
             severity = "info"
         evidence["threshold"] = _HUGE if rms > _HUGE else _LARGE
-        if not centered:
-            evidence[OFF_CENTER] = abs(batch.x_mean) / max(batch.x_std, 1e-30)
         message = (
             f"The inputs' root mean square is {rms:.3g} (from "
             f"{batch.x_low:.4g} to {batch.x_high:.4g}); initial weights are "
             "made for inputs of about 1."
         )
+        if lags:
+            message += (
+                " Batch normalization takes hundreds of steps to follow "
+                "inputs so far from zero, and validation goes by it."
+            )
     elif largest < _TINY:
         severity = "warning"
         if _is_normalized_at_once(facts.layers, layers[0]):
@@ -167,15 +169,25 @@ def unscaled_input(records: Records) -> list[Finding]:
 
 
 def _is_normalized_at_once(
-    layers: tuple[LayerFacts, ...], first: LayerFacts, centered: bool = True
+    layers: tuple[LayerFacts, ...], first: LayerFacts
 ) -> bool:
     """Return whether the scale of the inputs ends with the first layer."""
-    if first.activation is not None:
+    after = layers[layers.index(first) + 1 :][:1]
+    linear = first.activation is None
+    return linear and any(la.kind in _NORMALIZATIONS for la in after)
+
+
+def is_ahead_of_batch_normalization(records: Records) -> bool:
+    """Return whether the inputs are far from 0, where its means begin.
+
+    Args:
+        records: What is known before training.
+    """
+    batch, layers = records.batch, records.facts.layers
+    if batch is None or not abs(batch.x_mean) > _OFF_CENTER * batch.x_std:
         return False
-    kinds = [la.kind for la in layers[layers.index(first) + 1 :][:1]]
-    if not centered and "BatchNormalization" in kinds:
-        return False
-    return any(kind in _NORMALIZATIONS for kind in kinds)
+    kinds = [la.kind for la in layers if la.kind in _NORMALIZATIONS]
+    return kinds[:1] == ["BatchNormalization"]
 
 
 def symmetric_units(records: Records) -> list[Finding]:
