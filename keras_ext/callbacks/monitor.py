@@ -344,7 +344,10 @@ class Monitor(keras.callbacks.Callback):
         tap = self._team[0]._driven if self._team else None
         if self._gauge is None or tap is None:
             return
-        self._steps_done = tap.steps_done()
+        steps_done = tap.steps_done()
+        if steps_done == self._steps_done:
+            return
+        self._steps_done = steps_done
         index, rows = self._gauge.store.take()
         if not len(index):
             return

@@ -26,8 +26,10 @@ from keras_ext.doctor.records import Facts, Records
 
 # How many measured steps in the beginning of `fit` are as dense as asked
 # for; how many times longer distances may become then; and how many measured
-# steps an epoch has for all that.
+# steps an epoch has for all that. After some epochs, twice as long ones, and
+# half as many.
 _DENSE, _THINNED, _LEAST_SAMPLES = 5, 5, 4
+_WELL_KNOWN = 4
 # After this many times `every_n_steps` steps an epoch is looked at in its
 # midst, and again when it has become twice as long.
 _LONG = 250
@@ -71,7 +73,8 @@ class TrainingDoctor(MonitorOwner):
         every_n_steps: Measure in every n-th training step, beginning with
             the first one of each epoch. After the first five of a `fit` the
             distances grow up to five-fold, as far as they leave four
-            measured steps in each epoch. Defaults to `10`.
+            measured steps in each epoch; after four epochs up to ten-fold,
+            and two. Defaults to `10`.
         min_severity: Least severity that is acted on: `"info"`, `"warning"`
             or `"error"`. `findings` holds all. Defaults to `"warning"`.
         rules: Rules of one's own: functions that are given a
@@ -158,6 +161,7 @@ class TrainingDoctor(MonitorOwner):
         self._is_read = False
         self._logs: dict[str, list[float]] = {}
         self._steps_per_epoch = 0
+        self._epochs_done = 0
         self._planned_epochs: int | None = None
         self._finished = False
         self._next_look = 0
@@ -258,6 +262,7 @@ class TrainingDoctor(MonitorOwner):
         for monitor in self.monitors:
             monitor.on_epoch_end(epoch)
         self._steps_per_epoch = self._batches._steps_done
+        self._epochs_done += 1
         if not self._is_read:
             self._read(self.model, self._steps_per_epoch)
         for key, value in (logs or {}).items():
@@ -293,11 +298,11 @@ class TrainingDoctor(MonitorOwner):
             return  # TensorFlow's graph would have to know of it.
         n = self._sampling.every_n_steps
         steps = self._steps_per_epoch or (self.params or {}).get("steps")
-        later = _THINNED * n
+        further = 2 if self._epochs_done >= _WELL_KNOWN else 1
+        later = further * _THINNED * n
         if steps:
-            later = max(n, min(later, steps // _LEAST_SAMPLES))
-        is_first = not self._steps_per_epoch
-        self._sampling.thin(_DENSE if is_first else 0, later)
+            later = max(n, min(later, further * steps // _LEAST_SAMPLES))
+        self._sampling.thin(0 if self._epochs_done else _DENSE, later)
 
     def _examine(self) -> None:
         found = diagnose(self.records, [self._asked(r) for r in self.rules])
