@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -134,13 +135,13 @@ def _layer_facts(
     if kernel is None:
         return facts
     flat = kernel.weights.reshape(-1)
-    sample = flat[:: max(1, flat.size // _SAMPLE)]
+    sample = flat[:: max(1, flat.size // _SAMPLE)].astype(np.float64)
     return dataclasses.replace(
         facts,
         units=facts.units or kernel.weights.shape[-1],
-        fan_in=int(np.prod(kernel.weights.shape[:-1]) // kernel.gates),
-        weight_std=float(np.std(sample.astype(np.float64))),
-        weight_mean=float(np.mean(sample.astype(np.float64))),
+        fan_in=math.prod(kernel.weights.shape[:-1]) // kernel.gates,
+        weight_std=float(np.std(sample)),
+        weight_mean=float(np.mean(sample)),
         recurrent_gain=max(
             (tried(functools.partial(_recurrent_gain, x), None) or 0.0)
             for x in layers
@@ -180,6 +181,8 @@ def _penalty(layer: Any) -> float:
     factors = [0.0]
     for name in ("kernel", "bias", "activity", "recurrent", "embeddings"):
         regularizer = getattr(layer, f"{name}_regularizer", None)
+        if regularizer is None:
+            continue
         for factor in ("l1", "l2"):
             value = tried(functools.partial(_factor, regularizer, factor), 0.0)
             factors.append(value)
@@ -226,7 +229,7 @@ def _kernel(layer: Any) -> _Kernel | None:
     if isinstance(layer, keras.layers.EinsumDense):
         weights = _of_einsum(layer.equation, weights)
     elif name.startswith("Depthwise"):  # each input has units of its own
-        weights = weights.reshape(int(np.prod(weights.shape[:-2])), -1)
+        weights = weights.reshape(math.prod(weights.shape[:-2]), -1)
     elif "Transpose" in name:
         weights = np.swapaxes(weights, -1, -2)
     if not weights.size:
@@ -277,5 +280,5 @@ def _of_einsum(equation: str, weights: np.ndarray) -> np.ndarray:
     summed = [i for i, x in enumerate(letters) if x not in output]
     kept = [i for i, x in enumerate(letters) if x in output]
     weights = np.transpose(weights, summed + kept)
-    fan_in = int(np.prod(weights.shape[: len(summed)]))
+    fan_in = math.prod(weights.shape[: len(summed)])
     return weights.reshape(fan_in, -1)

@@ -1,10 +1,10 @@
 """What is known of a model before training."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_ext.doctor.facts import graph
 from keras_ext.doctor.facts.attempt import tried
@@ -56,9 +56,7 @@ def facts_of(model: Any) -> Facts:
         learning_rate=tried(lambda: _learning_rate(optimizer), None),
         clips=tried(lambda: any(map(_clips, optimizers)), False),
         parameters=tried(
-            lambda: sum(
-                int(np.prod(v.shape)) for v in model.trainable_variables
-            ),
+            lambda: sum(math.prod(v.shape) for v in model.trainable_variables),
             0,
         ),
         normalizes_input=tried(
