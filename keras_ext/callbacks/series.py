@@ -97,11 +97,11 @@ class Means:
             counts: Which of the samples count.
         """
         self._count += int(counts.sum())
-        keys = [key for key in block if key != "step"]
         with np.errstate(invalid="ignore"):  # infinity - infinity
-            totals = np.sum([block[key][counts] for key in keys], axis=1)
-        for key, total in zip(keys, totals.tolist(), strict=True):
-            self._sums[key] = self._sums.get(key, 0.0) + total
+            for key, values in block.items():
+                if key != "step":
+                    total = float(values[counts].sum())
+                    self._sums[key] = self._sums.get(key, 0.0) + total
 
     def values(self) -> dict[str, float]:
         """Return the means; none if no sample counts."""
