@@ -3,6 +3,7 @@
 Each of `tensorflow.py`, `jax.py` and `torch.py` has
 
 - `kernels`: the arithmetic, see `tensorflow_kernels.py`;
+- `batch_kernels`: that of the batches of data, see `batch_kernels.py`;
 - `Record`: a `keras_ext.taps.record.Record`, what one step shows;
 - `Store`: keeps the rows of a gauge on the device;
 - `TrainFunctions`: train functions of a model in which gauges write;
@@ -15,6 +16,7 @@ import keras
 
 _module = importlib.import_module(f"keras_ext.taps.{keras.config.backend()}")
 
+batch_kernels = _module.batch_kernels
 kernels = _module.kernels
 Record = _module.Record
 Store = _module.Store

@@ -6,14 +6,13 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext.taps._backend import batch_kernels as kernels
+from keras_ext.taps.batch_kernels import STATISTICS as STATISTICS
 from keras_ext.taps.gauges import Gauge
 from keras_ext.taps.sampling import Sampling
 
 Tensor = Any
 
-# What a row begins with: of the inputs and of the targets in this order.
-SIDES = ("x", "y")
-STATISTICS = ("low", "high", "mean", "std", "nonfinite", "fraction")
 # Features up to which the scale of each is measured.
 MOST_FEATURES = 4096
 
@@ -21,10 +20,8 @@ MOST_FEATURES = 4096
 class BatchGauge(Gauge):
     """Measures the inputs and targets that a step was given, and its loss.
 
-    A row holds, for inputs and for targets, the lowest and the highest
-    finite entry, mean and standard deviation over the finite ones, the share
-    of others, and the mean distance to the next whole number. Then what the
-    step returned as `loss`, NaN if it returned none; the number of samples;
+    A row holds, for inputs and for targets, `STATISTICS`. Then what the step
+    returned as `loss`, NaN if it returned none; the number of samples;
     and the targets' standard deviation over the samples, the root mean square
     of all units'. Then the root mean square of each feature, which is an
     entry of the inputs' last axis; then the share of each class among the
@@ -78,32 +75,23 @@ class BatchGauge(Gauge):
             self.y_units = shape[-1] if len(shape) > 1 else 1
         logs = record.logs if isinstance(record.logs, dict) else {}
         loss = ops.cast(logs.get("loss", float("nan")), "float32")
-        size = float("nan")
+        size = spread = float("nan")
         if inputs and len(inputs[0].shape):
             size = ops.cast(ops.shape(inputs[0])[0], "float32")
-        parts = [
-            ops.stack(_statistics(inputs) + _statistics(targets)),
-            ops.stack([ops.reshape(loss, ()), size, _spread(targets)]),
-        ]
-        scales = [_scales(a) for a in inputs if _has_features(a)]
-        features = sum(int(a.shape[-1]) for a in inputs if _has_features(a))
+        if targets and len(targets[0].shape):
+            spread = kernels.spread_over_samples(targets[0])
+        parts = [_summary(inputs), _summary(targets)]
+        parts.append(ops.stack([ops.reshape(loss, ()), size, spread]))
+        wide = [a for a in inputs if len(a.shape) > 1 and a.shape[-1]]
+        features = sum(int(a.shape[-1]) for a in wide)
         if 0 < features <= MOST_FEATURES:
             self.features = features
-            parts += scales
-        if self.classes:
-            parts.append(self._class_shares(targets))
+            parts += [kernels.feature_scales(a) for a in wide]
+        if self.classes and targets:
+            parts.append(kernels.class_shares(targets[0], self.classes))
+        elif self.classes:
+            parts.append(ops.zeros((self.classes,)))
         return ops.concatenate(parts)
-
-    def _class_shares(self, targets: list[Tensor]) -> Tensor:
-        counts = ops.zeros((self.classes,))
-        for y in targets[:1]:
-            if len(y.shape) > 1 and y.shape[-1] == self.classes > 1:
-                counts = ops.mean(ops.reshape(y, (-1, self.classes)), axis=0)
-            else:
-                whole = ops.cast(ops.reshape(y, (-1,)), "int32")
-                rows = ops.one_hot(whole, self.classes, dtype="float32")
-                counts = ops.mean(rows, axis=0)
-        return counts
 
 
 def _numbers(data: Any) -> list[Tensor]:
@@ -122,37 +110,7 @@ def _is_number(tensor: Any) -> bool:
     return dtype.startswith(("float", "bfloat", "int", "uint", "bool"))
 
 
-def _statistics(tensors: list[Tensor]) -> list[Tensor]:
+def _summary(tensors: list[Tensor]) -> Tensor:
     if not tensors:
-        return [float("nan")] * len(STATISTICS)
-    flat = ops.concatenate([ops.reshape(a, (-1,)) for a in tensors])
-    finite = ops.isfinite(flat)
-    there = ops.cast(finite, "float32")
-    number = ops.maximum(ops.sum(there), 1.0)
-    clean = ops.where(finite, flat, ops.zeros_like(flat))
-    mean = ops.sum(clean) / number
-    spread = ops.where(finite, flat - mean, ops.zeros_like(flat))
-    return [
-        ops.min(clean),
-        ops.max(clean),
-        mean,
-        ops.sqrt(ops.sum(ops.square(spread)) / number),
-        ops.mean(1.0 - there),
-        ops.mean(ops.abs(clean - ops.round(clean))),
-    ]
-
-
-def _spread(tensors: list[Tensor]) -> Tensor:
-    if not tensors or not len(tensors[0].shape):
-        return float("nan")
-    return ops.sqrt(ops.mean(ops.var(tensors[0], axis=0)))
-
-
-def _has_features(tensor: Tensor) -> bool:
-    return len(tensor.shape) > 1 and bool(tensor.shape[-1])
-
-
-def _scales(tensor: Tensor) -> Tensor:
-    rows = ops.reshape(tensor, (-1, int(tensor.shape[-1])))
-    rows = ops.where(ops.isfinite(rows), rows, ops.zeros_like(rows))
-    return ops.sqrt(ops.mean(ops.square(rows), axis=0))
+        return ops.full((len(STATISTICS),), float("nan"))
+    return kernels.batch_summary(tensors)

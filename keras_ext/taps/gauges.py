@@ -152,16 +152,10 @@ class UpdateGauge(WeightGauge):
 
     def measure(self, record: Any) -> Tensor | None:
         """See `Gauge.measure`."""
-        weights = []
-        for variable in self.variables:
-            pair = record.weights.get(id(variable))
-            if pair is None:
-                value = keras.ops.convert_to_tensor(variable)
-                pair = value, value
-            weights.append(pair)
-        if not weights:
-            return None
-        return kernels.update_norms(weights, record.compiled)
+        weights = [record.update_of(variable) for variable in self.variables]
+        return (
+            kernels.update_norms(weights, record.compiled) if weights else None
+        )
 
 
 class SiteGauge(Gauge):

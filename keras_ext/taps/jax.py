@@ -8,13 +8,21 @@ from typing import Any
 import jax
 import keras
 
+from keras_ext.taps import batch_kernels as batch_kernels
 from keras_ext.taps import jax_kernels as kernels
 from keras_ext.taps import record
 from keras_ext.taps.jax_state import hidden, shown
 from keras_ext.taps.jax_store import Store as Store
 from keras_ext.taps.patch import replaced
 
-__all__ = ["Record", "Store", "TrainFunctions", "kernels", "why_not"]
+__all__ = [
+    "Record",
+    "Store",
+    "TrainFunctions",
+    "batch_kernels",
+    "kernels",
+    "why_not",
+]
 
 # Steps that all run the program that measures, at most. To compile another
 # one for those in which nothing is due pays in longer trainings only.

@@ -31,7 +31,8 @@ class Record(abc.ABC):
         optimizers: Maps the id of a `keras.Variable` to the optimizer that
             received its gradient.
         weights: Maps the id of a `keras.Variable` to its values before and
-            after the optimizer's `apply`; filled only if asked for.
+            after the optimizer's `apply`, or what was taken of them; filled
+            only if asked for.
         outputs: Maps the key of each of `parts` to the outputs of its uses.
         data: The batch that the step was given.
         logs: What the step returned.
@@ -188,6 +189,22 @@ class Record(abc.ABC):
                 self.gradients[id(variable)] = gradient, scale
                 self.optimizers[id(variable)] = optimizer
 
+    def _note_update(
+        self, variables: Sequence[Any], before: list[Tensor]
+    ) -> None:
+        for variable, value in zip(variables, before, strict=True):
+            self.weights[id(variable)] = value, self._copy(variable)
+
+    def update_of(self, variable: Any) -> tuple[Any, Any]:
+        """Return what `weights` holds of a variable.
+
+        If no optimizer touched it, its present value is also the one before.
+        """
+        if id(variable) not in self.weights:
+            value = [self._copy(variable)]
+            self._note_update([variable], value)
+        return self.weights[id(variable)]
+
     def _heard_apply(self, optimizer: Any, weights: bool) -> Callable:
         apply = optimizer.apply
 
@@ -200,8 +217,8 @@ class Record(abc.ABC):
             self._note_gradients(optimizer, grads, variables, scale)
             before = [self._copy(v) for v in variables] if weights else []
             result = apply(grads, trainable_variables)
-            for value, variable in zip(before, variables, strict=False):
-                self.weights[id(variable)] = value, self._copy(variable)
+            if before:
+                self._note_update(variables, before)
             return result
 
         return hear_and_apply

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_ext.taps import batch_kernels as batch_kernels
 from keras_ext.taps import tensorflow_kernels as kernels
 from keras_ext.taps.patch import replaced
 from keras_ext.taps.tensorflow_record import Record as Record
@@ -15,7 +16,14 @@ from keras_ext.taps.tensorflow_replicas import Replicas
 from keras_ext.taps.tensorflow_store import StepCounter
 from keras_ext.taps.tensorflow_store import Store as Store
 
-__all__ = ["Record", "Store", "TrainFunctions", "kernels", "why_not"]
+__all__ = [
+    "Record",
+    "Store",
+    "TrainFunctions",
+    "batch_kernels",
+    "kernels",
+    "why_not",
+]
 
 # Strategies whose replicas take turns in one thread each of one process.
 _UNDERSTOOD = (tf.distribute.MirroredStrategy,)

@@ -7,10 +7,18 @@ from typing import Any
 import torch
 
 from keras_ext.taps import record
+from keras_ext.taps import torch_batch_kernels as batch_kernels
 from keras_ext.taps import torch_kernels as kernels
 from keras_ext.taps.torch_store import Store as Store
 
-__all__ = ["Record", "Store", "TrainFunctions", "kernels", "why_not"]
+__all__ = [
+    "Record",
+    "Store",
+    "TrainFunctions",
+    "batch_kernels",
+    "kernels",
+    "why_not",
+]
 
 
 def why_not(model: Any) -> str | None:
@@ -83,7 +91,8 @@ class Record(record.Record):
 
     Of a gradient it keeps norm and peak alone, taken before the optimizer's
     `apply`: the tensor is the variable's `grad`, and whoever wants to may
-    change it afterwards.
+    change it afterwards. Of a weight it keeps norms, which takes one copy of
+    it, not two.
 
     Args:
         gradients: Whether `gradients` is asked for.
@@ -118,6 +127,12 @@ class Record(record.Record):
             taken = kernels.Taken(norms, place, peak)
             self.gradients[id(variable)] = taken, None
             self.optimizers[id(variable)] = optimizer
+
+    def _note_update(self, variables: Sequence[Any], before: list[Any]) -> None:
+        after = [variable.value.detach() for variable in variables]
+        taken = kernels.update_norms_of(before, after)
+        for variable, pair in zip(variables, taken, strict=True):
+            self.weights[id(variable)] = pair
 
     def _hear(self, output: Any, note: Callable[[Any], None]) -> Any:
         if not isinstance(output, torch.Tensor):

@@ -12,6 +12,8 @@ Tensor = Any
 # Outputs of at most so many entries are measured together where they can
 # be: for them the number of calls counts, for others the copying.
 _SMALL = 1 << 14
+# Entries that are added up at once.
+_LONGEST_SUM = 1 << 20
 
 # Shape and dtype of an output, and what else it must have in common with
 # those that are measured together with it.
@@ -19,17 +21,18 @@ Kind = tuple[torch.Size, torch.dtype, Any]
 
 
 class Taken(NamedTuple):
-    """What was taken of a gradient when the optimizer received it.
+    """What was taken of a gradient or a weight when the optimizer had it.
 
     Attributes:
-        norms: The norms of all gradients that the optimizer received.
-        place: The gradient's own place among them.
-        peak: Its largest absolute entry, if it is clipped by value.
+        norms: The norms of all of them.
+        place: Its own place among them.
+        peak: The largest absolute entry of a gradient that is clipped by
+            value.
     """
 
     norms: Tensor
     place: int
-    peak: Tensor | None
+    peak: Tensor | None = None
 
 
 @torch.no_grad()
@@ -92,23 +95,39 @@ def peak_of(gradient: Tensor) -> Tensor:
     return dense.abs().max().float()
 
 
-@torch.no_grad()
 def update_norms(
-    weights: Sequence[tuple[Tensor, Tensor]], compiled: bool
+    weights: Sequence[tuple[Taken, Taken]], compiled: bool
 ) -> Tensor:
     """Return how far each weight moved, and how large it was.
 
     Args:
-        weights: Pairs of values before and after the update.
+        weights: What the record holds of the weights' updates.
         compiled: Makes no difference here.
 
     Returns:
         A vector: for each weight the L2 norm of its change, then for each
         the L2 norm of its value before.
     """
-    before = [b for b, _ in weights]
-    after = [a for _, a in weights]
-    return norms_of([*torch._foreach_sub(after, before), *before])
+    changes = [(change, None) for change, _ in weights]
+    lengths = [(length, None) for _, length in weights]
+    return norms(changes + lengths, compiled)
+
+
+@torch.no_grad()
+def update_norms_of(
+    before: list[Tensor], after: list[Tensor]
+) -> list[tuple[Taken, Taken]]:
+    """Return the norm of each weight's change and of its value before.
+
+    Args:
+        before: Values before an update, which are overwritten.
+        after: Values after it.
+    """
+    lengths = norms_of(before)
+    torch._foreach_sub_(before, after)
+    result = torch.cat([norms_of(before), lengths])
+    n = len(lengths)
+    return [(Taken(result, i), Taken(result, n + i)) for i in range(n)]
 
 
 @torch.no_grad()
@@ -135,7 +154,7 @@ def norms_of(tensors: Sequence[Tensor]) -> Tensor:
         return torch.stack(sums).to(dtype)
     if dtypes != {dtype}:
         dense = [x.to(dtype) for x in dense]
-    result = torch.stack(torch._foreach_norm(dense, 2))
+    result = torch.stack(_norms(dense))
     # Squares of entries that underflow add up to less than a millionth of
     # the square of this, for up to 10^8 entries.
     smallest = 1e-147 if wide else 1e-12
@@ -145,13 +164,36 @@ def norms_of(tensors: Sequence[Tensor]) -> Tensor:
     return result
 
 
+def _norms(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the L2 norms of tensors whose squares are in range.
+
+    PyTorch's norms add up large tensors in so few sums that of 10^8 entries
+    a hundredth is lost. A dot product is exact for longer, and faster.
+    """
+    small = [x for x in tensors if x.numel() <= _SMALL]
+    norms = iter(torch._foreach_norm(small, 2) if small else ())
+    return [
+        next(norms) if x.numel() <= _SMALL else _norm_of_large(x)
+        for x in tensors
+    ]
+
+
+def _norm_of_large(x: Tensor) -> Tensor:
+    flat = x.reshape(-1)
+    if len(flat) <= _LONGEST_SUM:
+        return torch.dot(flat, flat).sqrt()
+    parts = flat.split(_LONGEST_SUM)
+    squares = [torch.dot(part, part) for part in parts]
+    return torch.stack(squares).sum().sqrt()
+
+
 def _rescaled_norm(x: Tensor) -> Tensor:
     if not x.numel():
         return x.new_zeros(())
     largest = x.abs().max()
     if not 0 < largest < math.inf:
         return largest  # zero, infinite or NaN
-    return largest * torch.linalg.vector_norm(x / largest)
+    return largest * _norms([x / largest])[0]
 
 
 def _dense(gradient: Tensor) -> Tensor:
@@ -268,7 +310,14 @@ def moments(
 
 def _moments(x: Tensor, low: float | None, high: float | None) -> Tensor:
     """Return mean, variance and saturated share of each row."""
-    variance, mean = torch.var_mean(x, 1, correction=0)
+    mean = x.mean(1)
+    # Some ten times as fast as `torch.var_mean`.
+    spread = x - mean[:, None]
+    if len(x) == 1:
+        deviation = torch.stack(_norms([spread]))
+    else:
+        deviation = torch.linalg.vector_norm(spread, dim=1)
+    variance = deviation.square() / x.shape[1]
     saturated = torch.zeros_like(mean)
     if low is not None:
         saturated += torch.le(x, low, out=torch.empty_like(x)).mean(1)

@@ -97,9 +97,19 @@ def test_the_peak_of_a_sparse_or_empty_gradient():
 def test_update_norms():
     before = [torch.tensor([3.0, 4.0]), torch.zeros(2)]
     after = [torch.tensor([3.0, 3.0]), torch.tensor([0.0, 2.0])]
-    found = kernels.update_norms(list(zip(before, after, strict=True)), False)
+    taken = kernels.update_norms_of(before, after)
+    found = kernels.update_norms(taken, False)
     assert found.tolist() == [1.0, 2.0, 5.0, 0.0]
-    assert before[0].tolist() == [3.0, 4.0]
+    assert after[0].tolist() == [3.0, 3.0]
+
+
+def test_norms_and_moments_of_many_entries_lose_nothing():
+    x = torch.rand(1 << 24, generator=torch.Generator().manual_seed(0))
+    exact = torch.linalg.vector_norm(x, dtype=torch.float64)
+    np.testing.assert_allclose(norms([x]), [exact], rtol=1e-6)
+    _, deviation, _ = kernels.moments([([x], None, None)], False)
+    spread = torch.std(x.double(), correction=0)
+    np.testing.assert_allclose(deviation, spread, rtol=1e-6)
 
 
 def test_activity_is_counted_by_hand():
