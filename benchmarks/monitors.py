@@ -3,11 +3,11 @@
     KERAS_BACKEND=jax python -m benchmarks.monitors
 
 Both loggers together, and `TrainingDoctor` alone, against a bare model. What
-is timed is one `fit` of two epochs of 200 steps (more with `--epochs`), so
-that the loop of training steps is measured, with all that happens once per
-epoch or per `fit` as its small part; tracing and compiling have taken place
-before. They are measured apart, as the first `fit` of a fresh model, 12 steps
-long.
+is timed is one `fit` of two epochs of 200 steps (more with `--epochs` and
+`--steps`), so that the loop of training steps is measured, with all that
+happens once per epoch or per `fit` as its small part; tracing and compiling
+have taken place before. They are measured apart, as the first `fit` of a fresh
+model, 12 steps long.
 
 On a CPU the time is CPU time of the process, which other work on the machine
 hardly changes. With a GPU it is wall time: there the processor only waits.
@@ -173,11 +173,14 @@ def has_gpu() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-def cases(epochs: int) -> list[tuple[str, float, Any, Any, dict[str, int]]]:
+def cases(
+    epochs: int, steps: int
+) -> list[tuple[str, float, Any, Any, dict[str, int]]]:
     """Return name, bar, candidate, baseline and options of each row."""
 
     def of(*model: Any, **options: Any) -> Callable[[], Callable[[], Any]]:
-        return functools.partial(fit_of, *model, epochs=epochs, **options)
+        lengths = {"epochs": epochs, "steps": steps} | options
+        return functools.partial(fit_of, *model, **lengths)
 
     every_step = 1.05 if keras.config.backend() == "torch" else 1.03
     default, all_steps = (functools.partial(both, n) for n in (10, 1))
@@ -214,9 +217,9 @@ def cases(epochs: int) -> list[tuple[str, float, Any, Any, dict[str, int]]]:
             {},
         )
     )
-    for layers, steps, pairs in ((10, 200, 10), (100, 100, 10), (1000, 40, 5)):
+    for layers, fewer, pairs in ((10, 200, 10), (100, 100, 10), (1000, 40, 5)):
         make = functools.partial(deep, layers)
-        few = {"steps": steps}
+        few = {"steps": fewer}
         rows.append(
             (
                 f"{layers} layers, every 10",
@@ -237,6 +240,7 @@ def main() -> None:
     parser.add_argument("--builds", type=int, default=3)
     parser.add_argument("--pairs", type=int, default=10, help="per build")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of a fit")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of an epoch")
     parser.add_argument("--only", default="", help="part of a row's name")
     args = parser.parse_args()
     keep_freed_memory()
@@ -247,7 +251,9 @@ def main() -> None:
     )
     print(f"| bare, {kind} ms per `fit` | bar | |\n|---|---|---|---|---|---|")
     with steady_state():
-        for name, bar, candidate, baseline, options in cases(args.epochs):
+        for name, bar, candidate, baseline, options in cases(
+            args.epochs, args.steps
+        ):
             if args.only.lower() in name.lower():
                 counts = {"builds": args.builds, "pairs": args.pairs} | options
                 c = compare(candidate, baseline, clock=clock, **counts)

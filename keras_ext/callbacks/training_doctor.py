@@ -28,7 +28,7 @@ from keras_ext.doctor.records import Facts, Records
 # for; how many times longer distances may become then; and how many measured
 # steps an epoch has for all that. After some epochs, twice as long ones, and
 # half as many.
-_DENSE, _THINNED, _LEAST_SAMPLES = 5, 5, 4
+_DENSE, _THINNED, _LEAST_SAMPLES = 5, 10, 4
 _WELL_KNOWN = 4
 # After this many times `every_n_steps` steps an epoch is looked at in its
 # midst, and again when it has become twice as long.
@@ -72,9 +72,9 @@ class TrainingDoctor(MonitorOwner):
             to `"warn"`.
         every_n_steps: Measure in every n-th training step, beginning with
             the first one of each epoch. After the first five of a `fit` the
-            distances grow up to five-fold, as far as they leave four
-            measured steps in each epoch; after four epochs up to ten-fold,
-            and two. Defaults to `10`.
+            distances grow up to ten-fold, as far as they leave four
+            measured steps in each epoch; after four epochs up to
+            twenty-fold, and two. Defaults to `10`.
         min_severity: Least severity that is acted on: `"info"`, `"warning"`
             or `"error"`. `findings` holds all. Defaults to `"warning"`.
         rules: Rules of one's own: functions that are given a
