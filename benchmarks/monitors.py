@@ -91,15 +91,16 @@ def doctor() -> list[Any]:
 
 def fit_of(
     make: Callable[[], Model],
-    monitors: Monitors,
+    monitors: Monitors = nothing,
     adam: Any = keras.optimizers.Adam,
     epochs: int = EPOCHS,
     steps: int = STEPS,
+    model_class: type[keras.Sequential] = keras.Sequential,
 ) -> Callable[[], Any]:
     """Build a model and its data; return what trains it."""
     shape, batch_size, hidden = make()
     head = LAYERS.Dense(10, activation="softmax")
-    model = keras.Sequential([keras.Input(shape), *hidden, head])
+    model = model_class([keras.Input(shape), *hidden, head])
     model.compile(adam(), "sparse_categorical_crossentropy")
     rng = np.random.default_rng(0)
     x = rng.normal(size=(batch_size * steps, *shape)).astype("float32")
