@@ -95,6 +95,8 @@ bench: .venv/.test
 	    echo "== monitors on $$backend"; \
 	    KERAS_BACKEND=$$backend $(BIN)/python -m benchmarks.monitors \
 	        || exit 1; \
+	    KERAS_BACKEND=$$backend $(BIN)/python -m benchmarks.by_hand \
+	        || exit 1; \
 	done
 	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.memory
 	KERAS_BACKEND=torch $(BIN)/python -m benchmarks.samplers
