@@ -25,10 +25,10 @@ from keras_ext.doctor.finding import SEVERITIES, Finding
 from keras_ext.doctor.records import Facts, Records
 
 # How many measured steps in the beginning of `fit` are as dense as asked
-# for; how many times longer distances may become then; and how many measured
-# steps an epoch has for all that. After some epochs, twice as long ones, and
-# half as many.
-_DENSE, _THINNED, _LEAST_SAMPLES = 5, 10, 4
+# for. Then distances may become so many times longer as long as an epoch has
+# that many measured steps. After some epochs, twice as long ones.
+_DENSE = 5
+_THINNED = {5: 4, 10: 8}
 _WELL_KNOWN = 4
 # After this many times `every_n_steps` steps an epoch is looked at in its
 # midst, and again when it has become twice as long.
@@ -72,9 +72,9 @@ class TrainingDoctor(MonitorOwner):
             to `"warn"`.
         every_n_steps: Measure in every n-th training step, beginning with
             the first one of each epoch. After the first five of a `fit` the
-            distances grow up to ten-fold, as far as they leave four
-            measured steps in each epoch; after four epochs up to
-            twenty-fold, and two. Defaults to `10`.
+            distances grow up to five-fold, as far as they leave four
+            measured steps in each epoch, and up to ten-fold as far as they
+            leave eight; after four epochs twice as far. Defaults to `10`.
         min_severity: Least severity that is acted on: `"info"`, `"warning"`
             or `"error"`. `findings` holds all. Defaults to `"warning"`.
         rules: Rules of one's own: functions that are given a
@@ -299,9 +299,13 @@ class TrainingDoctor(MonitorOwner):
         n = self._sampling.every_n_steps
         steps = self._steps_per_epoch or (self.params or {}).get("steps")
         further = 2 if self._epochs_done >= _WELL_KNOWN else 1
-        later = further * _THINNED * n
+        later = further * min(_THINNED) * n
         if steps:
-            later = max(n, min(later, further * steps // _LEAST_SAMPLES))
+            later = max(
+                min(further * times * n, further * steps // samples)
+                for times, samples in _THINNED.items()
+            )
+        later = max(n, later)
         self._sampling.thin(0 if self._epochs_done else _DENSE, later)
 
     def _examine(self) -> None:

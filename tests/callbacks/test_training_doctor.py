@@ -102,6 +102,23 @@ def test_long_epochs_are_measured_more_rarely(digits):
             )
 
 
+def test_very_long_epochs_are_measured_still_more_rarely(digits):
+    x, y = digits
+    doctor = callbacks.TrainingDoctor(on_finding=lambda finding: None)
+    model = classifier()
+    model.fit(
+        x[:1600],
+        y[:1600],
+        batch_size=2,
+        epochs=2,
+        verbose=0,
+        callbacks=[doctor],
+    )
+    dense = [0, 10, 20, 30, 40]
+    expected = [*dense, *range(50, 800, 100), *range(800, 1600, 100)]
+    assert doctor.records.steps.tolist() == expected
+
+
 def silent_biases():
     return {"bias_initializer": keras.initializers.Constant(-10.0)}
 
