@@ -12,15 +12,8 @@ from typing import Any
 from keras_ext.cli.search import folders, interrupts, processes
 from keras_ext.cli.search.arguments import EPOCHS, SEED, TRIALS, definitions
 from keras_ext.cli.search.definition import Data
-from keras_ext.cli.search.settings import Settings
+from keras_ext.cli.search.settings import OBJECTIVES, Settings
 from keras_ext.cli.usage import UsageError
-
-OBJECTIVES = {
-    "val_accuracy": "max",
-    "val_crossentropy": "min",
-    "val_mae": "min",
-    "val_rmse": "min",
-}
 
 _DEFAULTS = {
     "trials": TRIALS,

@@ -5,9 +5,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from keras_ext.cli.search.command import OBJECTIVES
 from keras_ext.cli.search.definition import REGRESSION, Data
-from keras_ext.cli.search.settings import Settings
+from keras_ext.cli.search.settings import OBJECTIVES, Settings
 from keras_ext.tuners.progress import opened_by
 
 Rows = list[dict[str, Any]]

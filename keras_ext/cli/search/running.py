@@ -14,7 +14,6 @@ import numpy as np
 
 from keras_ext import tuners
 from keras_ext.cli.search import folders, processes, report
-from keras_ext.cli.search.command import OBJECTIVES
 from keras_ext.cli.search.definition import (
     CLASSES,
     REGRESSION,
@@ -24,7 +23,7 @@ from keras_ext.cli.search.definition import (
     Task,
 )
 from keras_ext.cli.search.hypermodel import SearchModel, search_seed
-from keras_ext.cli.search.settings import Settings
+from keras_ext.cli.search.settings import OBJECTIVES, Settings
 from keras_ext.cli.usage import UsageError
 from keras_ext.tracking import TrackingError, connect, redact
 

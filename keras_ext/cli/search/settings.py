@@ -5,6 +5,14 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+# What trials can be compared by, and which way is better.
+OBJECTIVES = {
+    "val_accuracy": "max",
+    "val_crossentropy": "min",
+    "val_mae": "min",
+    "val_rmse": "min",
+}
+
 
 @dataclass
 class Settings:
