@@ -190,24 +190,26 @@ def _norms(tensors: Sequence[Tensor]) -> Tensor:
     # the square of this, for up to 10^8 entries.
     smallest = 1e-147 if wide else 1e-12
     up = 2.0 ** (500 if wide else 80)
-    everyone = np.ones(len(tensors))
+    ones = np.ones(len(tensors), dtype)
 
-    def attempt(state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        factor, norms = state
-        sums = _sums(tensors, lambda x: jnp.square(x * factor))
-        found = jnp.sqrt(sums)
-        exact = (found >= smallest) & jnp.isfinite(found)
-        first = factor == 1.0
-        norms = jnp.where(exact | first, found / factor, norms)
-        tiny = _dot(norms < smallest, everyone) > 0
-        huge = _dot(~jnp.isfinite(norms), everyone) > 0
-        smaller = jnp.where((factor >= 1.0) & huge, 1.0 / up, 0.0)
-        factor = jnp.where(first & tiny, up, smaller)
-        return factor.astype(dtype), norms
+    def judged(sums: Tensor, factors: Any, left: Any) -> tuple[Tensor, ...]:
+        norms = jnp.sqrt(sums) / factors
+        factors = jnp.where(jnp.isfinite(norms), ones, 1.0 / up)
+        factors = jnp.where(norms < smallest, up, factors).astype(dtype)
+        missed = _dot(factors != 1.0, ones) > 0
+        return norms, factors, jnp.where(missed, left, 0)
 
-    # A loop and not branches: XLA compiles the pass only once.
-    start = jnp.ones((), dtype), jnp.zeros(len(tensors), dtype)
-    return lax.while_loop(lambda state: state[0] > 0, attempt, start)[1]
+    def attempt(state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        _, factors, left = state
+        sums = _sums(tensors, lambda x, f: jnp.square(x * f), factors)
+        return judged(sums, factors, left - 1)
+
+    # A loop and not branches: XLA compiles its pass only once. Large tensors
+    # are better read once before it: a product takes half as long again.
+    start = jnp.zeros(len(tensors), dtype), jnp.asarray(ones), jnp.asarray(2)
+    if any(x.size > _SMALL for x in tensors):
+        start = judged(_sums(tensors, jnp.square), ones, start[2] - 1)
+    return lax.while_loop(lambda state: state[2] > 0, attempt, start)[0]
 
 
 def _activity(outputs: Sequence[Tensor], axis: int) -> Tensor:

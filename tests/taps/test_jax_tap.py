@@ -290,6 +290,21 @@ def test_norms_and_updates_at_every_magnitude(scale):
     )
 
 
+@pytest.mark.parametrize("entries", [4, 20_000])
+def test_norms_of_every_magnitude_at_once(entries):
+    from keras_ext.taps import jax_kernels as kernels
+
+    values = [1e-40, 3e-30, 1e-13, 1e-3, 2.0, 1e15, 1e25, 1e36, 0.0, np.inf]
+    arrays = [np.full(entries, value, "float32") for value in values]
+    arrays[2][0] = 1e-20
+    pairs = [(keras.ops.convert_to_tensor(a), None) for a in arrays]
+    exact = [np.linalg.norm(np.float64(a)) for a in arrays]
+    found = kernels.norms(pairs, True)
+    # XLA takes for zero what is no normal number.
+    np.testing.assert_allclose(found[1:], exact[1:], rtol=1e-5)
+    assert found[0] in (0.0, np.float32(exact[0]))
+
+
 def test_not_a_number_and_infinity_are_passed_on():
     from keras_ext.taps import jax_kernels as kernels
 
