@@ -129,20 +129,24 @@ def moments(
         A float32 vector: for each site the mean, then for each the standard
         deviation, then for each the share of saturated outputs.
     """
-    means, deviations, saturated = [], [], []
+    means, variances, saturated = [], [], []
     for outputs, low, high in sites:
-        flat = [tf.reshape(tf.cast(x, tf.float32), [-1]) for x in outputs]
-        x = flat[0] if len(flat) == 1 else tf.concat(flat, 0)
+        x = tf.cast(outputs[0], tf.float32)
+        if len(outputs) > 1:
+            flat = [tf.reshape(tf.cast(y, tf.float32), [-1]) for y in outputs]
+            x = tf.concat(flat, 0)
         mean = tf.reduce_mean(x)
         means.append(mean)
-        deviations.append(tf.sqrt(tf.reduce_mean(tf.square(x - mean))))
+        square = tf.math.squared_difference(x, mean)
+        variances.append(tf.reduce_mean(square))
         share = tf.zeros([])
         if low is not None:
             share += tf.reduce_mean(tf.cast(x <= low, tf.float32))
         if high is not None:
             share += tf.reduce_mean(tf.cast(x >= high, tf.float32))
         saturated.append(share)
-    return tf.stack(means + deviations + saturated)
+    deviations = tf.sqrt(tf.stack(variances))
+    return tf.concat([tf.stack(means), deviations, tf.stack(saturated)], 0)
 
 
 def _wide(x: Tensor) -> Tensor:
