@@ -47,7 +47,6 @@ class Record(abc.ABC):
         self.logs: Any = None
         self._parts: dict[Key, list[tuple[int, int | None]]] = {}
         self._unreadable: set[Key] = set()
-        self._running = functions.Running(self._hear_function)
 
     def _readable_gradient(self, gradient: Tensor) -> Tensor | None:
         """Return what can be measured of a gradient, `None` if nothing."""
@@ -108,9 +107,12 @@ class Record(abc.ABC):
         """
         with contextlib.ExitStack() as stack:
             sites = list(sites)
-            stack.enter_context(all_replaced(self._heard_calls(sites)))
+            # Not an attribute: no cycle shall keep outputs after the step.
+            running = functions.Running(self._hear_function)
+            heard = self._heard_calls(sites, running)
+            stack.enter_context(all_replaced(heard))
             if any(site.inside for site in sites):
-                stack.enter_context(self._running.listening())
+                stack.enter_context(running.listening())
             applies = [
                 (optimizer, "apply", self._heard_apply(optimizer, weights))
                 for optimizer in optimizers_of(model)
@@ -119,7 +121,7 @@ class Record(abc.ABC):
             yield
 
     def _heard_calls(
-        self, sites: Sequence[ActivationSite]
+        self, sites: Sequence[ActivationSite], running: functions.Running
     ) -> Iterator[tuple[Any, str, Callable]]:
         """Yield the owner and name of a callable and what takes its place."""
         inside = [site for site in sites if site.inside]
@@ -127,7 +129,7 @@ class Record(abc.ABC):
             call = getattr(site.owner, site.attribute)
             if inside:
                 owner = site if site.inside else None
-                call = self._running.owned(owner, call)
+                call = running.owned(owner, call)
             if not site.inside:
                 call = self._heard_site(site, call)
             yield site.owner, site.attribute, call
@@ -140,7 +142,7 @@ class Record(abc.ABC):
             if site.attribute == "call":
                 others.pop(id(site.owner), None)
         for layer in others.values():
-            yield layer, "call", self._running.owned(None, layer.call)
+            yield layer, "call", running.owned(None, layer.call)
 
     def _heard_site(self, site: ActivationSite, call: Callable) -> Callable:
         def call_and_hear(*args: Any, **kwargs: Any) -> Any:

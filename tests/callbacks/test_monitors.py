@@ -1,6 +1,7 @@
 """What all monitors have in common."""
 
 import copy
+import gc
 import pickle
 import sys
 
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from monitored_models import LAYERS, compiled, data, mlp
 
 from keras_ext import callbacks
+from keras_ext.taps import record
 
 ALL = [
     callbacks.GradientNormLogger,
@@ -264,6 +266,23 @@ def test_long_runs_keep_the_whole_curve_in_bounded_memory():
     np.testing.assert_allclose(
         norms.epochs["grad_norm/out"], every.reshape(2, 16).mean(axis=1)
     )
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_what_a_step_shows_is_gone_when_the_step_is_over(eagerly):
+    # It holds all outputs: a cycle would keep those of many steps.
+    x, y = data(samples=32)
+    model = compiled(mlp, run_eagerly=eagerly)
+    gc.collect()
+    gc.disable()
+    try:
+        monitors = [kind(every_n_steps=1) for kind in ALL]
+        model.fit(x, y, batch_size=8, callbacks=monitors, verbose=0)
+        types = [type(thing) for thing in gc.get_objects()]
+    finally:
+        gc.enable()
+    assert len(monitors[0].steps["step"]) == 4
+    assert not any(issubclass(kind, record.Record) for kind in types)
 
 
 @pytest.mark.backend("tensorflow")
