@@ -97,8 +97,11 @@ bench: .venv/.test
 	        || exit 1; \
 	    KERAS_BACKEND=$$backend $(BIN)/python -m benchmarks.by_hand \
 	        || exit 1; \
+	    KERAS_BACKEND=$$backend $(BIN)/python -m benchmarks.memory \
+	        --only monitors || exit 1; \
 	done
-	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.memory
+	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.memory \
+	    --only components
 	KERAS_BACKEND=torch $(BIN)/python -m benchmarks.samplers
 	KERAS_BACKEND=torch $(BIN)/python -m benchmarks.pruning
 	KERAS_BACKEND=torch $(BIN)/python -m benchmarks.outage
