@@ -100,6 +100,9 @@ bench: .venv/.test
 	    KERAS_BACKEND=$$backend $(BIN)/python -m benchmarks.memory \
 	        --only monitors || exit 1; \
 	done
+	for backend in $(filter-out jax,$(BACKENDS)); do \
+	    KERAS_BACKEND=$$backend $(BIN)/python -m benchmarks.steps || exit; \
+	done
 	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks.memory \
 	    --only components
 	KERAS_BACKEND=torch $(BIN)/python -m benchmarks.samplers

@@ -86,28 +86,32 @@ class Means:
     """The mean of each key over the samples of an epoch."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
+        self._keys: list[str] = []
+        self._sums: np.ndarray | float = 0.0
         self._count = 0
 
     def add(self, block: Series, counts: np.ndarray) -> None:
         """Add samples.
 
         Args:
-            block: For each key one value per sample.
+            block: For each key one value per sample, under the same keys in
+                each call.
             counts: Which of the samples count.
         """
         self._count += int(counts.sum())
+        self._keys = [key for key in block if key != "step"]
+        # A call for all keys: there may be hundreds.
+        values = np.array([block[key] for key in self._keys])
+        values = values.reshape(len(self._keys), len(counts))
         with np.errstate(invalid="ignore"):  # infinity - infinity
-            for key, values in block.items():
-                if key != "step":
-                    total = float(values[counts].sum())
-                    self._sums[key] = self._sums.get(key, 0.0) + total
+            self._sums = self._sums + values[:, counts].sum(axis=1)
 
     def values(self) -> dict[str, float]:
         """Return the means; none if no sample counts."""
         if not self._count:
             return {}
-        return {key: total / self._count for key, total in self._sums.items()}
+        means = np.asarray(self._sums / self._count).tolist()
+        return dict(zip(self._keys, means, strict=True))
 
 
 def joined(blocks: Sequence[Series]) -> Series:

@@ -22,7 +22,7 @@ class StepCounter:
 
     def read(self) -> int:
         """Return the number of steps counted."""
-        return int(self._value.numpy())
+        return int(self._value.value().numpy())
 
     def next(self, anchors: Sequence[tf.Tensor]) -> tf.Tensor:
         """Count one step, return its index.
@@ -77,7 +77,7 @@ class Store:
             return np.zeros(0, np.int64), np.zeros((0, 0))
         self._taken += len(index)
         index = np.array([i for i in index if i not in self._skipped], int)
-        rows = self._rows.numpy()[index % self._capacity]
+        rows = self._rows.value().numpy()[index % self._capacity]
         steps = [self._sampling.step_of(int(i)) for i in index]
         return np.array(steps, np.int64), rows
 

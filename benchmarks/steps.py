@@ -1,0 +1,182 @@
+"""Where in a monitored `fit` the time goes.
+
+    KERAS_BACKEND=torch python -m benchmarks.steps
+
+A step that is measured and one that is not stand next to each other in one
+`fit` of one model, so what the first costs more can be told to a tenth of a
+millisecond, where two fits differ by per cents. Told are the median of the
+steps that are not measured; how much more the median of the measured ones
+takes, together with what the step after it takes more; and what the host does
+for the monitors when a `fit` begins and ends and when an epoch does. From
+these follows how much more a `fit` of 2 epochs (or `--epochs`) of 200 steps
+takes than one whose steps are all as those that are not measured; that these
+are bare ones is for `benchmarks.monitors` to show.
+
+All is CPU time of the process. Not for JAX, where a step may run while the
+host is at the next one.
+"""
+
+import argparse
+import functools
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from benchmarks.monitors import (
+    EPOCHS,
+    STEPS,
+    both,
+    cnn,
+    deep,
+    doctor,
+    fit_of,
+    keep_freed_memory,
+    lstm,
+    mlp,
+)
+
+Spans = dict[str, list[float]]
+
+
+class Watch(keras.callbacks.Callback):
+    """Notes when each hook of the callbacks after it is called.
+
+    Args:
+        last: The `Watch` that stands behind them; `None` for that one.
+    """
+
+    def __init__(self, last: "Watch | None" = None):
+        super().__init__()
+        self.last = last
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget the last `fit`."""
+        self.called: Spans = {"begin": [], "epoch": [], "end": [], "step": []}
+
+    def spans(self, hook: str) -> list[float]:
+        """Return what the callbacks in between took, in seconds."""
+        assert self.last is not None
+        pairs = zip(self.called[hook], self.last.called[hook], strict=True)
+        return [end - start for start, end in pairs]
+
+    def _note(self, hook: str) -> None:
+        self.called[hook].append(time.process_time())
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Note the time."""
+        self._note("begin")
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Note the time."""
+        self._note("step")
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Note the time."""
+        self._note("epoch")
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Note the time."""
+        self._note("end")
+
+
+def measured_steps(monitors: Sequence[Any]) -> list[int]:
+    return monitors[0].monitors[0].steps["step"].tolist()
+
+
+def one_fit(
+    fit: Callable[[], Any], watch: Watch, monitors: Sequence[Any], steps: int
+) -> dict[str, float]:
+    """Return milliseconds of the parts of a `fit`, and how many samples."""
+    watch.forget()
+    watch.last.forget()
+    fit()
+    lengths = np.diff(watch.called["step"])
+    measured = np.array(measured_steps(monitors))
+    # The last of an epoch holds the epoch's end, in itself or as the next.
+    whole = np.arange(len(lengths)) % steps < steps - 2
+    due = np.isin(np.arange(len(lengths)), measured)
+    after = np.append(False, due[:-1])
+    usual = np.median(lengths[whole & ~due & ~after])
+    pairs = np.flatnonzero(whole & due)
+    more = np.median(lengths[pairs] + lengths[pairs + 1]) - 2 * usual
+    seconds = {
+        "step": usual,
+        "more": more,
+        "begin": watch.spans("begin")[0] + watch.spans("end")[0],
+        "epoch": statistics.mean(watch.spans("epoch")),
+    }
+    parts = {name: 1e3 * float(value) for name, value in seconds.items()}
+    return parts | {"samples": float(len(measured))}
+
+
+def row(
+    make: Callable[[], Any], kind: Callable[[], list[Any]], builds: int, n: int
+) -> dict[str, float]:
+    """Return the medians over fits of several models.
+
+    Args:
+        make: Makes a model.
+        kind: Makes the monitors.
+        builds: Models.
+        n: Epochs of a `fit`.
+    """
+    found = []
+    for _ in range(builds):
+        monitors, last = kind(), Watch()
+        watch = Watch(last)
+        chain = [watch, *monitors, last]
+        fit = fit_of(make, lambda chain=chain: chain, epochs=n)
+        fit()  # traces
+        found += [one_fit(fit, watch, monitors, STEPS) for _ in range(3)]
+    return {
+        key: statistics.median(parts[key] for parts in found)
+        for key in found[0]
+    }
+
+
+def share(parts: dict[str, float], epochs: int) -> float:
+    """Return how much longer a `fit` takes than a bare one."""
+    host = parts["begin"] + epochs * parts["epoch"]
+    bare = epochs * STEPS * parts["step"]
+    return (parts["samples"] * parts["more"] + host) / bare
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--builds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of a fit")
+    parser.add_argument("--only", default="", help="part of a row's name")
+    args = parser.parse_args()
+    backend = keras.config.backend()
+    if backend == "jax":
+        parser.error("KERAS_BACKEND must not be jax, whose steps overlap")
+    keep_freed_memory()
+    print(
+        f"| {backend}, ms | step | measured, more | begin and end of `fit` "
+        "| end of epoch | measured steps | in all |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    kinds = {"loggers": functools.partial(both, 10), "doctor": doctor}
+    for make in (mlp, cnn, deep, lstm):
+        for name, kind in kinds.items():
+            title = f"{make.__name__}, {name}"
+            if args.only not in title:
+                continue
+            parts = row(make, kind, args.builds, args.epochs)
+            print(
+                f"| {title} | {parts['step']:.2f} | {parts['more']:.2f} "
+                f"| {parts['begin']:.1f} | {parts['epoch']:.1f} "
+                f"| {parts['samples']:.0f} | {share(parts, args.epochs):.1%} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
