@@ -67,6 +67,8 @@ def cnn() -> Model:
 
 
 def deep(layers: int = 30) -> Model:
+    # Keras goes through a network from layer to layer by recursion.
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 10 * layers))
     # With Glorot's weights the gradient of a deeper network would vanish.
     hidden = [
         LAYERS.Dense(64, activation="relu", kernel_initializer="he_normal")

@@ -18,6 +18,7 @@ host is at the next one.
 
 import argparse
 import functools
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -115,7 +116,11 @@ def one_fit(
 
 
 def row(
-    make: Callable[[], Any], kind: Callable[[], list[Any]], builds: int, n: int
+    make: Callable[[], Any],
+    kind: Callable[[], list[Any]],
+    builds: int,
+    epochs: int,
+    steps: int,
 ) -> dict[str, float]:
     """Return the medians over fits of several models.
 
@@ -123,27 +128,26 @@ def row(
         make: Makes a model.
         kind: Makes the monitors.
         builds: Models.
-        n: Epochs of a `fit`.
+        epochs: Epochs of a `fit`.
+        steps: Steps of an epoch.
     """
     found = []
     for _ in range(builds):
         monitors, last = kind(), Watch()
         watch = Watch(last)
         chain = [watch, *monitors, last]
-        fit = fit_of(make, lambda chain=chain: chain, epochs=n)
+        fit = fit_of(
+            make, lambda chain=chain: chain, epochs=epochs, steps=steps
+        )
         fit()  # traces
-        found += [one_fit(fit, watch, monitors, STEPS) for _ in range(3)]
-    return {
+        found += [one_fit(fit, watch, monitors, steps) for _ in range(3)]
+    parts = {
         key: statistics.median(parts[key] for parts in found)
         for key in found[0]
     }
-
-
-def share(parts: dict[str, float], epochs: int) -> float:
-    """Return how much longer a `fit` takes than a bare one."""
     host = parts["begin"] + epochs * parts["epoch"]
-    bare = epochs * STEPS * parts["step"]
-    return (parts["samples"] * parts["more"] + host) / bare
+    more = parts["samples"] * parts["more"] + host
+    return parts | {"share": more / (epochs * steps * parts["step"])}
 
 
 def main() -> None:
@@ -152,7 +156,14 @@ def main() -> None:
     )
     parser.add_argument("--builds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of a fit")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of an epoch")
     parser.add_argument("--only", default="", help="part of a row's name")
+    parser.add_argument(
+        "--layers",
+        type=int,
+        nargs="+",
+        help="measure networks of so many layers of 64 units instead",
+    )
     args = parser.parse_args()
     backend = keras.config.backend()
     if backend == "jax":
@@ -163,19 +174,25 @@ def main() -> None:
         "| end of epoch | measured steps | in all |"
     )
     print("|---|---|---|---|---|---|---|")
+    models = {make.__name__: make for make in (mlp, cnn, deep, lstm)}
+    if args.layers:
+        models = {
+            f"{n} layers": functools.partial(deep, n) for n in args.layers
+        }
     kinds = {"loggers": functools.partial(both, 10), "doctor": doctor}
-    for make in (mlp, cnn, deep, lstm):
-        for name, kind in kinds.items():
-            title = f"{make.__name__}, {name}"
-            if args.only not in title:
-                continue
-            parts = row(make, kind, args.builds, args.epochs)
-            print(
-                f"| {title} | {parts['step']:.2f} | {parts['more']:.2f} "
-                f"| {parts['begin']:.1f} | {parts['epoch']:.1f} "
-                f"| {parts['samples']:.0f} | {share(parts, args.epochs):.1%} |",
-                flush=True,
-            )
+    for (model, make), (name, kind) in itertools.product(
+        models.items(), kinds.items()
+    ):
+        title = f"{model}, {name}"
+        if args.only not in title:
+            continue
+        parts = row(make, kind, args.builds, args.epochs, args.steps)
+        print(
+            f"| {title} | {parts['step']:.2f} | {parts['more']:.2f} "
+            f"| {parts['begin']:.1f} | {parts['epoch']:.1f} "
+            f"| {parts['samples']:.0f} | {parts['share']:.1%} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -65,6 +65,22 @@ def test_norms_of_tensors_large_and_small(kernels, mode, factor, rng):
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_norms_of_many_tensors_stand_in_their_order(kernels, mode, rng):
+    arrays = [
+        # The norm of one of them has to be taken anew.
+        (rng.normal(size=shape) * (1e-25 if i == 80 else 1.0)).astype("float32")
+        for i, shape in enumerate([(30, 30), (7,), (200, 100)] * 50)
+    ]
+
+    def measure(gradients, compiled):
+        return kernels.norms([(g, None) for g in gradients], compiled)
+
+    result = run(measure, mode, arrays)
+    expected = [np.linalg.norm(x.astype("float64")) for x in arrays]
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_norms_that_are_not_finite(kernels, mode):
     def measure(gradients, compiled):
         return kernels.norms([(g, None) for g in gradients], compiled)
