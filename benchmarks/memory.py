@@ -154,7 +154,11 @@ def main():
         print(peak(args.case, args.ours))
         return
     names = {"components": COMPONENTS, "monitors": MONITORS}
-    print(f"| {os.environ['KERAS_BACKEND']}, MB | ours | built-in | ratio |")
+    backend = os.environ["KERAS_BACKEND"]
+    columns = (
+        "monitored | bare" if args.only == "monitors" else "ours | built-in"
+    )
+    print(f"| {backend}, MB | {columns} | ratio |")
     print("|---|---|---|---|")
     for case in names.get(args.only, CASES):
         # In turns, so that the machine's state weighs on both alike.

@@ -124,14 +124,15 @@ def fit_of(
 
 
 def of_one_model() -> Callable[..., Any]:
-    """Return a `fit_of` that builds no second model while one lives."""
-    models: weakref.WeakSet[Any] = weakref.WeakSet()
+    """Return a `fit_of` that builds no second model while its first lives."""
+    models: weakref.WeakValueDictionary[Any, Any]
+    models = weakref.WeakValueDictionary()
 
     def fit_of_the_model(
         make: Callable[[], Model], monitors: Monitors, **lengths: int
     ) -> Callable[[], Any]:
-        fit = next(iter(models), None) or fit_of(make, **lengths)
-        models.add(fit)
+        fit = models.get(make) or fit_of(make, **lengths)
+        models[make] = fit
         chain = monitors()
         return lambda: fit(callbacks=chain)
 
