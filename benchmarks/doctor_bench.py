@@ -6,7 +6,7 @@
 The first command trains small models, healthy ones and ones with a single
 injected fault, under `TrainingDoctor`, and keeps what it recorded; with
 `--shard 0/2` and `--shard 1/2` two processes share the work. The second
-applies the rules to the records, as they were after each epoch, and prints
+applies the rules to the history, as they were after each epoch, and prints
 how right they are beside the rules of others.
 
 Even seeds are for development; the odd ones, `--half report`, are looked at
@@ -67,7 +67,7 @@ def forget_compiled() -> None:
 
 
 def generate(args: argparse.Namespace) -> None:
-    """Train, and keep the records."""
+    """Train, and keep the history."""
     from benchmarks.doctor import runs
 
     args.cache.mkdir(parents=True, exist_ok=True)

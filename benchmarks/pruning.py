@@ -36,7 +36,7 @@ from keras_ext.cli.search.running import Search
 from keras_ext.cli.search.settings import Settings
 from keras_ext.tracking import connect
 from keras_ext.tuners import ASHAPruner, MedianPruner, Pruner
-from keras_ext.tuners.pruning.pruners import Rival, get_pruner
+from keras_ext.tuners.pruning.pruners import TrialHistory, get_pruner
 from tuning.digits import Digits
 
 BAR = 0.6
@@ -94,17 +94,17 @@ def search(seed: int, trials: int, epochs: int, **options) -> Cost:
 
 def replay(pruner: Pruner, curves: list[list[float]]) -> tuple[int, float]:
     """Return the epochs that a pruner leaves, and the best score in them."""
-    rivals: list[Rival] = []
+    other_trials: list[TrialHistory] = []
     best = 0.0
     for curve in curves:
         values: dict[int, float] = {}
         for epoch, value in enumerate(curve):
             values[epoch] = max(value, *values.values(), 0.0)
-            if pruner.judge(epoch, dict(values), rivals, "max"):
+            if pruner.judge(epoch, dict(values), other_trials, "max"):
                 break
-        rivals.append(Rival(values, len(values) == len(curve)))
+        other_trials.append(TrialHistory(values, len(values) == len(curve)))
         best = max([best, *values.values()])
-    return sum(len(rival.values) for rival in rivals), best
+    return sum(len(other.values) for other in other_trials), best
 
 
 def tell_replays(seeds: int, trials: int, epochs: int) -> None:

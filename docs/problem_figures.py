@@ -34,7 +34,7 @@ def styled(runs: Runs) -> Any:
         runs.items(), COLORS, MARKERS, strict=True
     ):
         style = {"color": color, "label": label}
-        yield doctor.records, training, style, marker
+        yield doctor.history, training, style, marker
 
 
 def layers_of(records: Any, kind: str) -> tuple[list[str], list[np.ndarray]]:

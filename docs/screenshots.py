@@ -5,8 +5,8 @@
     python docs/screenshots.py http://127.0.0.1:5000 digits
 
 Two pages of a small search: the charts of the best trial, and the heat map of
-the trial whose weakest gradient is the smallest. With `--pages search`, of a
-longer one: its trials below it, the best of them compared, and the health of
+the trial with the smallest gradient norm. With `--pages search`, of a longer
+one: its trials below it, the best of them compared, and the health of
 all of them.
 """
 

@@ -21,7 +21,7 @@ from keras_ext.callbacks import ActivationLogger, GradientNormLogger
 from keras_ext.layers import BatchNormalization, Dense, Tanh
 
 # By rate: of each seed, the values by epoch and by step.
-Records = dict[float, list[dict[str, Any]]]
+RunHistory = dict[float, list[dict[str, Any]]]
 DEPTH, RATES = 6, (0.3, 2.0)
 KINDS = ("plain", "normalized", "shifted again")
 COLORS = ("#0072b2", "#d55e00", "#009e73")
@@ -60,7 +60,7 @@ def network(kind: str) -> keras.Model:
     return model
 
 
-def study(kind: str, seeds: range, run: lab.Run) -> Records:
+def study(kind: str, seeds: range, run: lab.Run) -> RunHistory:
     """Train one model, with new weights for each rate and seed."""
     model, optimizer = network(kind), keras_ext.optimizers.SGD()
     loss = keras_ext.losses.SparseCategoricalCrossentropy()
@@ -68,7 +68,7 @@ def study(kind: str, seeds: range, run: lab.Run) -> Records:
     outputs = ActivationLogger(1)
     norms = GradientNormLogger(1, vanishing=None, exploding=None)
     train, validation = lab.digits()
-    found: Records = {rate: [] for rate in RATES}
+    found: RunHistory = {rate: [] for rate in RATES}
     for rate, seed in itertools.product(RATES, seeds):
         keras.utils.set_random_seed(seed)
         model.set_weights(network(kind).get_weights())
@@ -86,7 +86,7 @@ def study(kind: str, seeds: range, run: lab.Run) -> Records:
     return found
 
 
-def draw(found: dict[str, Records], run: lab.Run) -> None:
+def draw(found: dict[str, RunHistory], run: lab.Run) -> None:
     """Draw inputs and gradients by step, each seed, and the accuracy."""
     from matplotlib.figure import Figure
 

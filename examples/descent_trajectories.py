@@ -25,7 +25,7 @@ REACHED = 0.05
 
 
 class Path(keras.callbacks.Callback):
-    """Records the weights before the first step and after each one."""
+    """RunHistory the weights before the first step and after each one."""
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Begin at the start."""

@@ -105,7 +105,7 @@ def main(
             callbacks=callbacks,
             verbose=0,
         )
-        runs[name] = history.history, doctor.records
+        runs[name] = history.history, doctor.history
         accuracy = history.history["val_accuracy"][-1]
         print(f"{name}: validation accuracy {accuracy:.2f}\n")
         print(doctor.report(), end="\n\n")

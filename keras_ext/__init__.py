@@ -20,10 +20,11 @@ from keras_ext.version import __version__ as __version__
 if TYPE_CHECKING:
     from keras_ext import callbacks as callbacks
     from keras_ext import doctor as doctor
+    from keras_ext import plots as plots
     from keras_ext import tracking as tracking
     from keras_ext import tuners as tuners
 
-_LAZY = ("callbacks", "doctor", "tracking", "tuners")
+_LAZY = ("callbacks", "doctor", "plots", "tracking", "tuners")
 
 
 def __getattr__(name: str) -> Any:

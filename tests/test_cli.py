@@ -183,7 +183,7 @@ def test_validation_data_are_used(case, monkeypatch):
         ["check", str(case.folder / "model.keras"), "--data", "."]
     )
     doctor, *_ = check._probe(args, check._data(case.folder / "data.npz"))
-    assert len(doctor.records.logs["val_loss"]) == 20
+    assert len(doctor.history.logs["val_loss"]) == 20
 
 
 def test_findings_are_told_once():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_ext import cli
-from keras_ext.tracking import connect, records
+from keras_ext.tracking import connect, messages
 from keras_ext.tracking.disk_queue import DiskQueue
 from keras_ext.tracking.runs import experiment_id
 
@@ -21,7 +21,7 @@ GONE = "http://me:hunter2@127.0.0.1:9"
 
 
 class Case:
-    """A search's records, left behind by a process that is gone."""
+    """A search's messages, left behind by a process that is gone."""
 
     def __init__(self, folder, client, experiment):
         self.folder = folder / "search"
@@ -30,12 +30,12 @@ class Case:
         self.experiment_id = experiment_id(client, experiment)
 
     def leave(self, *more, made=None, experiment="7"):
-        """Write records; the search's run is known as `made`, if it is."""
+        """Write messages; the search's run is known as `made`, if it is."""
         queue = DiskQueue(self.folder / "outbox")
         queue["store"] = "http://***@127.0.0.1:9"
         queue["experiment"] = self.experiment
-        search = records.Create("s", experiment, "search", {}, 1)
-        trial = records.Create("t", experiment, "trial 0", {}, 2, "s")
+        search = messages.Create("s", experiment, "search", {}, 1)
+        trial = messages.Create("t", experiment, "trial 0", {}, 2, "s")
         if made is None:
             queue.append([search])
         else:
@@ -43,12 +43,12 @@ class Case:
         queue.append(
             [
                 trial,
-                records.Points("t", "loss", range(1500), np.ones(1500), 3),
-                records.Param("t", "width", "3"),
-                records.Artifact("t", "notes.txt", b"x"),
+                messages.Points("t", "loss", range(1500), np.ones(1500), 3),
+                messages.Param("t", "width", "3"),
+                messages.Artifact("t", "notes.txt", b"x"),
                 *more,
-                records.Status("t", "FINISHED", 4),
-                records.Status("s", "FINISHED", 5),
+                messages.Status("t", "FINISHED", 4),
+                messages.Status("s", "FINISHED", 5),
             ]
         )
         queue.close()
@@ -108,7 +108,7 @@ def test_to_another_store_where_runs_begin_anew(case, tracking_uri, capsys):
 
 
 def test_what_is_refused_is_named(case, tracking_uri, capsys):
-    case.leave(records.Param("t", "width", "4"))
+    case.leave(messages.Param("t", "width", "4"))
     assert case.replay(tracking_uri) == 1
     out, _ = capsys.readouterr()
     assert "refused: param 'width'" in out and "not allowed" in out
@@ -125,7 +125,7 @@ def error_of(capsys, status):
 
 
 def test_nothing_to_replay(case, capsys):
-    assert "has no records" in error_of(capsys, case.replay())
+    assert "has no messages" in error_of(capsys, case.replay())
 
 
 def test_a_store_that_does_not_answer(case, capsys):

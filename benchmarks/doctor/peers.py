@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ext.doctor.records import Records
+from keras_ext.doctor.run_history import RunHistory
 
 EXPLODING = {
     "exploding_gradient",
@@ -28,12 +28,12 @@ class View:
     """A run as the peers see it.
 
     Attributes:
-        records: For Keras's logs and what is known of the model and data.
+        history: For Keras's logs and what is known of the model and data.
         rows: The rows of `probe.Probe`, the first from before training.
         kinds: The hidden activations.
     """
 
-    records: Records
+    history: RunHistory
     rows: Mapping[str, np.ndarray]
     kinds: list[str]
 
@@ -44,7 +44,7 @@ class View:
 
     def log(self, key: str, epoch: int) -> np.ndarray:
         """Return one of Keras's logs up to an epoch."""
-        return self.records.logs.get(key, np.zeros(0))[: epoch + 1]
+        return self.history.logs.get(key, np.zeros(0))[: epoch + 1]
 
     def of(self, key: str, *kinds: str) -> Callable[[int], np.ndarray]:
         """Return a function of the row: the layers with such activations."""
@@ -105,7 +105,7 @@ def _swings(accuracy: np.ndarray, height: float = 0.03) -> int:
 
 def deep_diagnosis(run: View, epoch: int) -> Symptoms:
     """DeepDiagnosis (Wardat et al. 2022)."""
-    row, batch = epoch + 1, run.records.batch
+    row, batch = epoch + 1, run.history.batch
     gradients = run.rows["grad_mean"][row]
     if not np.isfinite([run.rows["loss"][row], *gradients]).all():
         yield EXPLODING
@@ -143,7 +143,7 @@ def _outside(low: float, high: float, bound: float) -> bool:
 
 def _out_of_range(run: View, batch: Any) -> bool:
     """Whether the output unit's range does not hold the targets."""
-    for output in run.records.facts.outputs:
+    for output in run.history.facts.outputs:
         loss = output.loss or ""
         if output.activation in (None, "linear", "relu"):
             if "categorical" in loss and not output.from_logits:

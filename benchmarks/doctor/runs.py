@@ -35,7 +35,7 @@ class Run:
         spec: What was trained.
         train_score, score: On the training data and on unseen data.
         chance: What the best constant answer scores.
-        records: What the doctor recorded.
+        history: What the doctor recorded.
         told: What it told, as pairs of epoch and problem.
         probe: What the peers look at.
         identical: Whether a hidden layer's units ended as they began: all
@@ -47,7 +47,7 @@ class Run:
     train_score: float
     score: float
     chance: float
-    records: Any
+    history: Any
     told: list[tuple[int | None, str]]
     probe: Probe
     identical: bool
@@ -59,7 +59,7 @@ class Run:
         return self.score >= data.TASKS[self.spec.task].good
 
     @property
-    def skill(self) -> float:
+    def improvement(self) -> float:
         """What it knows beyond the best constant answer."""
         return self.score - self.chance
 
@@ -106,7 +106,7 @@ def train(spec: Spec) -> Run:
         spec,
         *scores,
         split.chance,
-        doctor.records,
+        doctor.history,
         told,
         probe,
         _identical(model),
@@ -129,7 +129,7 @@ def accepted(run: Run, twin: Run, fault: Fault) -> str:
     """Return an empty string, or why a faulty run is not one."""
     if fault.problem == "overfitting":
         return _no_gap(run, twin)
-    if not run.skill <= (1 - LOST) * twin.skill:
+    if not run.improvement <= (1 - LOST) * twin.improvement:
         return f"score {run.score:.3f}, its twin's {twin.score:.3f}"
     rows = run.probe.rows
     if fault.problem == "vanishing_gradient":
@@ -153,7 +153,7 @@ def accepted(run: Run, twin: Run, fault: Fault) -> str:
 
 def _steepest(run: Run) -> float:
     """Return the largest norm of the whole gradient in the first epoch."""
-    first = storage.truncate(run.records, 0)
+    first = storage.truncate(run.history, 0)
     norms = [
         np.linalg.norm(run.probe.rows["grad_norm"][0]),
         *first.series.get("grad_norm/global", ()),
@@ -165,7 +165,7 @@ def _no_gap(run: Run, twin: Run) -> str:
     gap = run.train_score - run.score
     if gap < GAP + max(0.0, twin.train_score - twin.score):
         return f"gap {gap:.3f}"
-    loss, below = run.records.logs["val_loss"], run.records.logs["loss"][-1]
+    loss, below = run.history.logs["val_loss"], run.history.logs["loss"][-1]
     if loss[-1] < WORSE * min(loss.min(), below):
         return "validation loss is not worse"
     return ""
@@ -255,4 +255,4 @@ def store(
         f"probe:{key}": np.array(values, "float64")
         for key, values in run.probe.rows.items()
     }
-    storage.save(folder / name, label, run.records, arrays)
+    storage.save(folder / name, label, run.history, arrays)

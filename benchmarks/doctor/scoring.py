@@ -13,7 +13,7 @@ from benchmarks.doctor import storage
 from benchmarks.doctor.peers import PEERS, View, first_symptom
 from keras_ext.doctor import PROBLEMS, Finding
 from keras_ext.doctor.diagnose import diagnose
-from keras_ext.doctor.records import Records
+from keras_ext.doctor.run_history import RunHistory
 
 
 @dataclass
@@ -45,22 +45,22 @@ class Verdict:
     peers: dict[str, set[str]] = field(default_factory=dict)
 
 
-def above_info(records: Records) -> list[Finding]:
+def above_info(history: RunHistory) -> list[Finding]:
     """Return what the doctor would act on."""
-    return [f for f in diagnose(records) if f.severity != "info"]
+    return [f for f in diagnose(history) if f.severity != "info"]
 
 
-def judge(name: str, label: dict, records: Records, more: dict) -> Verdict:
+def judge(name: str, label: dict, history: RunHistory, more: dict) -> Verdict:
     """Apply all rules to all epochs of a run."""
     verdict = Verdict(name, label, label["problem"])
-    for epoch in range((records.epoch or 0) + 1):
-        found = above_info(storage.truncate(records, epoch))
+    for epoch in range((history.epoch or 0) + 1):
+        found = above_info(storage.truncate(history, epoch))
         if found:
             if not verdict.said:
                 verdict.first, verdict.epoch = found[0].problem, epoch
             verdict.said, verdict.last = True, found[0].problem
     rows = {key.partition(":")[2]: values for key, values in more.items()}
-    view = View(records, rows, label["kinds"])
+    view = View(history, rows, label["kinds"])
     with np.errstate(all="ignore"):
         verdict.peers = {peer: first_symptom(peer, view) for peer in PEERS}
     return verdict
@@ -79,9 +79,9 @@ def judged(
     verdicts = []
     kept = [sorted(folder.glob(f"{half}-*.json")) for folder in folders]
     for path in itertools.chain(*kept):
-        label, records, more = storage.load(path)
+        label, history, more = storage.load(path)
         if label["problem"] == "healthy" or only in label["problem"]:
-            verdicts.append(judge(path.stem, label, records, more))
+            verdicts.append(judge(path.stem, label, history, more))
     return verdicts
 
 

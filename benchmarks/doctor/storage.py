@@ -9,58 +9,60 @@ from typing import Any
 
 import numpy as np
 
-from keras_ext.doctor.records import Records
+from keras_ext.doctor.run_history import RunHistory
 
 _SERIES = ("logs", "series", "epochs")
 
 
-def truncate(records: Records, epoch: int) -> Records:
+def truncate(history: RunHistory, epoch: int) -> RunHistory:
     """Return what was recorded up to the end of an epoch.
 
     Args:
-        records: Of a whole run.
+        history: Of a whole run.
         epoch: The last epoch to keep, counted from 0.
     """
-    total = max(map(len, records.logs.values()), default=0)
+    total = max(map(len, history.logs.values()), default=0)
     if epoch >= total - 1:
-        return records
-    end = (epoch + 1) * records.steps_per_epoch
-    keep = np.asarray(records.steps) < end
+        return history
+    end = (epoch + 1) * history.steps_per_epoch
+    keep = np.asarray(history.steps) < end
     return dataclasses.replace(
-        records,
-        logs={k: v[: epoch + 1] for k, v in records.logs.items()},
-        epochs={k: v[: epoch + 1] for k, v in records.epochs.items()},
-        steps=records.steps[keep],
-        series={k: v[keep] for k, v in records.series.items()},
+        history,
+        logs={k: v[: epoch + 1] for k, v in history.logs.items()},
+        epochs={k: v[: epoch + 1] for k, v in history.epochs.items()},
+        steps=history.steps[keep],
+        series={k: v[keep] for k, v in history.series.items()},
         finished=False,
     )
 
 
-def save(path: pathlib.Path, label: dict, records: Records, more: Any) -> None:
+def save(
+    path: pathlib.Path, label: dict, history: RunHistory, more: Any
+) -> None:
     """Write a run: `path`.npz with the series, `path`.json with the rest.
 
     Args:
         path: Without an ending.
         label: What JSON can hold.
-        records: What the doctor recorded.
+        history: What the doctor recorded.
         more: Further arrays by name.
     """
-    arrays = {"steps": records.steps}
+    arrays = {"steps": history.steps}
     for part in _SERIES:
-        for key, values in getattr(records, part).items():
+        for key, values in getattr(history, part).items():
             arrays[f"{part}:{key}"] = values
     np.savez_compressed(path.with_suffix(".npz"), **arrays, **more)
     bare = dataclasses.replace(
-        records, steps=np.zeros(0), **{part: {} for part in _SERIES}
+        history, steps=np.zeros(0), **{part: {} for part in _SERIES}
     )
-    text = json.dumps({"label": label, "records": _plain(bare)})
+    text = json.dumps({"label": label, "history": _plain(bare)})
     path.with_suffix(".json").write_text(text, encoding="utf-8")
 
 
-def load(path: pathlib.Path) -> tuple[dict, Records, dict[str, np.ndarray]]:
+def load(path: pathlib.Path) -> tuple[dict, RunHistory, dict[str, np.ndarray]]:
     """Return what `save` was given, the path being that of the JSON file."""
     held = json.loads(path.read_text(encoding="utf-8"))
-    records = _revived(Records, held["records"])
+    history = _revived(RunHistory, held["history"])
     parts: dict[str, dict] = {part: {} for part in _SERIES}
     more = {}
     with np.load(path.with_suffix(".npz")) as arrays:
@@ -71,8 +73,8 @@ def load(path: pathlib.Path) -> tuple[dict, Records, dict[str, np.ndarray]]:
             elif name != "steps":
                 more[name] = arrays[name]
         steps = arrays["steps"]
-    records = dataclasses.replace(records, steps=steps, **parts)
-    return held["label"], records, more
+    history = dataclasses.replace(history, steps=steps, **parts)
+    return held["label"], history, more
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ext import taps, tracking
+from keras_ext import plots, taps
 from keras_ext.callbacks.monitor import Monitor
 from keras_ext.callbacks.series import Series
 
@@ -112,23 +112,23 @@ class ActivationLogger(Monitor):
         """
         saturation = self._for_figure("saturation/")
         if saturation["epochs"] or not self.moments:
-            return tracking.saturation_curves(**saturation)
-        return tracking.activation_heatmap(
-            **self._for_figure("activation_std/")
-        )
+            return plots.saturation_curves(**saturation)
+        return plots.activation_heatmap(**self._for_figure("activation_std/"))
 
     def _renewed_gauge(self, model: Any) -> Any:
-        sites = [
-            site
-            for site in taps.activation_sites(model)
-            if self.moments or site.low is not None
+        points = [
+            point
+            for point in taps.activation_points(model)
+            if self.moments or point.low is not None
         ]
-        sites = taps.select(sites, self.layers)
-        if not sites:
+        points = taps.select(points, self.layers)
+        if not points:
             return None
-        if self._can_go_on(model, sites):
+        if self._can_go_on(model, points):
             return self._gauge
-        return taps.OutputGauge(sites, self.sampling, model.steps_per_execution)
+        return taps.OutputGauge(
+            points, self.sampling, model.steps_per_execution
+        )
 
     def _merge(self, key: str) -> Callable:
         return np.max if key.startswith("saturation/") else np.mean
@@ -137,13 +137,13 @@ class ActivationLogger(Monitor):
         means, deviations, shares = np.split(rows, 3, axis=1)
         saturating = []
         values = {}
-        for i, site in enumerate(self._gauge.measured):
-            if self.saturation and site.low is not None:
-                values[f"saturation/{site.path}"] = shares[:, i]
+        for i, point in enumerate(self._gauge.measured):
+            if self.saturation and point.low is not None:
+                values[f"saturation/{point.path}"] = shares[:, i]
                 saturating.append(shares[:, i])
             if self.moments:
-                values[f"activation_mean/{site.path}"] = means[:, i]
-                values[f"activation_std/{site.path}"] = deviations[:, i]
+                values[f"activation_mean/{point.path}"] = means[:, i]
+                values[f"activation_std/{point.path}"] = deviations[:, i]
         if saturating:
             values["saturation/global"] = np.mean(saturating, axis=0)
         return values

@@ -8,7 +8,7 @@ import numpy as np
 from keras_ext import taps
 from keras_ext.callbacks.monitor import Monitor
 from keras_ext.callbacks.series import Series
-from keras_ext.doctor.records import BatchFacts
+from keras_ext.doctor.run_history import BatchFacts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +23,7 @@ _LOSS = 2 * _WIDTH
 
 
 class BatchMonitor(Monitor):
-    """Records the loss between sampled steps, and the first batch.
+    """RunHistory the loss between sampled steps, and the first batch.
 
     What a step of Keras's returns as `loss` is the mean since the epoch
     began. `loss` in `steps` is the mean over the steps since the sampled

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ext import taps, tracking
+from keras_ext import plots, taps
 from keras_ext.callbacks.alarms import Alarm
 from keras_ext.callbacks.monitor import Monitor
 from keras_ext.callbacks.series import Series, of_kind
@@ -114,8 +114,8 @@ class DeadReLULogger(Monitor):
         """
         epochs = of_kind(self.epochs, "dead_relu/")
         if len(epochs.get("global", ())) > 1:
-            return tracking.dead_unit_curves(epochs)
-        return tracking.dead_unit_curves(**self._for_figure("dead_relu/"))
+            return plots.dead_unit_curves(epochs)
+        return plots.dead_unit_curves(**self._for_figure("dead_relu/"))
 
     def _forget(self) -> None:
         super()._forget()
@@ -130,32 +130,32 @@ class DeadReLULogger(Monitor):
         self._silent = np.array(True)
 
     def _renewed_gauge(self, model: Any) -> Any:
-        sites = taps.activation_sites(model)
+        points = taps.activation_points(model)
         self._cannot_die = {
-            s.path: "cannot die" for s in sites if s.kind == "leaky"
+            s.path: "cannot die" for s in points if s.kind == "leaky"
         }
-        sites = [site for site in sites if site.kind == "relu"]
+        points = [point for point in points if point.kind == "relu"]
         if self.layers is not None:
-            sites = taps.select(sites, self.layers)
+            points = taps.select(points, self.layers)
             self._cannot_die = {}
-        if not sites:
+        if not points:
             return None
-        if self._can_go_on(model, sites):
+        if self._can_go_on(model, points):
             return self._gauge
         return taps.ActivityGauge(
-            sites, self.sampling, model.steps_per_execution
+            points, self.sampling, model.steps_per_execution
         )
 
     def _step_values(self, rows: np.ndarray) -> Series:
         silent = rows == 0
         self._silent = self._silent & silent.all(axis=0)
-        dead = self._gauge.per_site(silent)
+        dead = self._gauge.per_point(silent)
         # The mean of ones may be a rounding error more than one.
-        zero = np.maximum(1.0 - self._gauge.per_site(rows), 0.0)
+        zero = np.maximum(1.0 - self._gauge.per_point(rows), 0.0)
         values = {}
-        for i, site in enumerate(self._gauge.measured):
-            values[f"dead_relu/{site.path}"] = dead[:, i]
-            values[f"zero_fraction/{site.path}"] = zero[:, i]
+        for i, point in enumerate(self._gauge.measured):
+            values[f"dead_relu/{point.path}"] = dead[:, i]
+            values[f"zero_fraction/{point.path}"] = zero[:, i]
         values["dead_relu/global"] = silent.mean(axis=1)
         return values
 
@@ -163,11 +163,11 @@ class DeadReLULogger(Monitor):
         ends = np.cumsum(self._gauge.units)
         silent = np.split(self._silent, ends[:-1])
         found = {}
-        for site, units in zip(self._gauge.measured, silent, strict=True):
+        for point, units in zip(self._gauge.measured, silent, strict=True):
             share = float(units.mean())
-            values[f"dead_relu/{site.path}"] = share
+            values[f"dead_relu/{point.path}"] = share
             if self.mostly_dead is not None and share > self.mostly_dead:
-                found[site.path] = (
+                found[point.path] = (
                     f"{share:.0%} of its units ({units.sum()} of "
                     f"{len(units)}) fired in no sampled step of the epoch "
                     f"that ended at step {self._last_step}, more than "

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ext import taps, tracking
+from keras_ext import plots, taps
 from keras_ext.callbacks import clipping
 from keras_ext.callbacks.alarms import GradientAlarms
 from keras_ext.callbacks.series import Series
@@ -137,7 +137,7 @@ class GradientNormLogger(WeightMonitor):
             ValueError: If nothing was measured.
             ImportError: If Matplotlib is missing.
         """
-        return tracking.gradient_heatmap(
+        return plots.gradient_heatmap(
             **self._for_figure("grad_norm/"),
             title="Gradient norm per layer and step",
         )

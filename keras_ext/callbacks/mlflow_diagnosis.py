@@ -63,5 +63,5 @@ def log_diagnosis(
         )
         writer.text(report.text(findings, width=80), "doctor/report.txt")
         # Of a healthy run they tell nothing, and take a second.
-        records = doctor.records if figures and findings else None
-        writer.text(report.html(findings, records), "doctor/report.html")
+        history = doctor.history if figures and findings else None
+        writer.text(report.html(findings, history), "doctor/report.html")

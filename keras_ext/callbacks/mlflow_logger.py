@@ -11,19 +11,19 @@ from typing import Any
 
 import keras
 
-from keras_ext import tracking
+from keras_ext import plots, tracking
+from keras_ext._optional import require
 from keras_ext.callbacks.fit_scope import current_callback_list
 from keras_ext.callbacks.mlflow_diagnosis import Ending, log_diagnosis
 from keras_ext.callbacks.monitor import Monitor
 from keras_ext.callbacks.training_doctor import TrainingDoctor
 from keras_ext.tracking.buffer import know_run, open_buffer
-from keras_ext.tracking.feed import Feed
+from keras_ext.tracking.epoch_forwarder import EpochForwarder
 from keras_ext.tracking.guard import RunGuard
-from keras_ext.tracking.optional import require
 from keras_ext.tracking.outboxes import outbox_for
 from keras_ext.tracking.redaction import scrub
 from keras_ext.tracking.runs import active_run_id, create_run
-from keras_ext.tracking.settings import training_settings
+from keras_ext.tracking.training_params import training_params
 
 logger = logging.getLogger("keras_ext.tracking")
 
@@ -45,7 +45,7 @@ class MLflowLogger(keras.callbacks.Callback):
     | metrics `grad_norm/…` and others | epoch values of monitors | epoch |
     | metrics `learning_rate`, `epoch_seconds` | as they say | epoch |
     | metrics `step/<key>` | step series of monitors | step of this `fit` |
-    | parameters | `keras_ext.tracking.settings` | |
+    | parameters | `keras_ext.tracking.training_params` | |
     | tags | `keras_ext.tracking.environment_tags` | |
     | `gradient_norms.png`, `dead_units.png` | figures, at the end | |
     | `update_ratios.png`, `saturation.png` | figures, at the end | |
@@ -63,7 +63,7 @@ class MLflowLogger(keras.callbacks.Callback):
     `tags."doctor.problem" = 'dying_relu'`.
 
     It does not matter whether the monitors stand before or after this
-    callback. Records are sent by a background thread. If MLflow fails in
+    callback. RunHistory are sent by a background thread. If MLflow fails in
     the middle of the training, the training goes on, one warning says so,
     and the records are sent when it is back (see
     `keras_ext.tracking.RunWriter`).
@@ -161,7 +161,7 @@ class MLflowLogger(keras.callbacks.Callback):
     def _forget(self) -> None:
         self._writer: tracking.RunWriter | None = None
         self._guard: RunGuard | None = None
-        self._feeds: list[Feed] = []
+        self._forwarders: list[EpochForwarder] = []
         self._doctors: list[TrainingDoctor] = []
         self._follows = False
         self._epoch = -1
@@ -181,7 +181,11 @@ class MLflowLogger(keras.callbacks.Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         mine = ("_writer", "_guard", "_model")
-        return vars(self) | dict.fromkeys(mine) | {"_feeds": [], "_doctors": []}
+        return (
+            vars(self)
+            | dict.fromkeys(mine)
+            | {"_forwarders": [], "_doctors": []}
+        )
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Find or make the run; errors are raised here and only here."""
@@ -218,7 +222,7 @@ class MLflowLogger(keras.callbacks.Callback):
         if is_new if self.log_params is None else self.log_params:
             self._safely(self._log_settings)
         if callback_list is not None:
-            self._feeds = _feeds(callback_list.callbacks, self)
+            self._forwarders = _forwarders(callback_list.callbacks, self)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Start the clock, in the first epoch follow the monitors."""
@@ -226,8 +230,10 @@ class MLflowLogger(keras.callbacks.Callback):
         if self.step_series and not self._follows:
             # Not earlier: monitors behind this callback have begun only now.
             self._follows = True
-            for feed in self._feeds:
-                feed.monitor.follow(functools.partial(self._log_steps, feed))
+            for forwarder in self._forwarders:
+                forwarder.monitor.follow(
+                    functools.partial(self._log_steps, forwarder)
+                )
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Log the epoch."""
@@ -235,9 +241,9 @@ class MLflowLogger(keras.callbacks.Callback):
         seconds = time.perf_counter() - self._epoch_began
         values = {**(logs or {}), "epoch_seconds": seconds}
         self._safely(self._log_epoch, epoch, values)
-        for feed in self._feeds:
-            last = epoch - feed.is_behind
-            self._safely(feed.send_epochs, self._writer, last, values)
+        for forwarder in self._forwarders:
+            last = epoch - forwarder.is_behind
+            self._safely(forwarder.send_epochs, self._writer, last, values)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Log what is left, draw the figures and end a new run."""
@@ -246,8 +252,8 @@ class MLflowLogger(keras.callbacks.Callback):
         for doctor in self._doctors:
             # A doctor behind this callback has not made its last diagnosis.
             doctor.finish()
-        for feed in self._feeds:
-            self._safely(feed.send_epochs, self._writer, self._epoch, {})
+        for forwarder in self._forwarders:
+            self._safely(forwarder.send_epochs, self._writer, self._epoch, {})
         if self.figures:
             self._safely(self._log_figures)
         self._safely(log_diagnosis, self._writer, self._doctors, self.figures)
@@ -301,7 +307,7 @@ class MLflowLogger(keras.callbacks.Callback):
 
     def _log_settings(self) -> None:
         assert self._writer is not None
-        self._writer.params(training_settings(self.model, self.params))
+        self._writer.params(training_params(self.model, self.params))
 
     def _log_epoch(self, epoch: int, values: dict[str, Any]) -> None:
         assert self._writer is not None
@@ -314,23 +320,25 @@ class MLflowLogger(keras.callbacks.Callback):
             rate = float(keras.ops.convert_to_numpy(rate))
             self._writer.metrics({"learning_rate": rate}, epoch)
 
-    def _log_steps(self, feed: Feed, block: Mapping[str, Any]) -> None:
-        self._safely(feed.send_steps, self._writer, block)
+    def _log_steps(
+        self, forwarder: EpochForwarder, block: Mapping[str, Any]
+    ) -> None:
+        self._safely(forwarder.send_steps, self._writer, block)
 
     def _log_figures(self) -> None:
         assert self._writer is not None
         epochs: dict[str, Any] = {}
-        for feed in self._feeds:
-            epochs = feed.monitor.epochs | epochs
+        for forwarder in self._forwarders:
+            epochs = forwarder.monitor.epochs | epochs
         kinds = (
-            ("grad_norm/", tracking.gradient_heatmap, "gradient_norms.png"),
-            ("dead_relu/", tracking.dead_unit_curves, "dead_units.png"),
+            ("grad_norm/", plots.gradient_heatmap, "gradient_norms.png"),
+            ("dead_relu/", plots.dead_unit_curves, "dead_units.png"),
             (
                 "update_ratio/",
-                tracking.update_ratio_heatmap,
+                plots.update_ratio_heatmap,
                 "update_ratios.png",
             ),
-            ("saturation/", tracking.saturation_curves, "saturation.png"),
+            ("saturation/", plots.saturation_curves, "saturation.png"),
         )
         for prefix, draw, path in kinds:
             chosen = {k: v for k, v in epochs.items() if k.startswith(prefix)}
@@ -358,13 +366,13 @@ class MLflowLogger(keras.callbacks.Callback):
                 )
 
 
-def _feeds(
+def _forwarders(
     callbacks: list[keras.callbacks.Callback], owner: MLflowLogger
-) -> list[Feed]:
+) -> list[EpochForwarder]:
     place = callbacks.index(owner) if owner in callbacks else len(callbacks)
-    owners: dict[str, Feed] = {}
+    owners: dict[str, EpochForwarder] = {}
     return [
-        Feed(callback, index > place, owners)
+        EpochForwarder(callback, index > place, owners)
         for index, callback in enumerate(callbacks)
         if isinstance(callback, Monitor)
     ]

@@ -10,8 +10,8 @@ import numpy as np
 from keras_ext import taps
 from keras_ext.callbacks import fit_scope
 from keras_ext.callbacks.alarms import warn
+from keras_ext.callbacks.layer_table import table
 from keras_ext.callbacks.series import Means, Series, StepSeries, of_kind
-from keras_ext.callbacks.table import table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

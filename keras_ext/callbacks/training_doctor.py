@@ -22,7 +22,7 @@ from keras_ext.doctor import report
 from keras_ext.doctor.diagnose import Rule, diagnose
 from keras_ext.doctor.facts.model import facts_of
 from keras_ext.doctor.finding import SEVERITIES, Finding
-from keras_ext.doctor.records import Facts, Records
+from keras_ext.doctor.run_history import Facts, RunHistory
 
 # How many measured steps in the beginning of `fit` are as dense as asked
 # for. Then distances may become so many times longer as long as an epoch has
@@ -54,7 +54,7 @@ class TrainingProblem(RuntimeError):
 class TrainingDoctor(MonitorOwner):
     """Says what is wrong with a training run, where, why and what helps.
 
-    It records gradient norms, sizes of updates, dead ReLU units, saturation
+    It history gradient norms, sizes of updates, dead ReLU units, saturation
     and scales of activations, the loss and what the batches look like, in
     the training step that `fit` runs, and looks at them at the end of each
     epoch, and in the midst of long ones. `docs/doctor.md` tells what it
@@ -78,7 +78,7 @@ class TrainingDoctor(MonitorOwner):
         min_severity: Least severity that is acted on: `"info"`, `"warning"`
             or `"error"`. `findings` holds all. Defaults to `"warning"`.
         rules: Rules of one's own: functions that are given a
-            `keras_ext.doctor.Records` and return a list of
+            `keras_ext.doctor.RunHistory` and return a list of
             `keras_ext.doctor.Finding`. One that raises an exception is named
             in a warning and asked no more in this `fit`. Defaults to none.
 
@@ -86,7 +86,7 @@ class TrainingDoctor(MonitorOwner):
         findings: What is wrong now, the worst first, as a list of
             `keras_ext.doctor.Finding`. It stays after `fit`.
         withdrawn: What was told and has healed since.
-        records: What was recorded, as `keras_ext.doctor.Records`.
+        history: What was recorded, as `keras_ext.doctor.RunHistory`.
 
     Raises:
         ValueError: If an argument is none of these.
@@ -133,7 +133,7 @@ class TrainingDoctor(MonitorOwner):
         self.min_severity = min_severity
         if not all(map(callable, rules)):
             raise ValueError(
-                f"`rules` must be functions of records. Received: rules={rules}"
+                f"`rules` must be functions of history. Received: rules={rules}"
             )
         self.rules = list(rules)
         self._batches = BatchMonitor(every_n_steps)
@@ -167,7 +167,7 @@ class TrainingDoctor(MonitorOwner):
         self._next_look = 0
 
     @property
-    def records(self) -> Records:
+    def history(self) -> RunHistory:
         """What was recorded up to now."""
         steps = self._batches.steps.get("step", np.zeros(0, int))
         series: dict[str, np.ndarray] = {}
@@ -178,7 +178,7 @@ class TrainingDoctor(MonitorOwner):
             for key, column in values.items():
                 series.setdefault(key, _aligned(column, where, steps))
             epochs |= monitor.epochs
-        return Records(
+        return RunHistory(
             facts=self._facts,
             batch=self._batches.bad_batch or self._batches.batch,
             logs={k: np.array(v) for k, v in self._logs.items()},
@@ -204,14 +204,14 @@ class TrainingDoctor(MonitorOwner):
             return self._text()
         page = pathlib.Path(path)
         if page.suffix.lower() in (".html", ".htm"):
-            content = report.html(self.findings, self.records)
+            content = report.html(self.findings, self.history)
         else:
             content = self._text()
         page.write_text(content, encoding="utf-8")
         return content
 
     def _text(self) -> str:
-        if not self.findings and not len(self.records.steps):
+        if not self.findings and not len(self.history.steps):
             return "The doctor has seen no training step."
         return report.text(self.findings)
 
@@ -309,7 +309,7 @@ class TrainingDoctor(MonitorOwner):
         self._sampling.thin(0 if self._epochs_done else _DENSE, later)
 
     def _examine(self) -> None:
-        found = diagnose(self.records, [self._asked(r) for r in self.rules])
+        found = diagnose(self.history, [self._asked(r) for r in self.rules])
         self.findings = found
         present = {p: f for f in found for p in f.chain}
         for problem in [p for p in self._told if p not in present]:
@@ -324,11 +324,11 @@ class TrainingDoctor(MonitorOwner):
     def _asked(self, rule: Rule) -> Rule:
         """Return a person's rule, which cannot end the training."""
 
-        def ask(records: Records) -> Iterable[Finding]:
+        def ask(history: RunHistory) -> Iterable[Finding]:
             if rule in self._broken:
                 return []
             try:
-                return list(rule(records))
+                return list(rule(history))
             except Exception as error:
                 self._broken.append(rule)
                 name = getattr(rule, "__name__", repr(rule))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_ext import taps, tracking
+from keras_ext import plots, taps
 from keras_ext.callbacks.series import Series
 from keras_ext.callbacks.weight_monitor import WeightMonitor
 
@@ -88,9 +88,7 @@ class UpdateRatioLogger(WeightMonitor):
             ValueError: If nothing was measured.
             ImportError: If Matplotlib is missing.
         """
-        return tracking.update_ratio_heatmap(
-            **self._for_figure("update_ratio/")
-        )
+        return plots.update_ratio_heatmap(**self._for_figure("update_ratio/"))
 
     def _step_values(self, rows: np.ndarray) -> Series:
         moved, size = (

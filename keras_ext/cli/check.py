@@ -92,7 +92,7 @@ def _checked(args: argparse.Namespace) -> int:
     if model.compiled:
         doctor, steps, failure = _probe(args, data)
         findings = _merged(findings, doctor.findings)
-        records = doctor.records
+        records = doctor.history
         if failure is None:
             what += f" and in {steps} steps of it"
         elif not any(f.severity == "error" for f in findings):

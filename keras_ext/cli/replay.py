@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
         "replay",
         help="deliver what a search recorded while MLflow was away",
         description="Deliver to MLflow what a search recorded while its "
-        "store did not answer: in order, each record once. It may be run "
+        "store did not answer: in order, each message once. It may be run "
         "again at any time. Credentials are taken from the environment, as "
         "MLflow does, or from the URI. Exit status: 0 if all is delivered, 1 "
         "if the store refused something or something is left, 2 if nothing "
@@ -60,7 +60,7 @@ def _replay(args: argparse.Namespace) -> int:
     folder = Path(args.folder)
     buffer = buffer_in(folder)
     if buffer is None:
-        raise UsageError(f"{str(folder)!r} has no records for MLflow")
+        raise UsageError(f"{str(folder)!r} has no messages for MLflow")
     try:
         client = connect(args.uri or _known_store(store_of(buffer)))
         with _silent_log():
@@ -81,7 +81,7 @@ def _replay(args: argparse.Namespace) -> int:
     for what, reason in done.refused:
         print(clean(f"refused: {what}: {reason}"))
     if done.left:
-        print(f"left: {done.left} records; run this again")
+        print(f"left: {done.left} messages; run this again")
     return int(bool(done.refused or done.left))
 
 
@@ -96,7 +96,7 @@ def _silent_log() -> Iterator[None]:
         log.removeFilter(_nothing)
 
 
-def _nothing(record: logging.LogRecord) -> bool:
+def _nothing(message: logging.LogRecord) -> bool:
     return False
 
 

@@ -13,12 +13,12 @@ from keras_ext.doctor.finding import PROBLEMS as PROBLEMS
 from keras_ext.doctor.finding import SEVERITIES as SEVERITIES
 from keras_ext.doctor.finding import Finding as Finding
 from keras_ext.doctor.finding import Remedy as Remedy
-from keras_ext.doctor.records import BatchFacts as BatchFacts
-from keras_ext.doctor.records import Facts as Facts
-from keras_ext.doctor.records import LayerFacts as LayerFacts
-from keras_ext.doctor.records import OutputFacts as OutputFacts
-from keras_ext.doctor.records import Records as Records
 from keras_ext.doctor.remedies import remedies_for as remedies_for
+from keras_ext.doctor.run_history import BatchFacts as BatchFacts
+from keras_ext.doctor.run_history import Facts as Facts
+from keras_ext.doctor.run_history import LayerFacts as LayerFacts
+from keras_ext.doctor.run_history import OutputFacts as OutputFacts
+from keras_ext.doctor.run_history import RunHistory as RunHistory
 
 if TYPE_CHECKING:
     from keras_ext.doctor.before_training import check as check

@@ -15,9 +15,9 @@ from keras_ext.doctor.facts.data import batch_facts
 from keras_ext.doctor.facts.losses import losses_of
 from keras_ext.doctor.facts.model import facts_of, output_facts
 from keras_ext.doctor.finding import SEVERITIES, Finding
-from keras_ext.doctor.records import Facts, OutputFacts, Records
 from keras_ext.doctor.rules import static
 from keras_ext.doctor.rules.initial import initial_weights
+from keras_ext.doctor.run_history import Facts, OutputFacts, RunHistory
 
 
 def check(
@@ -175,18 +175,18 @@ def _outputs(
 
 def _static(facts: Facts, x: Any, y: Any) -> list[Finding]:
     batch = batch_facts(x, y, facts.outputs)
-    records = Records(facts, batch)
+    history = RunHistory(facts, batch)
     findings = [
-        *static.numerical_instability_in_data(records),
-        *static.symmetric_units(records),
-        *static.unscaled_input(records),
+        *static.numerical_instability_in_data(history),
+        *static.symmetric_units(history),
+        *static.unscaled_input(history),
     ]
     pairs = [(facts.outputs, y)]
     if len(facts.outputs) > 1:
         pairs = _paired(facts.outputs, y) or pairs
     for outputs, target in pairs:
         alone = dataclasses.replace(facts, outputs=outputs)
-        own = Records(alone, batch_facts(x, target, outputs))
+        own = RunHistory(alone, batch_facts(x, target, outputs))
         findings += static.output_loss_mismatch(own)
     return findings
 

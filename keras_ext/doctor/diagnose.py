@@ -1,10 +1,9 @@
-"""From records to findings: rules, their order, and what follows from what."""
+"""From history to findings: rules, their order, and what follows from what."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
 
 from keras_ext.doctor.finding import SEVERITIES, Finding
-from keras_ext.doctor.records import Records
 from keras_ext.doctor.rules import (
     capacity,
     gradients,
@@ -14,17 +13,18 @@ from keras_ext.doctor.rules import (
     static,
     units,
 )
-from keras_ext.doctor.rules.signs import Signs
+from keras_ext.doctor.rules.learning_summary import LearningSummary
+from keras_ext.doctor.run_history import RunHistory
 
 # Root causes first: of two problems in one run, the one that stands above
 # is told, and the other as its consequence if it can be one.
-STATIC_RULES: tuple[Callable[[Records], list[Finding]], ...] = (
+STATIC_RULES: tuple[Callable[[RunHistory], list[Finding]], ...] = (
     static.numerical_instability_in_data,
     outputs.output_loss_mismatch,
     static.symmetric_units,
     static.unscaled_input,
 )
-RULES: tuple[Callable[[Signs], list[Finding]], ...] = (
+RULES: tuple[Callable[[LearningSummary], list[Finding]], ...] = (
     capacity.smothered,
     capacity.held_back,
     units.dead_from_the_beginning,
@@ -69,14 +69,14 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
 }
 
 
-Rule = Callable[[Records], Iterable[Finding]]
+Rule = Callable[[RunHistory], Iterable[Finding]]
 
 
-def diagnose(records: Records, rules: Iterable[Rule] = ()) -> list[Finding]:
+def diagnose(history: RunHistory, rules: Iterable[Rule] = ()) -> list[Finding]:
     """Return what is wrong with a training run.
 
     Args:
-        records: What was recorded of it up to now.
+        history: What was recorded of it up to now.
         rules: Further rules; what they find is told after what the doctor's
             own find. Defaults to none.
 
@@ -84,18 +84,18 @@ def diagnose(records: Records, rules: Iterable[Rule] = ()) -> list[Finding]:
         Root causes, the most severe first, each with what follows from it;
         each problem at most once.
     """
-    signs = Signs(records)
-    known = [f for rule in STATIC_RULES for f in rule(records)]
-    findings = [weighed(f, signs) for f in known]
-    findings += [f for rule in RULES for f in rule(signs)]
+    summary = LearningSummary(history)
+    known = [f for rule in STATIC_RULES for f in rule(history)]
+    findings = [weighed(f, summary) for f in known]
+    findings += [f for rule in RULES for f in rule(summary)]
     found: dict[str, Finding] = {}
-    findings += [f for rule in rules for f in rule(records)]
+    findings += [f for rule in rules for f in rule(history)]
     for finding in findings:
         found.setdefault(finding.problem, finding)
     return ranked(list(found.values()))
 
 
-def weighed(finding: Finding, signs: Signs) -> Finding:
+def weighed(finding: Finding, summary: LearningSummary) -> Finding:
     """Return what was said before training, in the light of the training.
 
     An input of unusual scale is worth a remark if the run learns, and a
@@ -106,22 +106,22 @@ def weighed(finding: Finding, signs: Signs) -> Finding:
     fails on them. Units that are alike cost a run that learns no more than
     units.
     """
-    if finding.problem == "symmetric_units" and signs.learns:
+    if finding.problem == "symmetric_units" and summary.learns:
         if finding.severity == "error":
             return dataclasses.replace(finding, severity="warning")
-    if finding.problem == "output_loss_mismatch" and signs.fails:
+    if finding.problem == "output_loss_mismatch" and summary.fails:
         linear = finding.evidence.get("activation") == "linear"
         if finding.severity == "info" and linear:
             return dataclasses.replace(finding, severity="warning")
-    if finding.problem != "unscaled_input" or not signs.epochs:
+    if finding.problem != "unscaled_input" or not summary.epochs:
         return finding
-    lags = static.is_ahead_of_batch_normalization(signs.records)
-    late = lags and signs.share_done >= 0.6 and signs.guesses_on_new_data
-    if late or signs.is_lost_on_new_data:
+    lags = static.is_ahead_of_batch_normalization(summary.history)
+    late = lags and summary.share_done >= 0.6 and summary.guesses_on_new_data
+    if late or summary.is_lost_on_new_data:
         return dataclasses.replace(finding, severity="warning")
-    if signs.learns:
+    if summary.learns:
         return dataclasses.replace(finding, severity="info")
-    if finding.severity == "info" and signs.fails:
+    if finding.severity == "info" and summary.fails:
         return dataclasses.replace(finding, severity="warning")
     return finding
 

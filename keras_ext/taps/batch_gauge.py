@@ -51,14 +51,14 @@ class BatchGauge(Gauge):
         """See `Gauge.measures`."""
         return self.classes == points
 
-    def measure(self, record: Any) -> Tensor | None:
+    def measure(self, capture: Any) -> Tensor | None:
         """See `Gauge.measure`.
 
         Data of a kind that nobody thought of, such as sparse or ragged
         tensors, shall not end a training run.
         """
         try:
-            return self._row(record)
+            return self._row(capture)
         except Exception as error:
             warnings.warn(
                 "The batches of data are not measured: "
@@ -67,13 +67,13 @@ class BatchGauge(Gauge):
             )
             return None
 
-    def _row(self, record: Any) -> Tensor:
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(record.data)
+    def _row(self, capture: Any) -> Tensor:
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(capture.data)
         inputs, targets = _numbers(x), _numbers(y)
         if targets and len(targets[0].shape):
             shape = targets[0].shape
             self.y_units = shape[-1] if len(shape) > 1 else 1
-        logs = record.logs if isinstance(record.logs, dict) else {}
+        logs = capture.logs if isinstance(capture.logs, dict) else {}
         loss = ops.cast(logs.get("loss", float("nan")), "float32")
         size = spread = float("nan")
         if inputs and len(inputs[0].shape):

@@ -4,7 +4,7 @@ A layer's `call` may well be `return keras.ops.relu(self.dense(x))`: no
 object stands for that ReLU. Whatever name it is called by, Keras's functions
 look up that of the backend's library at the moment of the call, so it is
 there, and for the length of a training step or its trace, that a function
-which listens takes its place.
+which captures takes its place.
 """
 
 import contextlib
@@ -57,16 +57,16 @@ def is_someones_own(thing: Any) -> bool:
 
 
 class Running:
-    """Whose code is running, and so whose ReLUs are heard.
+    """Whose code is running, and so whose ReLUs are captured.
 
     Args:
-        hear: Called with an owner, the number of ReLUs that this call of it
+        capture: Called with an owner, the number of ReLUs that this call of it
             has called before, and a ReLU's output; returns what takes the
             output's place.
     """
 
-    def __init__(self, hear: Callable[[Any, int, Tensor], Tensor]):
-        self._hear = hear
+    def __init__(self, capture: Callable[[Any, int, Tensor], Tensor]):
+        self._capture = capture
         # A layer may be computed anew by another thread, for its gradient.
         self._of_thread = threading.local()
 
@@ -74,7 +74,7 @@ class Running:
         """Return `call`, whose ReLUs belong to the owner.
 
         Args:
-            owner: What `hear` is told; `None` leaves the ReLUs unheard.
+            owner: What `capture` is told; `None` leaves the ReLUs uncaptured.
             call: A function.
         """
 
@@ -90,28 +90,28 @@ class Running:
         return call_as_owner
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
+    def capturing(self) -> Iterator[None]:
         """Listen to ReLUs for the length of the block."""
         with contextlib.ExitStack() as stack:
             for module in modules():
                 for name in _RELUS:
                     if hasattr(module, name):
-                        heard = self._heard(getattr(module, name))
-                        stack.enter_context(replaced(module, name, heard))
+                        captured = self._captured(getattr(module, name))
+                        stack.enter_context(replaced(module, name, captured))
             yield
 
-    def _heard(self, relu: Callable) -> Callable:
+    def _captured(self, relu: Callable) -> Callable:
         # One such function may call another.
         alone = self.owned(None, relu)
 
         @functools.wraps(relu, updated=())
-        def call_and_hear(*args: Any, **kwargs: Any) -> Any:
+        def call_and_capture(*args: Any, **kwargs: Any) -> Any:
             output = alone(*args, **kwargs)
             calls = vars(self._of_thread)["calls"]
             if not calls or calls[-1][0] is None:
                 return output
             owner, count = calls[-1]
             calls[-1][1] += 1
-            return self._hear(owner, count, output)
+            return self._capture(owner, count, output)
 
-        return call_and_hear
+        return call_and_capture

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_ext.taps._backend import Store, kernels
-from keras_ext.taps.points import ActivationSite, WeightGroup
+from keras_ext.taps.points import ActivationPoint, WeightGroup
 from keras_ext.taps.sampling import Sampling
 
 Tensor = Any
@@ -23,13 +23,13 @@ class Gauge(abc.ABC):
         steps_per_execution: Steps that run without coming back to the host.
 
     Attributes:
-        sites: The places whose outputs it wants to hear.
+        points: The places whose outputs it wants to capture.
         gradients: Whether it wants gradients.
         weights: Whether it wants weights before and after the update.
         store: Keeps the rows.
     """
 
-    sites: Sequence[ActivationSite] = ()
+    points: Sequence[ActivationPoint] = ()
     gradients = False
     weights = False
 
@@ -39,7 +39,7 @@ class Gauge(abc.ABC):
         self.store = Store(sampling, steps_per_execution)
 
     @abc.abstractmethod
-    def measure(self, record: Any) -> Tensor | None:
+    def measure(self, capture: Any) -> Tensor | None:
         """Return the row of a step.
 
         It is called inside the step, or while that is traced. `None` stands
@@ -125,18 +125,18 @@ class GradientGauge(WeightGauge):
     optimizers: Sequence[Any] = ()
     peaks = False
 
-    def measure(self, record: Any) -> Tensor | None:
+    def measure(self, capture: Any) -> Tensor | None:
         """See `Gauge.measure`."""
         variables = self.variables
-        self.optimizers = [record.optimizers.get(id(v)) for v in variables]
+        self.optimizers = [capture.optimizers.get(id(v)) for v in variables]
         gradients = [
-            record.gradients.get(id(v), (None, None)) for v in variables
+            capture.gradients.get(id(v), (None, None)) for v in variables
         ]
         if not gradients:
             return None
-        row = kernels.norms(gradients, record.compiled)
+        row = kernels.norms(gradients, capture.compiled)
         if self.peaks:
-            peaks = kernels.peaks(gradients, record.compiled)
+            peaks = kernels.peaks(gradients, capture.compiled)
             row = keras.ops.concatenate([row, keras.ops.cast(peaks, row.dtype)])
         return row
 
@@ -150,72 +150,72 @@ class UpdateGauge(WeightGauge):
 
     weights = True
 
-    def measure(self, record: Any) -> Tensor | None:
+    def measure(self, capture: Any) -> Tensor | None:
         """See `Gauge.measure`."""
-        weights = [record.update_of(variable) for variable in self.variables]
+        weights = [capture.update_of(variable) for variable in self.variables]
         return (
-            kernels.update_norms(weights, record.compiled) if weights else None
+            kernels.update_norms(weights, capture.compiled) if weights else None
         )
 
 
-class SiteGauge(Gauge):
+class PointGauge(Gauge):
     """What measures outputs of activations.
 
     Args:
-        sites: Activations to measure.
+        points: Activations to measure.
         sampling: See `Gauge`.
         steps_per_execution: See `Gauge`.
 
     Attributes:
-        measured: What of the sites can be measured, known after the first
+        measured: What of the points can be measured, known after the first
             step.
         warns: Whether it names those that cannot be.
     """
 
     def __init__(
         self,
-        sites: Sequence[ActivationSite],
+        points: Sequence[ActivationPoint],
         sampling: Sampling,
         steps_per_execution: int,
     ):
         super().__init__(sampling, steps_per_execution)
-        self.sites = list(sites)
-        self.measured: list[ActivationSite] = []
+        self.points = list(points)
+        self.measured: list[ActivationPoint] = []
         self.warns = True
         self._looked = False
 
-    def measures(self, points: Sequence[ActivationSite]) -> bool:
+    def measures(self, points: Sequence[ActivationPoint]) -> bool:
         """See `Gauge.measures`."""
-        return [s.key for s in self.sites] == [s.key for s in points]
+        return [s.key for s in self.points] == [s.key for s in points]
 
-    def _heard(
-        self, record: Any
-    ) -> list[tuple[ActivationSite, Sequence[Tensor]]]:
-        """Return each measured site and its outputs.
+    def _captured(
+        self, capture: Any
+    ) -> list[tuple[ActivationPoint, Sequence[Tensor]]]:
+        """Return each measured point and its outputs.
 
         It is empty if one of them has none: in a step that runs eagerly, a
         model may leave out a layer that it used before.
         """
         if not self._looked:
-            self._look(record)
+            self._look(capture)
             self._looked = True
-        heard = [(s, record.outputs.get(s.key)) for s in self.measured]
-        return [] if any(not xs for _, xs in heard) else heard
+        captured = [(s, capture.outputs.get(s.key)) for s in self.measured]
+        return [] if any(not xs for _, xs in captured) else captured
 
-    def _can_measure(self, site: ActivationSite, output: Tensor) -> bool:
+    def _can_measure(self, point: ActivationPoint, output: Tensor) -> bool:
         return True
 
-    def _look(self, record: Any) -> None:
+    def _look(self, capture: Any) -> None:
         left_out = []
-        for site in self.sites:
+        for point in self.points:
             parts = [
                 part
-                for part in record.parts(site)
-                if self._can_measure(part, record.outputs[part.key][0])
+                for part in capture.parts(point)
+                if self._can_measure(part, capture.outputs[part.key][0])
             ]
             self.measured += parts
-            if not parts and not (site.inside and record.is_silent(site)):
-                left_out.append(site.path)
+            if not parts and not (point.inside and capture.is_silent(point)):
+                left_out.append(point.path)
         if left_out and self.warns:
             warnings.warn(
                 "Not measured, because they run inside a loop or their "
@@ -224,60 +224,62 @@ class SiteGauge(Gauge):
             )
 
 
-class ActivityGauge(SiteGauge):
+class ActivityGauge(PointGauge):
     """Measures how often each unit of each ReLU fires.
 
-    A row holds the measured sites' units, one site after the other: the
+    A row holds the measured points' units, one point after the other: the
     share of a unit's outputs that are not zero.
 
     Attributes:
-        units: The measured sites' numbers of units.
+        units: The measured points' numbers of units.
     """
 
     def __init__(self, *args: Any):
         super().__init__(*args)
         self.units: list[int] = []
 
-    def per_site(self, units: np.ndarray) -> np.ndarray:
-        """Return the mean over the units of each site.
+    def per_point(self, units: np.ndarray) -> np.ndarray:
+        """Return the mean over the units of each point.
 
         Args:
-            units: Array of shape `(rows, units of all sites)`.
+            units: Array of shape `(rows, units of all points)`.
 
         Returns:
-            Array of shape `(rows, sites)`.
+            Array of shape `(rows, points)`.
         """
         starts = np.cumsum([0, *self.units[:-1]])
         return np.add.reduceat(units, starts, axis=1) / self.units
 
-    def measure(self, record: Any) -> Tensor | None:
+    def measure(self, capture: Any) -> Tensor | None:
         """See `Gauge.measure`."""
-        heard = [
-            (outputs, site.unit_axis(len(outputs[0].shape)))
-            for site, outputs in self._heard(record)
+        captured = [
+            (outputs, point.unit_axis(len(outputs[0].shape)))
+            for point, outputs in self._captured(capture)
         ]
-        return kernels.activity(heard, record.compiled) if heard else None
+        return (
+            kernels.activity(captured, capture.compiled) if captured else None
+        )
 
-    def _can_measure(self, site: ActivationSite, output: Tensor) -> bool:
-        units = output.shape[site.unit_axis(len(output.shape))]
+    def _can_measure(self, point: ActivationPoint, output: Tensor) -> bool:
+        units = output.shape[point.unit_axis(len(output.shape))]
         if units:
             self.units.append(int(units))
         return bool(units)
 
 
-class OutputGauge(SiteGauge):
+class OutputGauge(PointGauge):
     """Measures mean, standard deviation and saturation of outputs.
 
-    A row holds, per measured site, the mean over all entries, then the
+    A row holds, per measured point, the mean over all entries, then the
     standard deviations, then the shares of saturated entries.
     """
 
-    def measure(self, record: Any) -> Tensor | None:
+    def measure(self, capture: Any) -> Tensor | None:
         """See `Gauge.measure`."""
-        heard = [
-            (outputs, site.low, site.high)
-            for site, outputs in self._heard(record)
+        captured = [
+            (outputs, point.low, point.high)
+            for point, outputs in self._captured(capture)
         ]
-        if not heard:
+        if not captured:
             return None
-        return kernels.moments(heard, record.compiled)
+        return kernels.moments(captured, capture.compiled)

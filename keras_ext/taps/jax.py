@@ -9,14 +9,14 @@ import jax
 import keras
 
 from keras_ext.taps import batch_kernels as batch_kernels
+from keras_ext.taps import capture
 from keras_ext.taps import jax_kernels as kernels
-from keras_ext.taps import record
 from keras_ext.taps.jax_state import hidden, shown
 from keras_ext.taps.jax_store import Store as Store
 from keras_ext.taps.patch import replaced
 
 __all__ = [
-    "Record",
+    "StepCapture",
     "Store",
     "TrainFunctions",
     "batch_kernels",
@@ -53,7 +53,7 @@ class TrainFunctions:
     """The train functions of a model in which some gauges write.
 
     Keras's own `make_train_function` builds them around a `train_step` that
-    listens, and returns rows beside the logs. There are two programs, since
+    captures, and returns rows beside the logs. There are two programs, since
     each takes time to compile: one in which all gauges measure, for steps in
     which any is due and for the first ones (see `_patience`), and one for the
     other steps. Both call one traced step, and in the second, which leaves rows
@@ -70,7 +70,7 @@ class TrainFunctions:
         self._model = model
         self._gauges = list(gauges)
         self._train_step = model.train_step
-        self._sites = {s.key: s for gauge in gauges for s in gauge.sites}
+        self._points = {s.key: s for gauge in gauges for s in gauge.points}
         self._weights = any(gauge.weights for gauge in gauges)
         self._compiled = bool(model.jit_compile) and not model.run_eagerly
         self._all = _Measuring(range(len(self._gauges)))
@@ -152,17 +152,19 @@ class TrainFunctions:
     def _measured_step(
         self, state: Any, data: Any, which: tuple[int, ...]
     ) -> tuple[Any, Any, list[Any]]:
-        record = Record(self._compiled, state)
+        capture = StepCapture(self._compiled, state)
         if self._weights:
-            record.note_weights(self._model.trainable_variables, state[0])
-        with record.listening(self._model, self._sites.values(), self._weights):
+            capture.note_weights(self._model.trainable_variables, state[0])
+        with capture.capturing(
+            self._model, self._points.values(), self._weights
+        ):
             logs, state = self._train_step(state, data)
-        record.data, record.logs = data, logs
+        capture.data, capture.logs = data, logs
         rows: list[Any] = [None] * len(self._gauges)
         for i in which:
-            rows[i] = self._gauges[i].measure(record)
+            rows[i] = self._gauges[i].measure(capture)
         if not self._patience:
-            self._patience = min(PATIENCE, _patience(record.size()))
+            self._patience = min(PATIENCE, _patience(capture.size()))
         return logs, state, rows
 
 
@@ -179,8 +181,8 @@ def _patience(numbers: int) -> int:
     return max(2 * AHEAD, int(compiling / measuring))
 
 
-class Record(record.Record):
-    """See `keras_ext.taps.record.Record`.
+class StepCapture(capture.StepCapture):
+    """See `keras_ext.taps.capture.StepCapture`.
 
     Args:
         compiled: Whether XLA compiles the step.
@@ -199,7 +201,7 @@ class Record(record.Record):
     def size(self) -> int:
         """Return how many numbers gradients and outputs have."""
         gradients = [g for g, _ in self.gradients.values() if g is not None]
-        outputs = [x for heard in self.outputs.values() for x in heard]
+        outputs = [x for captured in self.outputs.values() for x in captured]
         return sum(x.size for x in gradients + outputs)
 
     def note_weights(self, variables: Any, values: Any) -> None:
@@ -208,31 +210,35 @@ class Record(record.Record):
             self.weights[id(variable)] = value, value
 
     @contextlib.contextmanager
-    def listening(
+    def capturing(
         self,
         model: Any,
-        sites: Iterable[Any],
+        points: Iterable[Any],
         weights: bool = False,
     ) -> Iterator[None]:
-        """See `keras_ext.taps.record.Record.listening`."""
+        """See `keras_ext.taps.capture.StepCapture.capturing`."""
         with contextlib.ExitStack() as stack:
-            stack.enter_context(super().listening(model, sites, weights))
-            for optimizer in record.optimizers_of(model):
+            stack.enter_context(super().capturing(model, points, weights))
+            for optimizer in capture.optimizers_of(model):
                 if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-                    heard = self._heard_stateless_apply(optimizer, weights)
+                    captured = self._captured_stateless_apply(
+                        optimizer, weights
+                    )
                     stack.enter_context(
-                        replaced(optimizer, "stateless_apply", heard)
+                        replaced(optimizer, "stateless_apply", captured)
                     )
             yield
 
-    def _heard_stateless_apply(self, optimizer: Any, weights: bool) -> Callable:
+    def _captured_stateless_apply(
+        self, optimizer: Any, weights: bool
+    ) -> Callable:
         """Hear what the loss scale's optimizer receives.
 
         On JAX it does not call its own `apply`.
         """
         stateless_apply = optimizer.stateless_apply
 
-        def hear_and_apply(
+        def capture_and_apply(
             optimizer_variables: Any, grads: Any, trainable_variables: Any
         ) -> Any:
             grads = list(grads)
@@ -255,12 +261,12 @@ class Record(record.Record):
                     self.weights[id(variable)] = before, after
             return result
 
-        return hear_and_apply
+        return capture_and_apply
 
     def _readable_gradient(self, gradient: Any) -> Any:
         return gradient if self._is_mine(gradient) else None
 
-    def _hear(self, output: Any, note: Callable[[Any], None]) -> Any:
+    def _capture(self, output: Any, note: Callable[[Any], None]) -> Any:
         if not isinstance(output, jax.Array):
             note(None)
             return output
@@ -269,20 +275,20 @@ class Record(record.Record):
             return output
         # Inside `jax.grad` the value is known to the outer trace, but only
         # the rule of differentiation is given it.
-        heard = []
+        captured = []
 
         @jax.custom_jvp
-        def listen(x: Any) -> Any:
+        def capture(x: Any) -> Any:
             return x
 
-        @listen.defjvp
+        @capture.defjvp
         def rule(primals: Any, tangents: Any) -> Any:
-            heard.append(True)
+            captured.append(True)
             # Once more, as gradients may be nested.
-            return self._hear(primals[0], note), tangents[0]
+            return self._capture(primals[0], note), tangents[0]
 
-        result = listen(output)
-        if not heard:
+        result = capture(output)
+        if not captured:
             note(None)  # the body of a loop or of a recomputed block
             return output
         logits = getattr(output, "_keras_logits", None)

@@ -99,12 +99,12 @@ def update_norms(
 
 
 def activity(
-    sites: Sequence[tuple[Sequence[Tensor], int]], compiled: bool
+    points: Sequence[tuple[Sequence[Tensor], int]], compiled: bool
 ) -> Tensor:
     """Return how often each unit of each ReLU fires.
 
     Args:
-        sites: For each ReLU the outputs of its uses, and the axis of its
+        points: For each ReLU the outputs of its uses, and the axis of its
             units.
         compiled: Makes no difference here.
 
@@ -113,7 +113,7 @@ def activity(
         share of a unit's outputs that are not zero.
     """
     alike: dict[Hashable, list[int]] = {}
-    for i, (outputs, axis) in enumerate(sites):
+    for i, (outputs, axis) in enumerate(points):
         x = outputs[0]
         alone = len(outputs) > 1 or x.size > _SMALL
         key = (x.shape, x.dtype, axis, i if alone else None)
@@ -121,9 +121,9 @@ def activity(
     batches = [part for where in alike.values() for part in _parts(where)]
     shares = []
     for where in batches:
-        outputs, axis = sites[where[0]]
+        outputs, axis = points[where[0]]
         if len(where) > 1:
-            active = _activity([sites[i][0][0] for i in where], axis)
+            active = _activity([points[i][0][0] for i in where], axis)
         else:
             active = sum(_activity([x], axis) for x in outputs)
         entries = sum(x.size for x in outputs) // outputs[0].shape[axis]
@@ -140,37 +140,37 @@ def activity(
 
 
 def moments(
-    sites: Sequence[tuple[Sequence[Tensor], float | None, float | None]],
+    points: Sequence[tuple[Sequence[Tensor], float | None, float | None]],
     compiled: bool,
 ) -> Tensor:
     """Return mean, standard deviation and saturation of outputs.
 
     Args:
-        sites: For each site the outputs of its uses, and the limits at and
+        points: For each point the outputs of its uses, and the limits at and
             beyond which an entry counts as saturated; `None` for no limit.
         compiled: Makes no difference here.
 
     Returns:
-        A float32 vector: for each site the mean of its entries, then for
+        A float32 vector: for each point the mean of its entries, then for
         each their standard deviation, then for each the share of entries
         that are saturated.
     """
-    uses = [x for outputs, _, _ in sites for x in outputs]
-    site = [i for i, (outputs, _, _) in enumerate(sites) for _ in outputs]
-    sizes = np.zeros(len(sites), np.float32)
-    np.add.at(sizes, site, [x.size for x in uses])
+    uses = [x for outputs, _, _ in points for x in outputs]
+    point = [i for i, (outputs, _, _) in enumerate(points) for _ in outputs]
+    sizes = np.zeros(len(points), np.float32)
+    np.add.at(sizes, point, [x.size for x in uses])
 
     def shares(function: Callable[..., Tensor], *columns: Any) -> Tensor:
         sums = _sums(uses, function, *columns)
-        if len(uses) > len(sites):
-            sums = jnp.zeros(len(sites)).at[np.array(site)].add(sums)
+        if len(uses) > len(points):
+            sums = jnp.zeros(len(points)).at[np.array(point)].add(sums)
         return sums / sizes
 
     infinite = float("inf")
-    low = np.array([-infinite if a is None else a for _, a, _ in sites])[site]
-    high = np.array([infinite if b is None else b for _, _, b in sites])[site]
+    low = np.array([-infinite if a is None else a for _, a, _ in points])[point]
+    high = np.array([infinite if b is None else b for _, _, b in points])[point]
     mean = shares(lambda x: x)
-    variance = shares(lambda x, m: jnp.square(x - m), mean[np.array(site)])
+    variance = shares(lambda x, m: jnp.square(x - m), mean[np.array(point)])
     saturated = shares(lambda x, a, b: (x <= a) | (x >= b), low, high)
     return jnp.concatenate([mean, jnp.sqrt(variance), saturated])
 

@@ -49,7 +49,7 @@ class WeightGroup:
 
 
 @dataclasses.dataclass(frozen=True)
-class ActivationSite:
+class ActivationPoint:
     """A place in the model where an activation is applied.
 
     Attributes:
@@ -66,8 +66,8 @@ class ActivationSite:
         inside: Whether the callable is a person's own code, of which it
             takes a training step to find out whether it calls a ReLU. Then
             what is measured is what the ReLU returns.
-        part: Which of the site's activations it is; `None` for all. See
-            `Record.parts`.
+        part: Which of the point's activations it is; `None` for all. See
+            `StepCapture.parts`.
     """
 
     path: str
@@ -81,7 +81,7 @@ class ActivationSite:
 
     @functools.cached_property
     def key(self) -> tuple[Any, ...]:
-        """What tells this site from others."""
+        """What tells this point from others."""
         key = id(self.owner), self.attribute, self.inside
         return key if self.part is None else (*key, self.part)
 
@@ -162,56 +162,56 @@ def weight_groups(model: Any) -> list[WeightGroup]:
     return [WeightGroup(path, tuple(vs)) for path, vs in grouped.items()]
 
 
-def activation_sites(model: Any) -> list[ActivationSite]:
+def activation_points(model: Any) -> list[ActivationPoint]:
     """Return the places where the model applies an activation.
 
     Found are `activation=` arguments, `Activation` layers, layers such as
     `ReLU` and `Softmax`, and operations such as `keras.ops.relu` in a
     functional model. An argument or layer that is a person's own code is a
-    site with `inside`.
+    point with `inside`.
 
     Args:
         model: A `keras.Model`.
     """
     kinds = _kinds_of_functions()
-    sites = []
+    points = []
     in_loop: set[int] = set()
     for path, layer in walk(model):
         if isinstance(layer, keras.layers.RNN):
             in_loop |= {id(x) for x in layers_in(layer)}
-        own = [*_own_sites(path, layer, kinds)]
+        own = [*_own_points(path, layer, kinds)]
         if id(layer) in in_loop:
             # A recurrent layer whose cell has its usual functions runs as
-            # one kernel, but no more if somebody listens to them.
-            own = [site for site in own if site.kind == "relu"]
-        sites += own
+            # one kernel, but no more if somebody captures to them.
+            own = [point for point in own if point.kind == "relu"]
+        points += own
         prefix = "" if layer is model else path + "/"
         for operation in getattr(layer, "operations", ()):
             if isinstance(operation, keras.layers.Layer):
                 continue
             kind = _kind_of_operation(operation)
             if kind is not None:
-                sites.append(
-                    _site(prefix + operation.name, operation, "call", kind)
+                points.append(
+                    _point(prefix + operation.name, operation, "call", kind)
                 )
-    return sites
+    return points
 
 
-def relu_sites(model: Any) -> list[ActivationSite]:
+def relu_points(model: Any) -> list[ActivationPoint]:
     """Return the places where the model applies, or may apply, a ReLU.
 
     Args:
         model: A `keras.Model`.
     """
-    return [site for site in activation_sites(model) if site.kind == "relu"]
+    return [point for point in activation_points(model) if point.kind == "relu"]
 
 
-def _own_sites(
+def _own_points(
     path: str, layer: Any, kinds: Sequence[tuple[Any, str]]
-) -> Iterator[ActivationSite]:
+) -> Iterator[ActivationPoint]:
     kind = _kind_of_layer(layer)
     if kind is not None:
-        yield _site(path, layer, "call", kind)
+        yield _point(path, layer, "call", kind)
         return
     attribute = "activation"
     if isinstance(layer, keras.layers.Lambda):
@@ -219,18 +219,18 @@ def _own_sites(
     activation = vars(layer).get(attribute)
     kind = next((k for function, k in kinds if activation is function), None)
     if kind is not None:
-        yield _site(path, layer, attribute, kind)
+        yield _point(path, layer, attribute, kind)
     elif functions.is_someones_own(activation):
-        yield ActivationSite(path, layer, attribute, inside=True)
+        yield ActivationPoint(path, layer, attribute, inside=True)
     if functions.is_someones_own(layer):
         if kind is not None:
             path += "/call"  # the other one bears the layer's path
-        yield ActivationSite(path, layer, "call", inside=True)
+        yield ActivationPoint(path, layer, "call", inside=True)
 
 
-def _site(path: str, owner: Any, attribute: str, kind: str) -> ActivationSite:
+def _point(path: str, owner: Any, attribute: str, kind: str) -> ActivationPoint:
     low, high = _LIMITS.get(kind, (None, None))
-    return ActivationSite(path, owner, attribute, kind, low, high)
+    return ActivationPoint(path, owner, attribute, kind, low, high)
 
 
 def _kinds_of_functions() -> list[tuple[Any, str]]:
@@ -262,7 +262,7 @@ def _kind_of_operation(operation: Any) -> str | None:
     return KIND_OF_OPERATION.get(name)
 
 
-Point = TypeVar("Point", WeightGroup, ActivationSite)
+Point = TypeVar("Point", WeightGroup, ActivationPoint)
 
 
 def select(

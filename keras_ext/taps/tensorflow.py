@@ -11,13 +11,13 @@ import tensorflow as tf
 from keras_ext.taps import batch_kernels as batch_kernels
 from keras_ext.taps import tensorflow_kernels as kernels
 from keras_ext.taps.patch import replaced
-from keras_ext.taps.tensorflow_record import Record as Record
+from keras_ext.taps.tensorflow_capture import StepCapture as StepCapture
 from keras_ext.taps.tensorflow_replicas import Replicas
 from keras_ext.taps.tensorflow_store import StepCounter
 from keras_ext.taps.tensorflow_store import Store as Store
 
 __all__ = [
-    "Record",
+    "StepCapture",
     "Store",
     "TrainFunctions",
     "batch_kernels",
@@ -43,7 +43,7 @@ class TrainFunctions:
     """The train functions of a model in which some gauges write.
 
     Keras's own `make_train_function` builds them around a `train_step` that
-    listens. All of them call one traced step, whose further outputs are the
+    captures. All of them call one traced step, whose further outputs are the
     gauges' measurements: the variants in which a gauge does not write leave
     its output unused, and TensorFlow prunes what computes it. So a step that
     is not sampled runs the same operations as a bare one, and the model is
@@ -120,30 +120,30 @@ class TrainFunctions:
     ) -> tuple[Any, list[Any]]:
         if due is None:
             due = range(len(self._gauges))
-        with self._listening() as record:
+        with self._capturing() as capture:
             logs = self._train_step(data)
-            record.data, record.logs = data, logs
+            capture.data, capture.logs = data, logs
             if self._replicas:
-                record.gather(self._gauges[i] for i in due)
+                capture.gather(self._gauges[i] for i in due)
         rows = [
-            gauge.measure(record) if i in due else None
+            gauge.measure(capture) if i in due else None
             for i, gauge in enumerate(self._gauges)
         ]
         return logs, rows
 
     def _sampling_step(self, data: Any) -> Any:
-        with self._listening() as record:
+        with self._capturing() as capture:
             logs = self._train_step(data)
-            record.data, record.logs = data, logs
+            capture.data, capture.logs = data, logs
             if self._replicas:
-                record.gather(self._gauges)
+                capture.gather(self._gauges)
         if not _writes():
             return logs
-        step = self._counter.next(record.anchors())
+        step = self._counter.next(capture.anchors())
         for gauge in self._gauges:
 
             def measure(gauge: Any = gauge) -> tf.Tensor:
-                row = gauge.measure(record)
+                row = gauge.measure(capture)
                 if row is not None:
                     gauge.store.write(row)
                 return tf.constant(True)
@@ -153,19 +153,19 @@ class TrainFunctions:
         return logs
 
     @contextlib.contextmanager
-    def _listening(self) -> Iterator[Any]:
-        """Let a record listen to the step in the block."""
-        sites = {s.key: s for gauge in self._gauges for s in gauge.sites}
+    def _capturing(self) -> Iterator[Any]:
+        """Let a capture capture the step in the block."""
+        points = {s.key: s for gauge in self._gauges for s in gauge.points}
         weights = any(gauge.weights for gauge in self._gauges)
         compiled = bool(self._model.jit_compile)
-        arguments = self._model, sites.values(), weights
+        arguments = self._model, points.values(), weights
         if self._replicas:
-            with self._replicas.listening(compiled, *arguments) as shared:
+            with self._replicas.capturing(compiled, *arguments) as shared:
                 yield shared
             return
-        record = Record(compiled)
-        with record.listening(*arguments):
-            yield record
+        capture = StepCapture(compiled)
+        with capture.capturing(*arguments):
+            yield capture
 
 
 def _writes() -> bool:

@@ -75,12 +75,12 @@ def peaks(
 
 
 def activity(
-    sites: Sequence[tuple[Sequence[Tensor], int]], compiled: bool
+    points: Sequence[tuple[Sequence[Tensor], int]], compiled: bool
 ) -> Tensor:
     """Return how often each unit of each ReLU fires.
 
     Args:
-        sites: For each ReLU the outputs of its uses, and the axis of its
+        points: For each ReLU the outputs of its uses, and the axis of its
             units.
         compiled: Makes no difference here.
 
@@ -89,7 +89,7 @@ def activity(
         share of a unit's outputs that are not zero, NaN if one is NaN.
     """
     shares = []
-    for outputs, axis in sites:
+    for outputs, axis in points:
         x, axis = _joined(outputs, axis)
         shares.append(tf.cast(_means(_signs(x), axis), tf.float32))
     return tf.concat(shares, 0)
@@ -115,22 +115,22 @@ def update_norms(
 
 
 def moments(
-    sites: Sequence[tuple[Sequence[Tensor], float | None, float | None]],
+    points: Sequence[tuple[Sequence[Tensor], float | None, float | None]],
     compiled: bool,
 ) -> Tensor:
-    """Return mean and spread of each site's outputs, and how many saturate.
+    """Return mean and spread of each point's outputs, and how many saturate.
 
     Args:
-        sites: For each site the outputs of its uses, and the values at and
+        points: For each point the outputs of its uses, and the values at and
             beyond which an output counts as saturated, `None` for neither.
         compiled: Whether XLA compiles the step.
 
     Returns:
-        A float32 vector: for each site the mean, then for each the standard
+        A float32 vector: for each point the mean, then for each the standard
         deviation, then for each the share of saturated outputs.
     """
     means, variances, saturated = [], [], []
-    for outputs, low, high in sites:
+    for outputs, low, high in points:
         x = tf.cast(outputs[0], tf.float32)
         if len(outputs) > 1:
             flat = [tf.reshape(tf.cast(y, tf.float32), [-1]) for y in outputs]

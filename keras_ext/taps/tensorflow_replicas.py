@@ -11,11 +11,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_ext.taps.tensorflow_record import Record
+from keras_ext.taps.tensorflow_capture import StepCapture
 
 
-class ReplicaRecord(threading.local, Record):
-    """A record that each replica's thread finds empty and fills for itself.
+class ReplicaCapture(threading.local, StepCapture):
+    """A capture that each replica's thread finds empty and fills for itself.
 
     Args:
         compiled: Whether XLA compiles the step.
@@ -40,9 +40,9 @@ class ReplicaRecord(threading.local, Record):
             )
             for key, gradient in zip(keys, total, strict=True):
                 self.gradients[key] = gradient, self.gradients[key][1]
-        if any(gauge.sites for gauge in gauges):
-            for site, outputs in self.outputs.items():
-                self.outputs[site] = [
+        if any(gauge.points for gauge in gauges):
+            for point, outputs in self.outputs.items():
+                self.outputs[point] = [
                     # The gathering forgets the shape.
                     tf.ensure_shape(
                         context.all_gather(output, axis=0),
@@ -53,35 +53,35 @@ class ReplicaRecord(threading.local, Record):
 
 
 class Replicas:
-    """Lets one record listen to all replicas of a step.
+    """Lets one capture capture all replicas of a step.
 
-    What is replaced on a layer to listen to it is replaced once, by the
+    What is replaced on a layer to capture it is replaced once, by the
     first replica that begins the step, until the last one ends it.
     """
 
     def __init__(self) -> None:
         self._inside = 0
-        self._record: ReplicaRecord | None = None
+        self._capture_of_step: ReplicaCapture | None = None
         self._stack = contextlib.ExitStack()
 
     @contextlib.contextmanager
-    def listening(
+    def capturing(
         self, compiled: bool, *arguments: Any
-    ) -> Iterator[ReplicaRecord]:
-        """Let a record listen to the block that each replica runs.
+    ) -> Iterator[ReplicaCapture]:
+        """Let a capture capture the block that each replica runs.
 
         Args:
             compiled: Whether XLA compiles the step.
-            *arguments: See `Record.listening`.
+            *arguments: See `StepCapture.capturing`.
         """
         if not self._inside:
-            self._record = ReplicaRecord(compiled)
-            listening = self._record.listening(*arguments)
-            self._stack.enter_context(listening)
+            self._capture_of_step = ReplicaCapture(compiled)
+            capturing = self._capture_of_step.capturing(*arguments)
+            self._stack.enter_context(capturing)
         self._inside += 1
-        assert self._record is not None
+        assert self._capture_of_step is not None
         try:
-            yield self._record
+            yield self._capture_of_step
         finally:
             self._inside -= 1
             if not self._inside:

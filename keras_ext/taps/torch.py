@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 
-from keras_ext.taps import record
+from keras_ext.taps import capture
 from keras_ext.taps import torch_batch_kernels as batch_kernels
 from keras_ext.taps import torch_kernels as kernels
 from keras_ext.taps.torch_store import Store as Store
 
 __all__ = [
-    "Record",
+    "StepCapture",
     "Store",
     "TrainFunctions",
     "batch_kernels",
@@ -32,8 +32,8 @@ class TrainFunctions:
     """The train functions of a model in which some gauges write.
 
     Where no gauge is due it is the model's own. A sampled step runs that
-    function too, and listens; what `torch.compile` made of it runs as the
-    Python that it was made of, since compiled code cannot be listened to.
+    function too, and captures; what `torch.compile` made of it runs as the
+    Python that it was made of, since compiled code cannot be captured.
 
     Args:
         model: A compiled `keras.Model`.
@@ -61,20 +61,20 @@ class TrainFunctions:
         gauges = [self._gauges[i] for i in due]
 
         def sampled_step(data: Any) -> Any:
-            record = Record(any(gauge.gradients for gauge in gauges))
-            sites = {s.key: s for gauge in gauges for s in gauge.sites}
+            capture = StepCapture(any(gauge.gradients for gauge in gauges))
+            points = {s.key: s for gauge in gauges for s in gauge.points}
             weights = any(gauge.weights for gauge in gauges)
             with (
-                record.listening(self._model, sites.values(), weights),
+                capture.capturing(self._model, points.values(), weights),
                 _as_python(self._model),
             ):
                 logs = self._bare(data)
-            record.data, record.logs = data[0], logs
+            capture.data, capture.logs = data[0], logs
             # A loss that a `train_step` of the user's returns may hold on
             # to the graph.
             with torch.no_grad():
                 for gauge in gauges:
-                    gauge.store.write(gauge.measure(record))
+                    gauge.store.write(gauge.measure(capture))
             return logs
 
         return sampled_step
@@ -86,8 +86,8 @@ def _as_python(model: Any) -> contextlib.AbstractContextManager:
     return contextlib.nullcontext()
 
 
-class Record(record.Record):
-    """See `keras_ext.taps.record.Record`.
+class StepCapture(capture.StepCapture):
+    """See `keras_ext.taps.capture.StepCapture`.
 
     Of a gradient it keeps norm and peak alone, taken before the optimizer's
     `apply`: the tensor is the variable's `grad`, and whoever wants to may
@@ -118,7 +118,7 @@ class Record(record.Record):
         norms = kernels.norms_of([gradient for gradient, _ in found])
         if scale is not None:
             norms = norms / scale
-        clips = record.clips_by_value(optimizer)
+        clips = capture.clips_by_value(optimizer)
         for place, (gradient, variable) in enumerate(found):
             peak = None
             if clips:
@@ -134,7 +134,7 @@ class Record(record.Record):
         for variable, pair in zip(variables, taken, strict=True):
             self.weights[id(variable)] = pair
 
-    def _hear(self, output: Any, note: Callable[[Any], None]) -> Any:
+    def _capture(self, output: Any, note: Callable[[Any], None]) -> Any:
         if not isinstance(output, torch.Tensor):
             note(None)
         elif not output.is_meta:  # where Keras finds out shapes

@@ -42,7 +42,7 @@ def norms(
     """Return the L2 norm of each gradient.
 
     Args:
-        gradients: What the record holds of the gradients; `None` counts as
+        gradients: What the capture holds of the gradients; `None` counts as
             zero.
         compiled: Makes no difference here.
 
@@ -101,7 +101,7 @@ def update_norms(
     """Return how far each weight moved, and how large it was.
 
     Args:
-        weights: What the record holds of the weights' updates.
+        weights: What the capture holds of the weights' updates.
         compiled: Makes no difference here.
 
     Returns:
@@ -203,12 +203,12 @@ def _dense(gradient: Tensor) -> Tensor:
 
 @torch.no_grad()
 def activity(
-    sites: Sequence[tuple[Sequence[Tensor], int]], compiled: bool
+    points: Sequence[tuple[Sequence[Tensor], int]], compiled: bool
 ) -> Tensor:
     """Return how often each unit of each ReLU fires.
 
     Args:
-        sites: For each ReLU the outputs of its uses, and the axis of its
+        points: For each ReLU the outputs of its uses, and the axis of its
             units.
         compiled: Makes no difference here.
 
@@ -216,24 +216,24 @@ def activity(
         A float32 vector, the units of one ReLU after those of the other: the
         share of a unit's outputs that are not zero.
     """
-    uses = [x for outputs, _ in sites for x in outputs]
-    kinds = _kinds(uses, [axis for outputs, axis in sites for _ in outputs])
-    counts = tuple(len(outputs) for outputs, _ in sites)
+    uses = [x for outputs, _ in points for x in outputs]
+    kinds = _kinds(uses, [axis for outputs, axis in points for _ in outputs])
+    counts = tuple(len(outputs) for outputs, _ in points)
     found = [
         (where, _active(stacked, axis + 1))
         for where, stacked, axis in _stacked(uses, kinds)
     ]
-    if len(found) == 1 and len(uses) == len(sites):
+    if len(found) == 1 and len(uses) == len(points):
         active = found[0][1].flatten()
     else:
-        active = _by_site(found, counts)
+        active = _by_point(found, counts)
     return active / _entries(kinds, counts, active.device)
 
 
-def _by_site(
+def _by_point(
     found: Sequence[tuple[Sequence[int], Tensor]], counts: Sequence[int]
 ) -> Tensor:
-    """Add up the uses of each site, and put the sites side by side."""
+    """Add up the uses of each point, and put the points side by side."""
     rows = {
         i: row
         for where, stacked in found
@@ -251,7 +251,7 @@ def _by_site(
 def _entries(
     kinds: Sequence[Kind], counts: Sequence[int], device: torch.device
 ) -> Tensor:
-    """Return how many entries each unit of each site has."""
+    """Return how many entries each unit of each point has."""
     uses = iter(kinds)
     units, entries = [], []
     for count in counts:
@@ -276,23 +276,23 @@ def _active(stacked: Tensor, axis: int) -> Tensor:
 
 @torch.no_grad()
 def moments(
-    sites: Sequence[tuple[Sequence[Tensor], float | None, float | None]],
+    points: Sequence[tuple[Sequence[Tensor], float | None, float | None]],
     compiled: bool,
 ) -> Tensor:
     """Return mean, standard deviation and saturation of outputs.
 
     Args:
-        sites: For each site the outputs of its uses, and the limits at and
+        points: For each point the outputs of its uses, and the limits at and
             beyond which an entry counts as saturated; `None` for no limit.
         compiled: Makes no difference here.
 
     Returns:
-        A float32 vector: for each site the mean of its entries, then for
+        A float32 vector: for each point the mean of its entries, then for
         each their standard deviation, then for each the share of entries
         that are saturated.
     """
-    uses = [x for outputs, _, _ in sites for x in outputs]
-    limits = [(low, high) for xs, low, high in sites for _ in xs]
+    uses = [x for outputs, _, _ in points for x in outputs]
+    limits = [(low, high) for xs, low, high in points for _ in xs]
     found = []
     order: list[int] = []
     for where, stacked, (low, high) in _stacked(uses, _kinds(uses, limits)):
@@ -302,8 +302,8 @@ def moments(
     device = columns.device
     if order != sorted(order):
         columns[:, _constant(tuple(order), device)] = columns.clone()
-    if len(uses) > len(sites):
-        columns = _pooled(columns, [[x.numel() for x in s[0]] for s in sites])
+    if len(uses) > len(points):
+        columns = _pooled(columns, [[x.numel() for x in s[0]] for s in points])
     mean, variance, saturated = columns
     return torch.cat([mean, variance.sqrt(), saturated])
 
@@ -327,7 +327,7 @@ def _moments(x: Tensor, low: float | None, high: float | None) -> Tensor:
 
 
 def _pooled(columns: Tensor, sizes: Sequence[Sequence[int]]) -> Tensor:
-    """Return what the uses of each site amount to, taken as one."""
+    """Return what the uses of each point amount to, taken as one."""
     segments = _segments(tuple(map(len, sizes)), columns.device)
     weights = _constant(
         tuple(n / sum(use) for use in sizes for n in use), columns.device

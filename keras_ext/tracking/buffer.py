@@ -1,4 +1,4 @@
-"""A folder where the records of a training outside a search wait."""
+"""A folder where the messages of a training outside a search wait."""
 
 import contextlib
 import sqlite3
@@ -8,9 +8,9 @@ from typing import Any
 from keras_ext.tracking.client import TrackingError, from_anywhere
 from keras_ext.tracking.database import InUse
 from keras_ext.tracking.disk_queue import FILE, DiskQueue
+from keras_ext.tracking.messages import Create
 from keras_ext.tracking.outbox import Outbox
 from keras_ext.tracking.outboxes import outbox_in
-from keras_ext.tracking.records import Create
 from keras_ext.tracking.redaction import redact
 
 # MLflow's own links to other runs, which another store does not have.
@@ -20,7 +20,7 @@ _LINKS = ("mlflow.parentRunId",)
 def open_buffer(folder: Path, client: Any) -> Outbox:
     """Let what is written with a client wait on disk until its store has it.
 
-    From now on `RunWriter` and others that get this client put their records
+    From now on `RunWriter` and others that get this client put their messages
     into `<folder>/outbox`. What an earlier process left there is sent first.
 
     Args:
@@ -28,7 +28,7 @@ def open_buffer(folder: Path, client: Any) -> Outbox:
         client: An `mlflow.MlflowClient`.
 
     Returns:
-        Who keeps and sends the records; for as long as somebody holds it.
+        Who keeps and sends the messages; for as long as somebody holds it.
 
     Raises:
         TrackingError: The folder cannot be used.

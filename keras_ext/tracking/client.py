@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from keras_ext.tracking.optional import require
+from keras_ext._optional import require
 from keras_ext.tracking.redaction import redact, scrub
 from keras_ext.tracking.rest_transport import NoAnswer, rest_request
 

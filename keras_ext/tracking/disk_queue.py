@@ -1,7 +1,7 @@
-"""Records that wait on disk: what was recorded outlives the process.
+"""RunHistory that wait on disk: what was recorded outlives the process.
 
-`records.sqlite` holds the records in order, and the runs that were begun.
-Who records writes through one connection, the thread that sends reads and
+`messages.sqlite` holds the messages in order, and the runs that were begun.
+Who messages writes through one connection, the thread that sends reads and
 removes through another, so that neither waits for the other but for the
 moment of a commit.
 """
@@ -17,15 +17,15 @@ from pathlib import Path
 
 from keras_ext.tracking import run_ids
 from keras_ext.tracking.database import Connection, FolderLock
-from keras_ext.tracking.records import Create, Model, Record, decode, encode
+from keras_ext.tracking.messages import Create, Message, Model, decode, encode
 from keras_ext.tracking.run_ids import RunIds
 
 logger = logging.getLogger("keras_ext.tracking")
 
-FILE = "records.sqlite"
+FILE = "messages.sqlite"
 
 _RECORDS = """
-CREATE TABLE IF NOT EXISTS records (
+CREATE TABLE IF NOT EXISTS messages (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL,
     content TEXT NOT NULL,
@@ -37,11 +37,11 @@ CREATE TABLE IF NOT EXISTS records (
 _ABOUT = """
 CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL)
 """
-_INSERT = "INSERT INTO records (kind, content, data) VALUES (?, ?, ?)"
+_INSERT = "INSERT INTO messages (kind, content, data) VALUES (?, ?, ?)"
 
 
 class DiskQueue:
-    """Records in the order in which they came, in a folder.
+    """RunHistory in the order in which they came, in a folder.
 
     One process at a time has the folder. If it cannot be written any more (a
     full disk), one warning says so, and what comes then waits in memory.
@@ -70,14 +70,14 @@ class DiskQueue:
         for table in (_RECORDS, _ABOUT, run_ids.TABLE):
             self._writes.execute(table)
         # What the last process gave up is tried again.
-        self._writes.execute("UPDATE records SET aside = 0 WHERE aside")
+        self._writes.execute("UPDATE messages SET aside = 0 WHERE aside")
         self.ids = RunIds(self._writes, self._sends)
         self._lock = threading.Lock()
-        self._overflow: deque[Record] = deque()
-        # Of the records that `head` returned last; None: not on disk.
+        self._overflow: deque[Message] = deque()
+        # Of the messages that `head` returned last; None: not on disk.
         self._numbers: list[int | None] = []
-        ((self._count,),) = self._sends.execute("SELECT COUNT(*) FROM records")
-        tried = self._sends.execute("SELECT number FROM records WHERE tried")
+        ((self._count,),) = self._sends.execute("SELECT COUNT(*) FROM messages")
+        tried = self._sends.execute("SELECT number FROM messages WHERE tried")
         self._tried = {number for (number,) in tried}
         self._remove_orphans()
 
@@ -90,74 +90,74 @@ class DiskQueue:
         self._sends.close()
         self._held.close()
 
-    def append(self, records: Iterable[Record]) -> None:
-        """Add records at the end."""
-        records = list(records)
+    def append(self, messages: Iterable[Message]) -> None:
+        """Add messages at the end."""
+        messages = list(messages)
         with self._lock:
-            self._count += len(records)
+            self._count += len(messages)
             if not self._overflow:
                 try:
                     with self._writes.transaction():
-                        self._writes.executemany(_INSERT, map(encode, records))
-                        self.ids.note(records)
+                        self._writes.executemany(_INSERT, map(encode, messages))
+                        self.ids.note(messages)
                     return
                 except sqlite3.Error as error:
                     logger.warning(
-                        "%s cannot be written (%s): records for MLflow wait "
+                        "%s cannot be written (%s): messages for MLflow wait "
                         "in memory, and are lost if this process is killed.",
                         self.folder,
                         error,
                     )
-            self._overflow.extend(records)
+            self._overflow.extend(messages)
 
-    def head(self, goes_on: Callable[[Record], bool]) -> list[Record]:
-        """Return the records that come next, without removing them.
+    def head(self, goes_on: Callable[[Message], bool]) -> list[Message]:
+        """Return the messages that come next, without removing them.
 
         Args:
-            goes_on: Whether a record still belongs to them.
+            goes_on: Whether a message still belongs to them.
         """
         chosen, self._numbers = self._read(goes_on)
         return chosen
 
-    def all(self) -> list[Record]:
-        """Return all records but those set aside."""
-        return self._read(lambda record: True)[0]
+    def all(self) -> list[Message]:
+        """Return all messages but those set aside."""
+        return self._read(lambda message: True)[0]
 
     def _read(
-        self, goes_on: Callable[[Record], bool]
-    ) -> tuple[list[Record], list[int | None]]:
-        chosen: list[Record] = []
+        self, goes_on: Callable[[Message], bool]
+    ) -> tuple[list[Message], list[int | None]]:
+        chosen: list[Message] = []
         numbers: list[int | None] = []
         rows = self._sends.rows(
-            "SELECT number, kind, content, data FROM records "
+            "SELECT number, kind, content, data FROM messages "
             "WHERE NOT aside ORDER BY number"
         )
         with closing(rows):  # type: ignore[type-var]
             for number, *encoded in rows:
-                record = decode(*encoded)
-                if not goes_on(record):
+                message = decode(*encoded)
+                if not goes_on(message):
                     return chosen, numbers
-                chosen.append(record)
+                chosen.append(message)
                 numbers.append(number)
         with self._lock:
             rest = list(self._overflow)
-        for record in rest:
-            if not goes_on(record):
+        for message in rest:
+            if not goes_on(message):
                 break
-            chosen.append(record)
+            chosen.append(message)
             numbers.append(None)
         return chosen, numbers
 
-    def drop(self, records: Sequence[Record]) -> None:
+    def drop(self, messages: Sequence[Message]) -> None:
         """Remove what `head` has returned, or the first of it."""
-        self._take("DELETE FROM records", len(records))
-        for record in records:
-            if isinstance(record, Model):
-                shutil.rmtree(self.folder / record.folder, ignore_errors=True)
+        self._take("DELETE FROM messages", len(messages))
+        for message in messages:
+            if isinstance(message, Model):
+                shutil.rmtree(self.folder / message.folder, ignore_errors=True)
 
-    def set_aside(self, records: Sequence[Record]) -> None:
+    def set_aside(self, messages: Sequence[Message]) -> None:
         """Keep what `head` has returned for the next process."""
-        self._take("UPDATE records SET aside = 1", len(records))
+        self._take("UPDATE messages SET aside = 1", len(messages))
 
     def _take(self, statement: str, count: int) -> None:
         taken = self._numbers[:count]
@@ -173,30 +173,30 @@ class DiskQueue:
             self._count -= count
 
     def is_first_try(self) -> bool:
-        """Note that the next record is tried; return whether it is new."""
+        """Note that the next message is tried; return whether it is new."""
         number = self._numbers[0]
         if number is None:
             return True
         if number in self._tried:
             return False
         self._sends.execute(
-            "UPDATE records SET tried = 1 WHERE number = ?", number
+            "UPDATE messages SET tried = 1 WHERE number = ?", number
         )
         self._tried.add(number)
         return True
 
     def count_aside(self) -> int:
-        """Return how many records are set aside."""
-        query = "SELECT COUNT(*) FROM records WHERE aside"
+        """Return how many messages are set aside."""
+        query = "SELECT COUNT(*) FROM messages WHERE aside"
         return self._sends.execute(query)[0][0]
 
     def begin_again(self, creations: Sequence[Create]) -> None:
-        """Make runs anew, before all other records."""
-        query = "SELECT COALESCE(MIN(number), 1) FROM records"
+        """Make runs anew, before all other messages."""
+        query = "SELECT COALESCE(MIN(number), 1) FROM messages"
         with self._lock, self._sends.transaction():
             start = self._sends.execute(query)[0][0] - len(creations)
             self._sends.executemany(
-                "INSERT INTO records (number, kind, content, data) "
+                "INSERT INTO messages (number, kind, content, data) "
                 "VALUES (?, ?, ?, ?)",
                 [(start + i, *encode(c)) for i, c in enumerate(creations)],
             )
@@ -217,8 +217,8 @@ class DiskQueue:
         self._writes.execute(query, key, value)
 
     def _remove_orphans(self) -> None:
-        """Remove folders of models whose record a crash prevented."""
-        query = "SELECT content FROM records WHERE kind = 'Model'"
+        """Remove folders of models whose message a crash prevented."""
+        query = "SELECT content FROM messages WHERE kind = 'Model'"
         used = "".join(text for (text,) in self._sends.execute(query))
         for path in self.folder.iterdir():
             if path.is_dir() and path.name not in used:

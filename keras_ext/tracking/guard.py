@@ -1,4 +1,4 @@
-"""Ending a run truthfully when the work that it records dies."""
+"""Ending a run truthfully when the work that it messages dies."""
 
 import atexit
 import os

@@ -1,8 +1,8 @@
 """The queue between a training that must not wait and a store that may.
 
-One outbox serves one client, or one folder. Records leave in the order in
-which they came, by a daemon thread that starts with the first record and ends
-when there has been nothing to do for a while. A record leaves the queue when
+One outbox serves one client, or one folder. RunHistory leave in the order in
+which they came, by a daemon thread that starts with the first message and ends
+when there has been nothing to do for a while. A message leaves the queue when
 the store has confirmed it; a store that does not answer is asked again, with
 growing pauses, for as long as the process lives.
 """
@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from keras_ext.tracking.background import Background
-from keras_ext.tracking.delivery import MAX_POINTS, Queue
+from keras_ext.tracking.batching import MAX_POINTS, Queue
 from keras_ext.tracking.disk_queue import DiskQueue
 from keras_ext.tracking.memory_queue import MemoryQueue
-from keras_ext.tracking.records import Create, Record, Status
-from keras_ext.tracking.sender import Sender
+from keras_ext.tracking.messages import Create, Message, Status
+from keras_ext.tracking.retry_policy import RetryPolicy
 from keras_ext.tracking.transport import ClientTransport, transport_for
 
 # Seconds.
@@ -37,11 +37,11 @@ _at_work: set["Outbox"] = set()
 
 
 class Outbox:
-    """Records on their way to one store.
+    """RunHistory on their way to one store.
 
     Args:
         transport: What makes one attempt to send.
-        queue: Where the records wait. Defaults to `None`: in memory.
+        queue: Where the messages wait. Defaults to `None`: in memory.
 
     Attributes:
         sender: Makes the attempts, and knows what came of them.
@@ -50,7 +50,7 @@ class Outbox:
     """
 
     def __init__(self, transport: ClientTransport, queue: Queue | None = None):
-        self.sender = Sender(transport)
+        self.sender = RetryPolicy(transport)
         self.queue: Queue = MemoryQueue() if queue is None else queue
         self.runs: set[str] = set()
         self._clients = [transport.client]
@@ -61,10 +61,10 @@ class Outbox:
         self._changed = threading.Condition()
         self._sending = threading.Lock()
         self.background = Background()
-        self._put = len(self.queue)  # records ever added
-        self._done = 0  # records ever removed
-        self._heard = 0.0  # when a record was removed last
-        self._last: Record | None = None
+        self._put = len(self.queue)  # messages ever added
+        self._done = 0  # messages ever removed
+        self._heard = 0.0  # when a message was removed last
+        self._last: Message | None = None
         self._thread: threading.Thread | None = None
         self._waiting = 0  # threads in `wait`
         self._closed = False
@@ -89,18 +89,18 @@ class Outbox:
 
     @property
     def folder(self) -> Path | None:
-        """Where the records are kept, if not in memory."""
+        """Where the messages are kept, if not in memory."""
         queue = self.queue
         return queue.folder if isinstance(queue, DiskQueue) else None
 
-    def put(self, records: Iterable[Record] = ()) -> int:
-        """Add records; return the ticket to `wait` for."""
-        records = list(records)
+    def put(self, messages: Iterable[Message] = ()) -> int:
+        """Add messages; return the ticket to `wait` for."""
+        messages = list(messages)
         with self._changed:
-            if records:
-                self.queue.append(records)
-                self._put += len(records)
-                self._last = records[-1]
+            if messages:
+                self.queue.append(messages)
+                self._put += len(messages)
+                self._last = messages[-1]
             if self._put > self._done:
                 self._employ()
                 self._changed.notify_all()
@@ -118,7 +118,7 @@ class Outbox:
             self._put += len(creations)
 
     def wait(self, ticket: int, timeout: float | None = None) -> bool:
-        """Wait until all records up to `ticket` have left the queue.
+        """Wait until all messages up to `ticket` have left the queue.
 
         Args:
             ticket: What `put` returned.
@@ -161,12 +161,12 @@ class Outbox:
             left = min(left, heard + _PATIENCE_IF_DOWN - now)
         return left
 
-    def pending(self, run_id: str | None = None) -> list[Record]:
+    def pending(self, run_id: str | None = None) -> list[Message]:
         """Return what has not been confirmed (of one run), in order."""
-        records = self.queue.all()
+        messages = self.queue.all()
         if run_id is None:
-            return records
-        return [record for record in records if record.run_id == run_id]
+            return messages
+        return [message for message in messages if message.run_id == run_id]
 
     def _employ(self) -> bool:
         """Have a thread (the lock is held); False where none can start."""
@@ -219,7 +219,7 @@ class Outbox:
                 self._changed.wait(left)
 
     def _deliver(self) -> bool:
-        """Try to send the next records; return whether that went well."""
+        """Try to send the next messages; return whether that went well."""
         with self._sending:
             went_well, count = self.sender.attempt(self.queue)
         if count:
@@ -248,8 +248,8 @@ class Outbox:
         return sent
 
     def _fate(self) -> str:
-        count = sum(len(record) for record in self.pending())
-        what = f"{count} records for MLflow at {self.sender.where}"
+        count = sum(len(message) for message in self.pending())
+        what = f"{count} messages for MLflow at {self.sender.where}"
         if self.folder is None:
             return (
                 f"{what} were lost: it did not answer before the process ended."

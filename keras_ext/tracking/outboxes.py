@@ -29,7 +29,7 @@ def outbox_for(client: Any) -> Outbox:
 
 
 def outbox_in(folder: Path, client: Any) -> Outbox:
-    """Return the one outbox that keeps its records in `folder`.
+    """Return the one outbox that keeps its messages in `folder`.
 
     Args:
         folder: The folder; made if there is none.

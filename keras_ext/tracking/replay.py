@@ -9,8 +9,8 @@ from typing import Any
 
 from keras_ext.tracking.client import from_anywhere
 from keras_ext.tracking.disk_queue import FILE, DiskQueue
+from keras_ext.tracking.messages import Create, Message
 from keras_ext.tracking.outbox import Outbox
-from keras_ext.tracking.records import Create, Record
 from keras_ext.tracking.redaction import redact
 from keras_ext.tracking.runs import experiment_id
 from keras_ext.tracking.transport import is_refusal, transport_for
@@ -26,7 +26,7 @@ class Replay:
     Args:
         delivered: How many of each kind the store has confirmed.
         refused: What it refused for good: the kind, and why.
-        left: How many records are still there.
+        left: How many messages are still there.
         moved: Whether the store did not know the search, which got new runs
             there.
     """
@@ -38,7 +38,7 @@ class Replay:
 
 
 def buffer_in(folder: Path) -> Path | None:
-    """Return the folder of records that is or belongs to `folder`.
+    """Return the folder of messages that is or belongs to `folder`.
 
     Args:
         folder: A search's project directory, or the folder `outbox` in it.
@@ -53,7 +53,7 @@ def buffer_in(folder: Path) -> Path | None:
 
 
 def store_of(buffer: Path) -> str | None:
-    """Return the store that the records of `buffer` are for, redacted.
+    """Return the store that the messages of `buffer` are for, redacted.
 
     Raises:
         keras_ext.tracking.database.InUse: Another process sends them.
@@ -68,12 +68,12 @@ def store_of(buffer: Path) -> str | None:
 def replay(
     buffer: Path, client: Any, say: Callable[[str], None] = lambda line: None
 ) -> Replay:
-    """Deliver records, in order, each once.
+    """Deliver messages, in order, each once.
 
     Args:
         buffer: What `buffer_in` returned.
         client: An `mlflow.MlflowClient`. If its store does not know the
-            search's run, the run and those of its children that have records
+            search's run, the run and those of its children that have messages
             left are made there.
         say: Is told in one line how it goes on, at times.
 
@@ -81,7 +81,7 @@ def replay(
         What came of it. Called again, it goes on with what is left.
 
     Raises:
-        keras_ext.tracking.database.InUse: Another process sends the records.
+        keras_ext.tracking.database.InUse: Another process sends the messages.
     """
     queue = DiskQueue(buffer)
     outbox = Outbox(transport_for(client), queue)
@@ -90,11 +90,11 @@ def replay(
         if moved:
             queue["experiment_id"] = experiment_id(client, queue["experiment"])
             queue["store"] = from_anywhere(redact(client.tracking_uri))
-            outbox.begin_again(_runs_with_records(queue))
+            outbox.begin_again(_runs_with_messages(queue))
         _deliver(outbox, say)
         refused = [
-            (f"{type(record).__name__.lower()} {_name(record)}", reason)
-            for record, reason in outbox.sender.rejected
+            (f"{type(message).__name__.lower()} {_name(message)}", reason)
+            for message, reason in outbox.sender.rejected
         ]
         left = len(queue) + queue.count_aside()
         return Replay(outbox.sender.delivered, refused, left, moved)
@@ -112,7 +112,7 @@ def _deliver(outbox: Outbox, say: Callable[[str], None]) -> None:
             return
         if left < 0.5 * told:
             told = left
-            say(f"{left} records left")
+            say(f"{left} messages left")
 
 
 def _is_elsewhere(outbox: Outbox, queue: DiskQueue) -> bool:
@@ -130,10 +130,10 @@ def _is_elsewhere(outbox: Outbox, queue: DiskQueue) -> bool:
     return True
 
 
-def _runs_with_records(queue: DiskQueue) -> list[Create]:
-    """Return how those runs began that have records left, parents first."""
-    records = queue.all()
-    to_come = {r.run_id for r in records if isinstance(r, Create)}
+def _runs_with_messages(queue: DiskQueue) -> list[Create]:
+    """Return how those runs began that have messages left, parents first."""
+    messages = queue.all()
+    to_come = {r.run_id for r in messages if isinstance(r, Create)}
     found: dict[str, Create] = {}
 
     def find(run_id: str | None) -> None:
@@ -144,13 +144,15 @@ def _runs_with_records(queue: DiskQueue) -> list[Create]:
             find(creation.parent_id)
             found[run_id] = creation
 
-    for record in records:
-        find(record.parent_id if isinstance(record, Create) else record.run_id)
+    for message in messages:
+        find(
+            message.parent_id if isinstance(message, Create) else message.run_id
+        )
     return list(found.values())
 
 
-def _name(record: Record) -> str:
+def _name(message: Message) -> str:
     for name in ("key", "path", "name"):
-        if hasattr(record, name):
-            return repr(getattr(record, name))
+        if hasattr(message, name):
+            return repr(getattr(message, name))
     return ""

@@ -1,4 +1,4 @@
-"""One attempt to hand records to an MLflow server.
+"""One attempt to hand messages to an MLflow server.
 
 MLflow's client repeats a failed HTTP request for minutes before it reports
 anything, and prints the server's address, password included, when it ends a
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from keras_ext.tracking.records import (
+from keras_ext.tracking.messages import (
     Artifact,
     Create,
     Model,
@@ -70,39 +70,39 @@ class RestTransport(ClientTransport):
         # Where the files of the run belong that got one last.
         self._root = ("", "")
 
-    def batch(self, run_id: str, records: Sequence[Any]) -> None:
+    def batch(self, run_id: str, messages: Sequence[Any]) -> None:
         """Send points, parameters or tags (one kind at a time)."""
         body: dict[str, Any] = {"run_id": run_id}
-        if isinstance(records[0], Points):
+        if isinstance(messages[0], Points):
             names = ("key", "value", "timestamp", "step")
             body["metrics"] = [
                 dict(zip(names, (key, _json(value), *when), strict=True))
-                for key, value, *when in points_of(records)
+                for key, value, *when in points_of(messages)
             ]
         else:
-            kind = "params" if isinstance(records[0], Param) else "tags"
-            body[kind] = [{"key": r.key, "value": r.value} for r in records]
+            kind = "params" if isinstance(messages[0], Param) else "tags"
+            body[kind] = [{"key": r.key, "value": r.value} for r in messages]
         self._request("POST", "runs/log-batch", json=body)
 
-    def status(self, record: Status) -> None:
+    def status(self, message: Status) -> None:
         """End a run."""
         body = {
-            "run_id": record.run_id,
-            "status": record.status,
-            "end_time": record.end_time,
+            "run_id": message.run_id,
+            "status": message.status,
+            "end_time": message.end_time,
         }
         self._request("POST", "runs/update", json=body)
 
-    def artifact(self, record: Artifact) -> None:
+    def artifact(self, message: Artifact) -> None:
         """Send a file."""
         run_id, root = self._root
-        if run_id != record.run_id:
-            root = self._get_run(record.run_id)["info"]["artifact_uri"]
-            self._root = (record.run_id, root)
+        if run_id != message.run_id:
+            root = self._get_run(message.run_id)["info"]["artifact_uri"]
+            self._root = (message.run_id, root)
         if not _is_served(root):
-            super().artifact(record)
+            super().artifact(message)
             return
-        self._put_file(root, record.path, record.data)
+        self._put_file(root, message.path, message.data)
 
     def check(self, run_id: str) -> None:
         """Raise if the server does not answer or does not know the run."""
@@ -140,29 +140,33 @@ class RestTransport(ClientTransport):
         """Delete a run."""
         self._request("POST", "runs/delete", json={"run_id": run_id})
 
-    def reopen(self, record: Reopen) -> None:
+    def reopen(self, message: Reopen) -> None:
         """Let a run go on that had ended."""
-        tags = self._get_run(record.run_id)["data"].get("tags", ())
-        for key in {tag["key"] for tag in tags} & set(record.forget):
-            body = {"run_id": record.run_id, "key": key}
+        tags = self._get_run(message.run_id)["data"].get("tags", ())
+        for key in {tag["key"] for tag in tags} & set(message.forget):
+            body = {"run_id": message.run_id, "key": key}
             self._request("POST", "runs/delete-tag", json=body)
-        body = {"run_id": record.run_id, "status": "RUNNING"}
+        body = {"run_id": message.run_id, "status": "RUNNING"}
         self._request("POST", "runs/update", json=body)
 
-    def model(self, record: Model, folder: Path, again: bool) -> None:
+    def model(self, message: Model, folder: Path, again: bool) -> None:
         """Send a model, and tag its run with MLflow's id of it."""
-        if self._model[0] != record.model_id:
-            info = self._make_model(record, again)
-            self._model, self._done = (record.model_id, info), set()
+        if self._model[0] != message.model_id:
+            info = self._make_model(message, again)
+            self._model, self._done = (message.model_id, info), set()
         info = self._model[1]
         model_id = info["model_id"]
         if info.get("status") != "LOGGED_MODEL_READY":
-            self._upload(record, folder, model_id, info["artifact_uri"])
-            self._once("outputs", self._log_output, record.run_id, model_id)
+            self._upload(message, folder, model_id, info["artifact_uri"])
+            self._once("outputs", self._log_output, message.run_id, model_id)
             body = {"model_id": model_id, "status": "LOGGED_MODEL_READY"}
             where = f"logged-models/{model_id}"
             self._once("ready", self._request, "PATCH", where, json=body)
-        body = {"run_id": record.run_id, "key": record.name, "value": model_id}
+        body = {
+            "run_id": message.run_id,
+            "key": message.name,
+            "value": model_id,
+        }
         self._request("POST", "runs/set-tag", json=body)
 
     def _once(self, step: str, call: Any, *args: Any, **options: Any) -> None:
@@ -180,42 +184,42 @@ class RestTransport(ClientTransport):
             body = {"run_id": run_id, "models": models}
             self._request("POST", "runs/outputs", json=body)
 
-    def _make_model(self, record: Model, again: bool) -> Any:
-        if self._experiment[0] != record.run_id:
-            seen = self.see(record.run_id)
-            self._experiment = (record.run_id, seen.experiment_id)
+    def _make_model(self, message: Model, again: bool) -> Any:
+        if self._experiment[0] != message.run_id:
+            seen = self.see(message.run_id)
+            self._experiment = (message.run_id, seen.experiment_id)
         experiment = self._experiment[1]
-        info = self._find_model(experiment, record) if again else None
+        info = self._find_model(experiment, message) if again else None
         if info is not None:
             return info
         body = {
             "experiment_id": experiment,
-            "name": record.name,
-            "source_run_id": record.run_id,
-            "tags": _pairs({ID_TAG: record.model_id}),
-            "params": _pairs(record.params),
+            "name": message.name,
+            "source_run_id": message.run_id,
+            "tags": _pairs({ID_TAG: message.model_id}),
+            "params": _pairs(message.params),
         }
         answer = self._request("POST", "logged-models", json=body)
         return answer["model"]["info"]
 
-    def _find_model(self, experiment: str, record: Model) -> Any:
+    def _find_model(self, experiment: str, message: Model) -> Any:
         body = {
             "experiment_ids": [experiment],
-            "filter": f"tags.`{ID_TAG}` = '{record.model_id}'",
+            "filter": f"tags.`{ID_TAG}` = '{message.model_id}'",
         }
         answer = self._request("POST", "logged-models/search", json=body)
         models = answer.get("models", ())
         return models[0]["info"] if models else None
 
     def _upload(
-        self, record: Model, folder: Path, model_id: str, root: str
+        self, message: Model, folder: Path, model_id: str, root: str
     ) -> None:
-        name_model(folder, record, model_id, root)
+        name_model(folder, message, model_id, root)
         if not _is_served(root):
             try:
                 self.client.log_model_artifacts(model_id, str(folder))
             except Exception as error:
-                raise ArtifactError(f"{record.name}: {error}") from error
+                raise ArtifactError(f"{message.name}: {error}") from error
             return
         for path in sorted(folder.rglob("*")):
             relative = path.relative_to(folder).as_posix()

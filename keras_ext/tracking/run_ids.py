@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from keras_ext.tracking.database import Connection
-from keras_ext.tracking.records import Create, Record, Status
+from keras_ext.tracking.messages import Create, Message, Status
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -31,10 +31,10 @@ class NotMadeYet(Exception):
 
 
 class RunIds:
-    """For each run its id in the records and, once it is known, MLflow's.
+    """For each run its id in the messages and, once it is known, MLflow's.
 
     Args:
-        writes: The connection of those who record.
+        writes: The connection of those who message.
         sends: The connection of the thread that sends.
     """
 
@@ -59,14 +59,14 @@ class RunIds:
             raise NeverMade(f"run {run_id} could not be made")
         return known
 
-    def note(self, records: Iterable[Record]) -> None:
-        """Note what new records say about runs (in their transaction)."""
-        for record in records:
-            if isinstance(record, Create):
-                self.adopt(record, None)
-            elif isinstance(record, Status):
+    def note(self, messages: Iterable[Message]) -> None:
+        """Note what new messages say about runs (in their transaction)."""
+        for message in messages:
+            if isinstance(message, Create):
+                self.adopt(message, None)
+            elif isinstance(message, Status):
                 self._writes.execute(
-                    "UPDATE runs SET ended = 1 WHERE run = ?", record.run_id
+                    "UPDATE runs SET ended = 1 WHERE run = ?", message.run_id
                 )
 
     def adopt(self, creation: Create, mlflow_id: str | None) -> None:
@@ -85,7 +85,7 @@ class RunIds:
         """Keep MLflow's id of a run.
 
         Args:
-            run_id: Its id in the records.
+            run_id: Its id in the messages.
             mlflow_id: MLflow's.
             doubtful: Whether an earlier attempt may still make a twin of it.
         """
@@ -113,7 +113,7 @@ class RunIds:
         """Return how a run was begun, if it was begun here.
 
         Args:
-            run_id: Its id in the records.
+            run_id: Its id in the messages.
             doubtful: Whether to return it only if the run may have a twin.
         """
         rows = self._sends.execute(

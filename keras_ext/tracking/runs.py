@@ -1,4 +1,4 @@
-"""Finding or making the run that records go to."""
+"""Finding or making the run that messages go to."""
 
 import os
 import sys
@@ -10,8 +10,8 @@ from typing import Any
 
 from keras_ext.tracking.client import TrackingError
 from keras_ext.tracking.environment import environment_tags
+from keras_ext.tracking.messages import Create
 from keras_ext.tracking.outboxes import outbox_for
-from keras_ext.tracking.records import Create
 
 # Lets MLflow's UI open an experiment on its runs and metrics, not on the
 # traces of language models.
@@ -57,7 +57,7 @@ def begin_run(
         tags: Its tags.
 
     Returns:
-        The run's id. Where records are kept on disk, it is an id of our own
+        The run's id. Where messages are kept on disk, it is an id of our own
         that `RunWriter` and others take as well: the run is made in the
         background, whether or not the store answers.
     """

@@ -1,4 +1,4 @@
-"""One attempt to hand records to a store, without waiting for it to recover.
+"""One attempt to hand messages to a store, without waiting for it to recover.
 
 HTTP servers are spoken to through their REST API (`rest_transport.py`), every
 other store through MLflow's client.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_ext.tracking.records import (
+from keras_ext.tracking.messages import (
     Artifact,
     Create,
     Model,
@@ -86,38 +86,38 @@ class ClientTransport:
         uri = getattr(client, "tracking_uri", None)
         self.uri = uri if isinstance(uri, str) else "the tracking store"
 
-    def batch(self, run_id: str, records: Sequence[Any]) -> None:
+    def batch(self, run_id: str, messages: Sequence[Any]) -> None:
         """Send points, parameters or tags (one kind at a time)."""
         from mlflow.entities import Metric, Param, RunTag
 
-        if isinstance(records[0], Points):
-            points = [Metric(*point) for point in points_of(records)]
+        if isinstance(messages[0], Points):
+            points = [Metric(*point) for point in points_of(messages)]
             self.client.log_batch(run_id, metrics=points)
-        elif isinstance(records[0], Tag):
-            tags = [RunTag(r.key, r.value) for r in records]
+        elif isinstance(messages[0], Tag):
+            tags = [RunTag(r.key, r.value) for r in messages]
             self.client.log_batch(run_id, tags=tags)
         else:
-            params = [Param(r.key, r.value) for r in records]
+            params = [Param(r.key, r.value) for r in messages]
             self.client.log_batch(run_id, params=params)
 
-    def artifact(self, record: Artifact) -> None:
+    def artifact(self, message: Artifact) -> None:
         """Send a file."""
-        self.check(record.run_id)
-        folder, name = posixpath.split(record.path)
+        self.check(message.run_id)
+        folder, name = posixpath.split(message.path)
         with tempfile.TemporaryDirectory(prefix="keras_ext-") as temporary:
             path = Path(temporary, name)
-            path.write_bytes(record.data)
+            path.write_bytes(message.data)
             try:
                 self.client.log_artifact(
-                    record.run_id, str(path), folder or None
+                    message.run_id, str(path), folder or None
                 )
             except Exception as error:
-                raise ArtifactError(f"{record.path}: {error}") from error
+                raise ArtifactError(f"{message.path}: {error}") from error
 
-    def status(self, record: Status) -> None:
+    def status(self, message: Status) -> None:
         """End a run."""
         self.client.set_terminated(
-            record.run_id, record.status, record.end_time
+            message.run_id, message.status, message.end_time
         )
 
     def check(self, run_id: str) -> None:
@@ -153,54 +153,54 @@ class ClientTransport:
         """Delete a run."""
         self.client.delete_run(run_id)
 
-    def reopen(self, record: Reopen) -> None:
+    def reopen(self, message: Reopen) -> None:
         """Let a run go on that had ended."""
-        known = self.client.get_run(record.run_id).data.tags
-        for tag in record.forget:
+        known = self.client.get_run(message.run_id).data.tags
+        for tag in message.forget:
             if tag in known:
-                self.client.delete_tag(record.run_id, tag)
-        self.client.update_run(record.run_id, status="RUNNING")
+                self.client.delete_tag(message.run_id, tag)
+        self.client.update_run(message.run_id, status="RUNNING")
 
-    def model(self, record: Model, folder: Path, again: bool) -> None:
+    def model(self, message: Model, folder: Path, again: bool) -> None:
         """Send a model, and tag its run with MLflow's id of it.
 
         Args:
-            record: What it is.
+            message: What it is.
             folder: Where it was saved.
             again: Whether it may be there already, from an earlier attempt.
         """
         from mlflow.entities import LoggedModelOutput
 
         found = None
-        experiment = self.see(record.run_id).experiment_id
+        experiment = self.see(message.run_id).experiment_id
         if again:
             models = self.client.search_logged_models([experiment])
             for model in models:
-                if (model.tags or {}).get(ID_TAG) == record.model_id:
+                if (model.tags or {}).get(ID_TAG) == message.model_id:
                     found = model
         if found is None:
             found = self.client.create_logged_model(
                 experiment_id=experiment,
-                name=record.name,
-                source_run_id=record.run_id,
-                tags={ID_TAG: record.model_id},
-                params=dict(record.params),
+                name=message.name,
+                source_run_id=message.run_id,
+                tags={ID_TAG: message.model_id},
+                params=dict(message.params),
             )
         if found.status != "READY":
-            name_model(folder, record, found.model_id, found.artifact_location)
+            name_model(folder, message, found.model_id, found.artifact_location)
             try:
                 self.client.log_model_artifacts(found.model_id, str(folder))
             except Exception as error:
-                raise ArtifactError(f"{record.name}: {error}") from error
+                raise ArtifactError(f"{message.name}: {error}") from error
             # MLflow's databases refuse a second one.
-            outputs = self.client.get_run(record.run_id).outputs
+            outputs = self.client.get_run(message.run_id).outputs
             known = outputs.model_outputs if outputs else ()
             if found.model_id not in {output.model_id for output in known}:
                 self.client.log_outputs(
-                    record.run_id, [LoggedModelOutput(found.model_id, step=0)]
+                    message.run_id, [LoggedModelOutput(found.model_id, step=0)]
                 )
             self.client.finalize_logged_model(found.model_id, "READY")
-        self.client.set_tag(record.run_id, record.name, found.model_id)
+        self.client.set_tag(message.run_id, message.name, found.model_id)
 
 
 def tags_of(creation: Create) -> dict[str, str]:
@@ -211,7 +211,7 @@ def tags_of(creation: Create) -> dict[str, str]:
     return tags
 
 
-def name_model(folder: Path, record: Model, model_id: str, place: str) -> None:
+def name_model(folder: Path, message: Model, model_id: str, place: str) -> None:
     """Write into a saved model what it is called in the store."""
     from mlflow.models import Model as Description
 
@@ -219,14 +219,14 @@ def name_model(folder: Path, record: Model, model_id: str, place: str) -> None:
     description = Description.load(path)
     description.artifact_path = place
     description.model_uuid = description.model_id = model_id
-    description.run_id = record.run_id
+    description.run_id = message.run_id
     description.save(path)
 
 
-def points_of(records: Sequence[Points]) -> list[tuple[str, float, int, int]]:
+def points_of(messages: Sequence[Points]) -> list[tuple[str, float, int, int]]:
     """Return key, value, timestamp and step of every point."""
     return [
-        (record.key, float(value), record.timestamp, int(step))
-        for record in records
-        for step, value in zip(record.steps, record.values, strict=True)
+        (message.key, float(value), message.timestamp, int(step))
+        for message in messages
+        for step, value in zip(message.steps, message.values, strict=True)
     ]

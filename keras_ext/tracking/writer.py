@@ -12,19 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from keras_ext.tracking.delivery import MAX_POINTS
-from keras_ext.tracking.drawing import png
+from keras_ext.plots.drawing import png
+from keras_ext.tracking.batching import MAX_POINTS
 from keras_ext.tracking.keys import metric_key
-from keras_ext.tracking.outboxes import outbox_for
-from keras_ext.tracking.records import (
+from keras_ext.tracking.messages import (
     Artifact,
+    Message,
     Model,
     Param,
     Points,
-    Record,
     Status,
     Tag,
 )
+from keras_ext.tracking.outboxes import outbox_for
 from keras_ext.tracking.redaction import scrub
 
 logger = logging.getLogger("keras_ext.tracking")
@@ -44,7 +44,7 @@ class RunWriter:
 
     Every method returns at once; a daemon thread sends what was written, in
     order and in few large requests. When the store does not answer, one
-    warning says so, the records are kept in memory and sent when it is back,
+    warning says so, the messages are kept in memory and sent when it is back,
     each exactly once. What the store refuses for good (a parameter that
     changes its value, a deleted run) is named in one warning and left out.
     Warnings go to the logger `keras_ext.tracking`. At the end of the process
@@ -93,7 +93,7 @@ class RunWriter:
             step: Where on the horizontal axis.
         """
         now = _milliseconds()
-        records = []
+        messages = []
         for name, value in values.items():
             try:
                 number = float(value)
@@ -101,10 +101,10 @@ class RunWriter:
                 self._leave_out(name, value)
                 continue
             key = metric_key(name)
-            records.append(
+            messages.append(
                 Points(self.run_id, key, (int(step),), (number,), now)
             )
-        self._add(records)
+        self._add(messages)
 
     def series(
         self,
@@ -238,11 +238,11 @@ class RunWriter:
             params: Parameters of the model.
 
         Raises:
-            ValueError: The records of this run are not kept on disk.
+            ValueError: The messages of this run are not kept on disk.
         """
         if self._outbox.folder is None:
             raise ValueError(
-                "`model` needs a client whose records are kept on disk."
+                "`model` needs a client whose messages are kept on disk."
             )
         model_id = uuid.uuid4().hex
         shutil.move(folder, self._outbox.folder / model_id)
@@ -254,8 +254,8 @@ class RunWriter:
 
         Args:
             timeout: Most seconds to wait. None: 30 while the store takes
-                records, 3 while it does not answer; not at all where the
-                records are kept on disk.
+                messages, 3 while it does not answer; not at all where the
+                messages are kept on disk.
 
         Returns:
             Whether everything was sent (or refused for good).
@@ -292,8 +292,8 @@ class RunWriter:
         """Send what is left, then end the run.
 
         If the store does not answer in time, one warning says how many
-        records are not delivered yet; the thread goes on trying, and the run
-        ends when its records have arrived. Later calls only flush.
+        messages are not delivered yet; the thread goes on trying, and the run
+        ends when its messages have arrived. Later calls only flush.
 
         Args:
             status: `"FINISHED"`, `"FAILED"` or `"KILLED"`. None leaves the
@@ -311,32 +311,32 @@ class RunWriter:
         sent = self.flush(timeout)
         if not sent and self._outbox.folder is None:
             logger.warning(
-                "%d records of run %s are not delivered yet: MLflow at %s "
+                "%d messages of run %s are not delivered yet: MLflow at %s "
                 "does not answer or is slow. They are kept and sent until "
                 "this process ends.",
-                sum(len(record) for record in self.pending),
+                sum(len(message) for message in self.pending),
                 self.run_id,
                 self._outbox.sender.where,
             )
         return sent
 
     @property
-    def pending(self) -> list[Record]:
-        """Records that the store has not confirmed yet, in order."""
+    def pending(self) -> list[Message]:
+        """RunHistory that the store has not confirmed yet, in order."""
         return self._outbox.pending(self.run_id)
 
     @property
-    def rejected(self) -> list[tuple[Record, str]]:
-        """Records that the store refused for good, and why."""
+    def rejected(self) -> list[tuple[Message, str]]:
+        """RunHistory that the store refused for good, and why."""
         return [
             entry
             for entry in self._outbox.sender.rejected
             if entry[0].run_id == self.run_id
         ]
 
-    def _add(self, records: Sequence[Record]) -> None:
-        if records:
-            self._ticket = self._outbox.put(records)
+    def _add(self, messages: Sequence[Message]) -> None:
+        if messages:
+            self._ticket = self._outbox.put(messages)
 
     def _leave_out(self, name: str, value: Any) -> None:
         if name not in self._unusable:

@@ -17,6 +17,6 @@ from keras_ext.tuners.optuna_search import OptunaSearch as OptunaSearch
 from keras_ext.tuners.pruning import ASHAPruner as ASHAPruner
 from keras_ext.tuners.pruning import MedianPruner as MedianPruner
 from keras_ext.tuners.pruning import Pruner as Pruner
-from keras_ext.tuners.pruning import Rival as Rival
+from keras_ext.tuners.pruning import TrialHistory as TrialHistory
 from keras_ext.tuners.random_search import RandomSearch as RandomSearch
 from keras_ext.tuners.tracked_tuner import TrackedTuner as TrackedTuner

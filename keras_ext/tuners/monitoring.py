@@ -12,7 +12,7 @@ from keras_ext.callbacks import (
     GradientNormLogger,
     MLflowLogger,
 )
-from keras_ext.tracking.feed import Feed
+from keras_ext.tracking.epoch_forwarder import EpochForwarder
 
 # Of a step series all of the first 32 values are logged, every second of the
 # next 32, every fourth of the next 64: so many each time.
@@ -29,15 +29,17 @@ class TrialLogger(MLflowLogger):
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
-        self._seen: collections.Counter[Feed] = collections.Counter()
+        self._seen: collections.Counter[EpochForwarder] = collections.Counter()
 
-    def _log_steps(self, feed: Feed, block: Mapping[str, Any]) -> None:
-        first, count = self._seen[feed], len(block["step"])
-        self._seen[feed] += count
+    def _log_steps(
+        self, forwarder: EpochForwarder, block: Mapping[str, Any]
+    ) -> None:
+        first, count = self._seen[forwarder], len(block["step"])
+        self._seen[forwarder] += count
         kept = _is_kept(np.arange(first, first + count))
         if kept.any():
             sparse = {k: np.asarray(v)[kept] for k, v in block.items()}
-            super()._log_steps(feed, sparse)
+            super()._log_steps(forwarder, sparse)
 
     def _add_figure(self, draw: Callable[[], Any], path: str) -> None:
         assert self._writer is not None
@@ -48,7 +50,7 @@ def callbacks_of_an_execution(
     given: list[keras.callbacks.Callback],
     client: Any,
     run_id: str,
-    recorder: keras.callbacks.Callback,
+    tracker: keras.callbacks.Callback,
 ) -> list[keras.callbacks.Callback]:
     """Return `given` with monitors before it and loggers after it.
 
@@ -59,7 +61,7 @@ def callbacks_of_an_execution(
         given: The person's callbacks and keras-tuner's own.
         client: An `mlflow.MlflowClient`.
         run_id: The run to log to.
-        recorder: What keeps the epochs' logs; it comes last.
+        tracker: What keeps the epochs' logs; it comes last.
 
     Returns:
         A new list.
@@ -74,7 +76,7 @@ def callbacks_of_an_execution(
         if not any(isinstance(callback, type(monitor)) for callback in given)
     ]
     logger = TrialLogger(run_id=run_id, client=client)
-    return [*monitors, *given, logger, recorder]
+    return [*monitors, *given, logger, tracker]
 
 
 def _is_kept(places: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""keras-tuner's oracles, mended.
+"""keras-tuner's oracles with their faults fixed.
 
-They have no state beyond that of keras-tuner's, so that `mend` can make an
-oracle one of them after it was made.
+They hold no state of their own, so an existing oracle can be converted in
+place (`make_crash_safe`).
 """
 
 import functools
@@ -16,7 +16,7 @@ from keras_ext.tuners.crash_safety import CrashSafe
 Response = dict[str, Any]
 
 
-def mend(oracle: keras_tuner.Oracle) -> None:
+def make_crash_safe(oracle: keras_tuner.Oracle) -> None:
     """Make an oracle of any class one that survives crashes.
 
     Args:
@@ -25,13 +25,13 @@ def mend(oracle: keras_tuner.Oracle) -> None:
     kind = type(oracle)
     if issubclass(kind, CrashSafe):
         return
-    for mended in (
+    for patched in (
         GridSearchOracle,
         BayesianOptimizationOracle,
         HyperbandOracle,
     ):
-        if kind is mended.__bases__[1]:
-            oracle.__class__ = mended
+        if kind is patched.__bases__[1]:
+            oracle.__class__ = patched
             return
     oracle.__class__ = type(kind.__name__, (CrashSafe, kind), {})
 

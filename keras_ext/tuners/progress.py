@@ -67,7 +67,7 @@ class Progress:
         outcome: str,
         duration: float,
         best: str | None = None,
-        worst_grad_norm: float | None = None,
+        min_grad_norm: float | None = None,
         dead_relu: float | None = None,
     ) -> None:
         """Say what came of it.
@@ -78,7 +78,7 @@ class Progress:
             outcome: The score, or why there is none.
             duration: Seconds that it took.
             best: The best score so far.
-            worst_grad_norm: Smallest gradient norm among the layers.
+            min_grad_norm: Smallest gradient norm among the layers.
             dead_relu: Share of dead ReLU units.
         """
         self._durations.append(duration)
@@ -86,8 +86,8 @@ class Progress:
         parts = [outcome]
         if best is not None:
             parts.append(f"best {best}")
-        if worst_grad_norm is not None:
-            parts.append(f"weakest gradient {worst_grad_norm:.1e}")
+        if min_grad_norm is not None:
+            parts.append(f"smallest gradient norm {min_grad_norm:.1e}")
         if dead_relu is not None:
             parts.append(f"dead ReLU {dead_relu:.0%}")
         parts.append(f"took {_clock(duration)}")
@@ -198,10 +198,10 @@ class LiveLine(keras.callbacks.Callback):
 
 
 def _worst_layers(logs: Mapping[str, Any]) -> list[str]:
-    """Return the weakest gradient and the most dead units, and where."""
+    """Return the smallest gradient norm and the most dead units, and where."""
     worst = []
     for kind, name, choose, form in (
-        ("grad_norm/", "weakest gradient", min, ".1e"),
+        ("grad_norm/", "smallest gradient norm", min, ".1e"),
         ("dead_relu/", "dead ReLU", max, ".0%"),
     ):
         layers = {

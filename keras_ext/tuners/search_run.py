@@ -19,16 +19,16 @@ from keras_ext.tracking import (
 from keras_ext.tracking.client import connect_later, from_anywhere
 from keras_ext.tracking.database import InUse
 from keras_ext.tracking.disk_queue import DiskQueue
+from keras_ext.tracking.messages import Create, Reopen
 from keras_ext.tracking.outbox import Outbox
 from keras_ext.tracking.outboxes import outbox_in
-from keras_ext.tracking.records import Create, Reopen
 from keras_ext.tracking.run_ids import NeverMade
 from keras_ext.tracking.runs import Parent, experiment_id
 from keras_ext.tracking.transport import is_refusal
-from keras_ext.tuners.figures import search_figures
-from keras_ext.tuners.record import SearchRecord, TrialRecord
-from keras_ext.tuners.table import column
+from keras_ext.tuners.search_figures import search_figures
+from keras_ext.tuners.search_state import SearchState, TrialState
 from keras_ext.tuners.trial_run import TrialRun
+from keras_ext.tuners.trial_table import column
 
 # Tags of an ending, which a resumed search has not come to yet.
 _ENDINGS = ("reason", "exception")
@@ -60,31 +60,31 @@ class SearchRun:
         run_name: str | None = None,
         tags: Mapping[str, str] | None = None,
     ):
-        self.record = SearchRecord.load(folder / "tracking.json")
+        self.state = SearchState.load(folder / "tracking.json")
         self.trial: TrialRun | None = None
         self._space = ""
         self._tags = {**environment_tags(), **(tags or {})}
-        began = self.record.run_id is not None
+        began = self.state.run_id is not None
         try:
             self.client, answers = connect(tracking_uri), True
         except TrackingError:
             self.client, answers = connect_later(tracking_uri), False
             where = redact(self.client.tracking_uri)
-            if not began or where != self.record.store:
+            if not began or where != self.state.store:
                 raise
         self.outbox = self._outbox(folder / "outbox")
         if not began:
             self._begin(experiment, run_name)
         else:
             self._go_on(answers, run_name)
-        assert self.record.key is not None
-        self.writer = RunWriter(self.client, self.record.key)
+        assert self.state.key is not None
+        self.writer = RunWriter(self.client, self.state.key)
 
     @property
     def run_id(self) -> str:
         """MLflow's id of the run."""
-        assert self.record.run_id is not None
-        return self.record.run_id
+        assert self.state.run_id is not None
+        return self.state.run_id
 
     def log_settings(self, settings: Mapping[str, Any]) -> None:
         """Log parameters; what changed since the search began becomes a tag.
@@ -92,7 +92,7 @@ class SearchRun:
         MLflow keeps the first value of a parameter for ever, so that a later
         one is logged as the tag `resumed.<name>`.
         """
-        known = self.record.settings
+        known = self.state.settings
         new = {k: v for k, v in settings.items() if k not in known}
         changed = {
             f"resumed.{name}": value
@@ -102,7 +102,7 @@ class SearchRun:
         self.writer.params(new)
         self.writer.tags(changed)
         known.update({name: str(value) for name, value in new.items()})
-        self.record.save()
+        self.state.save()
 
     def log_space(self, space: Sequence[Mapping[str, Any]]) -> None:
         """Log the search space, if it is not what was logged last."""
@@ -122,7 +122,7 @@ class SearchRun:
         self.outbox.background.wait()
         self.writer.table(rows, "trials.csv")
         for name, figure in search_figures(
-            rows, self.record, [column(n) for n in hyperparameters], direction
+            rows, self.state, [column(n) for n in hyperparameters], direction
         ):
             self.writer.figure(figure, f"{name}.png")
 
@@ -130,16 +130,16 @@ class SearchRun:
         self, trial_id: str, hyperparameters: Mapping[str, Any], executions: int
     ) -> None:
         """Begin the run of the next attempt at a trial."""
-        before = self.record.trials.get(trial_id)
+        before = self.state.trials.get(trial_id)
         attempt = before.attempt + 1 if before else 1
         parent = Parent(
-            self.writer.run_id, self.record.experiment_id, self._tags
+            self.writer.run_id, self.state.experiment_id, self._tags
         )
         self.trial = TrialRun(
             self.client, parent, trial_id, attempt, executions
         )
-        self.record.trials[trial_id] = TrialRecord(self.trial.run_id, attempt)
-        self.record.save()
+        self.state.trials[trial_id] = TrialState(self.trial.run_id, attempt)
+        self.state.save()
         self.trial.add_params(hyperparameters)
 
     def end_trial(
@@ -151,18 +151,18 @@ class SearchRun:
     ) -> None:
         """End the run of the trial, and remember what the table needs."""
         assert self.trial is not None
-        seen = self.record.trials[self.trial.trial_id]
+        seen = self.state.trials[self.trial.trial_id]
         seen.status = status
         seen.reason = reason
         seen.duration = self.trial.duration
-        seen.worst_grad_norm = self.trial.worst_grad_norm()
+        seen.min_grad_norm = self.trial.min_grad_norm()
         seen.dead_relu = self.trial.dead_relu()
         seen.score = score
         seen.grad_norms = self.trial.of_layers("grad_norm/")
         seen.dead_units = self.trial.of_layers("dead_relu/")
         self.trial.close(status, reason, score, step)
         self.trial = None
-        self.record.save()
+        self.state.save()
 
     def end(
         self,
@@ -192,7 +192,7 @@ class SearchRun:
         queue = self.outbox.queue
         assert isinstance(queue, DiskQueue)
         for run_id in queue.ids.still_open():
-            if run_id != self.record.key:
+            if run_id != self.state.key:
                 writer = RunWriter(self.client, run_id)
                 writer.tags({"reason": "torn off: its process ended before it"})
                 writer.end("KILLED")
@@ -210,7 +210,7 @@ class SearchRun:
 
     def _begin(self, experiment: str, run_name: str | None) -> None:
         """Make the run; a search that cannot do that does not begin."""
-        record, queue = self.record, self.outbox.queue
+        record, queue = self.state, self.outbox.queue
         assert isinstance(queue, DiskQueue)
         record.store = redact(self.client.tracking_uri)
         queue["store"] = from_anywhere(record.store)
@@ -235,7 +235,7 @@ class SearchRun:
         record.save()
 
     def _creation(self, run_name: str | None) -> Create:
-        record = self.record
+        record = self.state
         assert record.key is not None
         now = time.time_ns() // 1_000_000
         return Create(
@@ -244,7 +244,7 @@ class SearchRun:
 
     def _go_on(self, answers: bool, run_name: str | None) -> None:
         """Reopen the run in which the search began."""
-        record, queue = self.record, self.outbox.queue
+        record, queue = self.state, self.outbox.queue
         assert isinstance(queue, DiskQueue)
         # A replay may have taken it to another store.
         record.run_id = queue.ids.known.get(record.key or "") or record.run_id
@@ -260,7 +260,7 @@ class SearchRun:
     def _check_run(self) -> None:
         """Raise if the store answers, but has not the search's run."""
         run_id = self.run_id
-        folder = str(self.record.path.parent)
+        folder = str(self.state.path.parent)
         try:
             seen = self.outbox.sender.transport.see(run_id)
         except Exception as error:
@@ -273,11 +273,11 @@ class SearchRun:
                 f"MLflow store {redact(self.client.tracking_uri)!r} does not "
                 f"know run {run_id}, in which the search in {folder!r} "
                 f"began. Pass the store that it began with: "
-                f"{self.record.store!r}."
+                f"{self.state.store!r}."
             )
         if not seen.is_active:
             raise TrackingError(
                 f"Run {run_id}, in which the search in {folder!r} began, was "
                 "deleted. Restore it, or search anew in another directory."
             )
-        self.record.experiment_id = seen.experiment_id
+        self.state.experiment_id = seen.experiment_id

@@ -12,27 +12,27 @@ import keras_tuner
 
 from keras_ext.tracking import redact
 from keras_ext.tuners.changed_space import go_on_in
-from keras_ext.tuners.complaints import (
-    check_same_search,
-    too_many_failures,
-)
 from keras_ext.tuners.crash_safety import write_whole
 from keras_ext.tuners.cross_validation import Folds, check_cross_validation
-from keras_ext.tuners.garbage import (
+from keras_ext.tuners.interrupts import Interrupts
+from keras_ext.tuners.memory import (
     TRIALS_BETWEEN,
     forget_programs,
     quick_collections,
 )
-from keras_ext.tuners.interrupts import Interrupts
-from keras_ext.tuners.oracles import mend
+from keras_ext.tuners.oracles import make_crash_safe
 from keras_ext.tuners.progress import Progress, opened_by
 from keras_ext.tuners.pruning import Pruner, get_pruner
 from keras_ext.tuners.pruning.search_pruning import SearchPruning
 from keras_ext.tuners.samples import InputSource
-from keras_ext.tuners.search_recorder import SearchRecorder
+from keras_ext.tuners.search_params import SEED_FOR_ZERO, search_params
 from keras_ext.tuners.search_run import SearchRun
-from keras_ext.tuners.settings import SEED_FOR_ZERO, search_settings
-from keras_ext.tuners.trial_flow import TrialFlow
+from keras_ext.tuners.search_tracker import SearchTracker
+from keras_ext.tuners.trial_execution import TrialExecution
+from keras_ext.tuners.validation import (
+    check_same_search,
+    too_many_failures,
+)
 
 
 class _OutOfTime(Exception):
@@ -43,7 +43,7 @@ class _Paused(Exception):
     """Ends it, too; another call goes on."""
 
 
-class TrackedTuner(TrialFlow):
+class TrackedTuner(TrialExecution):
     """Mixin that records a search in MLflow, one run per trial.
 
     Put it before a tuner, one of keras-tuner's or one of your own:
@@ -187,7 +187,7 @@ class TrackedTuner(TrialFlow):
         if given.arguments.get("seed") == 0:
             given.arguments["seed"] = SEED_FOR_ZERO
         super().__init__(*given.args, **given.kwargs)
-        mend(self.oracle)
+        make_crash_safe(self.oracle)
         self.experiment = experiment or self.project_name
         self.tracking_uri = tracking_uri
         self.run_name = run_name or self.project_name
@@ -214,7 +214,7 @@ class TrackedTuner(TrialFlow):
         self._interrupts = Interrupts()
         self._inputs: InputSource | None = None
         self._run: SearchRun | None = None
-        self._recorder: SearchRecorder | None = None
+        self._tracker: SearchTracker | None = None
 
     @property
     def client(self) -> Any:
@@ -231,10 +231,10 @@ class TrackedTuner(TrialFlow):
 
         Returns:
             One dict per trial, in the order in which they began: `trial`,
-            `status`, `score`, every hyperparameter, `worst_grad_norm`,
+            `status`, `score`, every hyperparameter, `min_grad_norm`,
             `dead_relu`, `duration`. Empty before `search`.
         """
-        return self._recorder.rows() if self._recorder else []
+        return self._tracker.rows() if self._tracker else []
 
     def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
         """Search, as keras-tuner does, and record it.
@@ -264,7 +264,7 @@ class TrackedTuner(TrialFlow):
         self._begun = 0
         start = time.monotonic() if self.began is None else self.began
         self._deadline = start + (self.time_budget or math.inf)
-        settings = search_settings(self, fit_kwargs, self._folds)
+        settings = search_params(self, fit_kwargs, self._folds)
         check_same_search(Path(self.project_dir), settings)
         progress = Progress(
             self.oracle.max_trials,
@@ -286,13 +286,11 @@ class TrackedTuner(TrialFlow):
             self.stop_unhealthy,
             self.pruner,
         )
-        self._recorder = SearchRecorder(
-            self, self._run, progress, self._pruning
-        )
+        self._tracker = SearchTracker(self, self._run, progress, self._pruning)
         try:
             inputs = InputSource(fit_args, self._quiet(fit_kwargs))
             self._inputs = inputs
-            self._recorder.begin(settings)
+            self._tracker.begin(settings)
             with self._interrupts, quick_collections():
                 try:
                     super().search(*inputs.fit_args, **inputs.fit_kwargs)
@@ -301,20 +299,20 @@ class TrackedTuner(TrialFlow):
                     self.on_search_end()
                 except _Paused:
                     self.is_paused = True
-                    self._recorder.pause()
+                    self._tracker.pause()
                     return
                 # A later process of the same search may find nothing to do.
                 begins = self.began is None and not self.is_out_of_time
                 if begins and not self._begun:
                     progress.say(self._nothing_left())
                 if self.log_models is not None:
-                    self._recorder.log_best_model(
+                    self._tracker.log_best_model(
                         lambda: self.get_best_models(1)[0], inputs
                     )
         except BaseException as error:
-            self._recorder.break_off(error)
+            self._tracker.break_off(error)
             raise
-        self._recorder.end()
+        self._tracker.end()
         if self._begun and self._tells_best:
             store = redact(self._run.client.tracking_uri)
             where = f"See the search in MLflow: {opened_by(store)}"
@@ -344,12 +342,12 @@ class TrackedTuner(TrialFlow):
         """
         super().on_trial_begin(trial)
         self._begun += 1
-        if self._recorder:
+        if self._tracker:
             done = len(self.oracle.end_order)
             if done and self._begun == 1 and self._tells_best:
                 told = f"Goes on after {_trials(done)}. {self._told_best()}"
-                self._recorder.progress.say(told.rstrip())
-            self._recorder.begin_trial(trial, self._models_per_trial())
+                self._tracker.progress.say(told.rstrip())
+            self._tracker.begin_trial(trial, self._models_per_trial())
         self._interrupts.check()
 
     def on_trial_end(self, trial: Any) -> None:
@@ -362,24 +360,24 @@ class TrackedTuner(TrialFlow):
             super().on_trial_end(trial)
         except Exception as error:
             # The oracle gives up after too many failures in a row.
-            if not self._run or not self._recorder:
+            if not self._run or not self._tracker:
                 raise
-            self._recorder.end_trial()
+            self._tracker.end_trial()
             if not isinstance(error, RuntimeError):
                 raise
             raise too_many_failures(
                 self.oracle.max_consecutive_failed_trials,
                 trial.trial_id,
-                self._run.record.trials[trial.trial_id].reason or "no score",
+                self._run.state.trials[trial.trial_id].reason or "no score",
             ) from None
         if self._pruning:
             self._pruning.rescore(self.get_trial_dir)
-        if self._recorder:
+        if self._tracker:
             if self.log_models == "all" and self._inputs:
-                self._recorder.log_trial_model(
+                self._tracker.log_trial_model(
                     lambda: self.load_model(trial), self._inputs
                 )
-            self._recorder.end_trial()
+            self._tracker.end_trial()
         if len(self.oracle.end_order) % TRIALS_BETWEEN == 0:
             forget_programs()
 
@@ -395,14 +393,14 @@ class TrackedTuner(TrialFlow):
             ValueError: If its trials have values that the hypermodel does
                 not ask for.
         """
-        mend(self.oracle)
+        make_crash_safe(self.oracle)
         # As for a new search: keras-tuner does not look at what is asked for.
         self._populate_initial_space()
         asked = self.oracle.get_space()
         super().reload()
         if self.hypermodel is not None:
             only_build = self._fits_as_usual() and (
-                type(self).run_trial is TrialFlow.run_trial
+                type(self).run_trial is TrialExecution.run_trial
             )
             asks = self._asked_for if only_build else None
             go_on_in(asked, self.oracle, self.project_dir, asks)
@@ -424,7 +422,7 @@ class TrackedTuner(TrialFlow):
         return f"Nothing is left to try after {_trials(done)}. {told}{ways}."
 
     def _told_best(self) -> str:
-        best = self._recorder.best_trial() if self._recorder else None
+        best = self._tracker.best_trial() if self._tracker else None
         if best is None:
             return "No trial has a score. "
         name = self.oracle.objective.name

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ext.plots.layers_over_epochs import gradient_heatmap
 from keras_ext.tracking import RunWriter
-from keras_ext.tracking.figures import gradient_heatmap
 from keras_ext.tracking.redaction import scrub
 from keras_ext.tracking.runs import Parent, begin_run
 from keras_ext.tuners.pruning.search_pruning import TrialPruned
@@ -91,23 +91,23 @@ class TrialRun:
 
     def begin_execution(
         self, name: str | None = None
-    ) -> tuple[str, "EpochRecorder"]:
-        """Return the run that this execution logs to, and its recorder.
+    ) -> tuple[str, "EpochTracker"]:
+        """Return the run that this execution logs to, and its tracker.
 
         Args:
             name: Name of the run, if the execution gets one of its own.
                 Defaults to `execution` and its index.
         """
-        recorder = EpochRecorder()
-        self._histories.append(recorder.epochs)
+        tracker = EpochTracker()
+        self._histories.append(tracker.epochs)
         if self._executions == 1:
-            return self.run_id, recorder
+            return self.run_id, tracker
         name = name or f"execution {self.executions - 1}"
         run_id = begin_run(
             self.client, self._parent.with_run(self.run_id), name
         )
         self._execution = RunWriter(self.client, run_id)
-        return run_id, recorder
+        return run_id, tracker
 
     def log_before(self, rows: Rows, first: int = 0) -> None:
         """Log what an earlier attempt at this execution came to.
@@ -151,7 +151,7 @@ class TrialRun:
             if key.startswith(kind) and not key.endswith("/global")
         }
 
-    def worst_grad_norm(self) -> float | None:
+    def min_grad_norm(self) -> float | None:
         """Return the smallest of the layers' gradient norms at the end."""
         norms = [
             _last(values)
@@ -219,7 +219,7 @@ class TrialRun:
             self.writer.figure_later(draw, "gradient_norms.png")
 
 
-class EpochRecorder(keras.callbacks.Callback):
+class EpochTracker(keras.callbacks.Callback):
     """Keeps the logs of every epoch; the last callback to see them."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ import keras_tuner
 _BATCH_HOOKS = "on_batch_begin", "on_batch_end"
 
 
-def mended(callback: Any) -> Any:
+def patched(callback: Any) -> Any:
     """Return what takes the place of a callback that `fit` was given.
 
     Args:

@@ -88,7 +88,7 @@ def test_replay_delivers_what_was_left(left, tracking_uri, capsys):
 
 def test_replay_makes_the_run_in_another_store(left, tracking_uri, capsys):
     folder, run_id, losses = left
-    with sqlite3.connect(folder / "outbox" / "records.sqlite") as database:
+    with sqlite3.connect(folder / "outbox" / "messages.sqlite") as database:
         # An id that this store has never heard of.
         database.execute("UPDATE runs SET mlflow_id = ?", ("0" * 32,))
     database.close()
@@ -115,7 +115,7 @@ def test_the_next_fit_delivers_it(left, tracking_uri, tmp_path):
 
 
 def wait_until_empty(folder):
-    path = folder / "outbox" / "records.sqlite"
+    path = folder / "outbox" / "messages.sqlite"
     for _ in range(600):
         with sqlite3.connect(path) as database:
             ((count,),) = database.execute("SELECT COUNT(*) FROM records")

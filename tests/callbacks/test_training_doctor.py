@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 
 from keras_ext import callbacks
 from keras_ext.callbacks.training_doctor import TrainingProblem
-from keras_ext.doctor import Finding, Records
+from keras_ext.doctor import Finding, RunHistory
 
 LAYERS = keras.layers
 BACKEND = keras.config.backend()
@@ -72,11 +72,11 @@ def test_healthy_run_is_left_alone(digits, capsys):
     )
     assert not [f for f in doctor.findings if f.severity != "info"]
     assert capsys.readouterr().err == ""
-    records = doctor.records
-    assert isinstance(records, Records) and records.finished
-    assert len(records.logs["val_loss"]) == 6
-    assert records.steps[-1] == 5 * records.steps_per_epoch + 44
-    assert records.batch.class_shares.sum() == pytest.approx(1.0)
+    history = doctor.history
+    assert isinstance(history, RunHistory) and history.finished
+    assert len(history.logs["val_loss"]) == 6
+    assert history.steps[-1] == 5 * history.steps_per_epoch + 44
+    assert history.batch.class_shares.sum() == pytest.approx(1.0)
 
 
 def test_long_epochs_are_measured_more_rarely(digits):
@@ -92,13 +92,13 @@ def test_long_epochs_are_measured_more_rarely(digits):
         verbose=0,
         callbacks=[every_step, doctor],
     )
-    steps = doctor.records.steps.tolist()
+    steps = doctor.history.steps.tolist()
     dense, thinned = [0, 10, 20, 30, 40], [50, 80, 110]
     assert steps == [*dense, *thinned, *range(120, 480, 30), 480, 540]
     for key, values in every_step.steps.items():
         if key != "step":
             np.testing.assert_allclose(
-                doctor.records.series[key], values[steps], rtol=1e-5
+                doctor.history.series[key], values[steps], rtol=1e-5
             )
 
 
@@ -116,7 +116,7 @@ def test_very_long_epochs_are_measured_still_more_rarely(digits):
     )
     dense = [0, 10, 20, 30, 40]
     expected = [*dense, *range(50, 800, 100), *range(800, 1600, 100)]
-    assert doctor.records.steps.tolist() == expected
+    assert doctor.history.steps.tolist() == expected
 
 
 def silent_biases():
@@ -238,18 +238,18 @@ def test_what_comes_back_is_told_on_a_new_line_and_explained_once(
 def test_a_rule_of_ones_own_is_asked_and_cannot_end_training(
     digits, capsys, tmp_path
 ):
-    def many_steps(records):
-        if len(records.steps) < 10:
+    def many_steps(history):
+        if len(history.steps) < 10:
             return []
-        message = f"{len(records.steps)} <steps>"
+        message = f"{len(history.steps)} <steps>"
         return [
             Finding(
-                "many_steps", None, records.epoch, 9, "warning", {}, message
+                "many_steps", None, history.epoch, 9, "warning", {}, message
             )
         ]
 
-    def broken(records):
-        return records.no_such_thing
+    def broken(history):
+        return history.no_such_thing
 
     doctor = callbacks.TrainingDoctor(rules=[broken, many_steps])
     with pytest.warns(UserWarning, match="`broken` is left out: Attr") as told:
@@ -277,7 +277,7 @@ def test_without_a_step_the_report_tells_what_it_has(tmp_path, digits):
     for epoch in range(2):
         through.on_epoch_begin(epoch)
         through.on_epoch_end(epoch, {"loss": float("nan")})
-    assert not len(doctor.records.steps)
+    assert not len(doctor.history.steps)
     assert problems(doctor.findings) == ["numerical_instability"]
     assert "NaN" in doctor.report()
     assert doctor.report(tmp_path / "b.txt") == doctor.report()
@@ -352,13 +352,13 @@ def test_it_works_beside_monitors_and_in_another_fit(digits):
     model = classifier()
     for _ in range(2):
         model.fit(*digits, epochs=2, verbose=0, callbacks=[norms, doctor])
-        assert len(doctor.records.epochs["grad_norm/global"]) == 2
+        assert len(doctor.history.epochs["grad_norm/global"]) == 2
         assert len(norms.epochs["grad_norm/global"]) == 2
     model.fit(*digits, epochs=1, verbose=0, callbacks=[doctor, norms])
-    assert len(doctor.records.epochs["grad_norm/global"]) == 1
+    assert len(doctor.history.epochs["grad_norm/global"]) == 1
     again = copy.deepcopy(doctor)
     classifier().fit(*digits, epochs=1, verbose=0, callbacks=[again])
-    assert len(again.records.epochs["grad_norm/global"]) == 1
+    assert len(again.history.epochs["grad_norm/global"]) == 1
     model.evaluate(*digits, verbose=0, callbacks=[doctor])
     model.predict(digits[0], verbose=0, callbacks=[doctor])
 
@@ -416,7 +416,7 @@ def test_recurrent_autoencoder_and_generator_models(rng):
         callbacks=[doctor],
     )
     assert not told
-    assert doctor.records.batch.size == 8
+    assert doctor.history.batch.size == 8
 
 
 @pytest.mark.backend("tensorflow")
@@ -433,15 +433,15 @@ def test_data_that_cannot_be_measured_do_not_end_training():
         model.fit(
             batches, epochs=2, shuffle=False, verbose=0, callbacks=[doctor]
         )
-    assert doctor.records.batch is None
-    assert len(doctor.records.epochs["grad_norm/global"]) == 2
+    assert doctor.history.batch is None
+    assert len(doctor.history.epochs["grad_norm/global"]) == 2
 
 
 def test_a_copy_keeps_the_records(digits):
     doctor, _ = examine(classifier(), *digits, epochs=1)
     again = copy.deepcopy(doctor)
     np.testing.assert_array_equal(
-        again.records.batch.class_shares, doctor.records.batch.class_shares
+        again.history.batch.class_shares, doctor.history.batch.class_shares
     )
 
 

@@ -8,10 +8,10 @@ from keras_ext.doctor import PROBLEMS
 from keras_ext.doctor.rules import (
     capacity,
     gradients,
+    learning_summary,
     outputs,
     overfitting,
     progress,
-    signs,
     static,
     units,
 )
@@ -26,7 +26,11 @@ def percent(share):
 QUOTED = {
     "unscaled_input": [
         *(static._LARGE, static._HUGE, static._TINY),
-        *(static._RATIO, signs.WORSE_THAN_A_GUESS, static._OFF_CENTER),
+        *(
+            static._RATIO,
+            learning_summary.WORSE_THAN_A_GUESS,
+            static._OFF_CENTER,
+        ),
     ],
     "output_loss_mismatch": [
         outputs._TOLERANCE,
@@ -48,19 +52,27 @@ QUOTED = {
     ],
     "learning_rate_too_high": [
         *(progress.VIOLENT, progress.ROUGH, progress.RESTLESS),
-        *(progress.DIVERGED, progress.BEGUN, signs.FAIR),
+        *(progress.DIVERGED, progress.BEGUN, learning_summary.FAIR),
     ],
     "vanishing_gradient": [gradients.FADED, gradients.FAINT],
     "learning_rate_too_low": [progress.UNMOVED],
     "overfitting": [
         *(overfitting.RISE, overfitting.GAP, overfitting.BEHIND),
         *(overfitting.FALL, overfitting.SHORT, overfitting.SHORT_NATS),
-        *(overfitting.NOTHING, signs.UNFITTED, signs.SETTLING),
+        *(
+            overfitting.NOTHING,
+            learning_summary.UNFITTED,
+            learning_summary.SETTLING,
+        ),
         *(overfitting.FEW, overfitting.BY_HEART),
     ],
     "underfitting": [
-        *(capacity.POOR, signs.FAIR, capacity.NARROW),
-        *(capacity.STRONG_DROPOUT, signs.STRONG_PENALTY, capacity.WORSE),
+        *(capacity.POOR, learning_summary.FAIR, capacity.NARROW),
+        *(
+            capacity.STRONG_DROPOUT,
+            learning_summary.STRONG_PENALTY,
+            capacity.WORSE,
+        ),
     ],
 }
 

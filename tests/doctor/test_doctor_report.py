@@ -11,9 +11,14 @@ from fresh_process import run_python
 
 from keras_ext.doctor import Finding, Remedy, report
 from keras_ext.doctor.finding import PROBLEMS
-from keras_ext.doctor.records import Facts, LayerFacts, OutputFacts, Records
-from keras_ext.doctor.remedies import remedies_for, table
-from keras_ext.doctor.report import figures, terminal, wording
+from keras_ext.doctor.remedies import remedies_for
+from keras_ext.doctor.report import report_figures, terminal, wording
+from keras_ext.doctor.run_history import (
+    Facts,
+    LayerFacts,
+    OutputFacts,
+    RunHistory,
+)
 
 # What is tested here does not depend on the backend: once is enough.
 pytestmark = pytest.mark.backend("torch")
@@ -48,7 +53,7 @@ def chained():
     )
 
 
-def records(**changes):
+def history(**changes):
     steps = np.arange(0, 40, 10)
     values = {
         "facts": Facts(
@@ -67,7 +72,7 @@ def records(**changes):
         },
         "steps_per_epoch": 20,
     }
-    return Records(**(values | changes))
+    return RunHistory(**(values | changes))
 
 
 def test_a_block():
@@ -105,7 +110,7 @@ def test_blocks_keep_the_order():
 
 def test_nothing_found():
     assert report.text([]) == "The doctor found nothing wrong."
-    assert "found nothing wrong" in report.html([], records())
+    assert "found nothing wrong" in report.html([], history())
 
 
 def test_a_finding_without_anything():
@@ -249,7 +254,7 @@ class Page(html.parser.HTMLParser):
 
 
 def test_the_page():
-    page = Page(report.html([chained(), finding()], records(), "My run"))
+    page = Page(report.html([chained(), finding()], history(), "My run"))
     for part in (
         "My run",
         "1 error, 1 warning",
@@ -268,7 +273,7 @@ def test_the_page():
 
 
 def test_the_page_needs_nothing_else():
-    page = report.html([chained()], records())
+    page = report.html([chained()], history())
     parsed = Page(page)
     assert not {"script", "link", "iframe"} & set(parsed.tags)
     assert "http:" not in page and "https:" not in page
@@ -293,7 +298,7 @@ def test_what_comes_from_others_is_escaped():
     layer = LayerFacts(EVIL, EVIL, EVIL, 1, 1)
     page = report.html(
         [root],
-        records(
+        history(
             facts=Facts((layer,), (), EVIL, 0.1),
             series={f"grad_norm/{EVIL}": np.ones(4)},
         ),
@@ -304,7 +309,7 @@ def test_what_comes_from_others_is_escaped():
     assert "<script" not in page and "alert(1)&lt;/script" in page
     # Title and heading, finding, its consequence, optimizer, the layer.
     assert parsed.text.count(EVIL) == 2 + 2 + 4 + 1 + 3
-    plain = Page(report.html([finding(consequences=(finding(),))], records()))
+    plain = Page(report.html([finding(consequences=(finding(),))], history()))
     assert {a[:2] for a in parsed.attributes} <= {
         a[:2] for a in plain.attributes
     }
@@ -318,7 +323,7 @@ def test_without_records():
 
 @pytest.mark.parametrize("steps", [0, 1])
 def test_short_records(steps):
-    short = records(
+    short = history(
         logs={},
         steps=np.arange(steps),
         series={"grad_norm/a": np.ones(steps), "loss": np.ones(steps)},
@@ -328,26 +333,26 @@ def test_short_records(steps):
 
 def test_series_that_cannot_be_drawn_leave_the_rest(caplog):
     # Matplotlib reads mathematics between dollars.
-    broken = records(series={r"dead_relu/$\frac$": np.ones(4)})
+    broken = history(series={r"dead_relu/$\frac$": np.ones(4)})
     page = Page(report.html([finding()], broken))
     assert page.tags.count("img") == 1
     assert "Dead units" in caplog.text
 
 
 def test_loss_curves():
-    figure = figures.loss_curves(records())
+    figure = report_figures.loss_curves(history())
     (axes,) = figure.axes
     lines = {line.get_label(): line.get_xydata() for line in axes.lines}
     assert lines["training loss"].tolist() == [[19, 2], [39, 1]]
     assert lines["validation loss"].tolist() == [[19, 1], [39, 1]]
     assert lines["of sampled steps"][:, 0].tolist() == [0, 10, 20, 30]
     assert axes.get_yscale() == "linear" and axes.get_ylabel() == "loss"
-    wide = records(logs={"loss": np.array([100.0, 1.0])})
-    assert figures.loss_curves(wide).axes[0].get_yscale() == "log"
-    epochs = records(steps_per_epoch=0)
-    assert figures.loss_curves(epochs).axes[0].get_xlabel() == "epoch"
-    nan = records(logs={"loss": np.array([np.nan])}, series={})
-    assert figures.loss_curves(nan) is None
+    wide = history(logs={"loss": np.array([100.0, 1.0])})
+    assert report_figures.loss_curves(wide).axes[0].get_yscale() == "log"
+    epochs = history(steps_per_epoch=0)
+    assert report_figures.loss_curves(epochs).axes[0].get_xlabel() == "epoch"
+    nan = history(logs={"loss": np.array([np.nan])}, series={})
+    assert report_figures.loss_curves(nan) is None
 
 
 def test_without_matplotlib():
@@ -357,8 +362,8 @@ import sys
 sys.modules["matplotlib"] = None
 import numpy as np
 from keras_ext.doctor import report
-from keras_ext.doctor.records import Facts, Records
-print(report.html([], Records(Facts(), logs={"loss": np.ones(3)})))
+from keras_ext.doctor.run_history import Facts, RunHistory
+print(report.html([], RunHistory(Facts(), logs={"loss": np.ones(3)})))
 """
     )
     assert 'pip install "keras-ext[mlflow]"' in Page(page).text
@@ -377,6 +382,6 @@ def test_reports_load_neither_mlflow_nor_matplotlib():
 
 
 def test_examples():
-    for module in (terminal, table):
+    for module in (terminal, choice):
         result = doctest.testmod(module)
         assert result.attempted and not result.failed

@@ -78,8 +78,8 @@ def test_paths_are_those_of_the_monitors(build):
     paths = [la.path for la in facts_of(model).layers]
     assert len(set(paths)) == len(paths)
     groups = [g.path for g in taps.weight_groups(model)]
-    sites = [s.path for s in taps.activation_sites(model) if not s.inside]
-    assert {*groups, *sites} <= set(paths)
+    points = [s.path for s in taps.activation_points(model) if not s.inside]
+    assert {*groups, *points} <= set(paths)
     assert [p for p in paths if p in groups] == groups
 
 

@@ -8,13 +8,13 @@ import pytest
 
 import keras_ext
 from keras_ext.doctor import PROBLEMS, Remedy
-from keras_ext.doctor.records import (
+from keras_ext.doctor.remedies import remedies_for
+from keras_ext.doctor.run_history import (
     BatchFacts,
     Facts,
     LayerFacts,
     OutputFacts,
 )
-from keras_ext.doctor.remedies import remedies_for
 
 
 def net(*layers, outputs=(), **facts):

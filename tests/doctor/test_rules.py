@@ -1,4 +1,4 @@
-"""The rules on records written by hand: each fault, and its healthy twin."""
+"""The rules on history written by hand: each fault, and its healthy twin."""
 
 import dataclasses
 import subprocess
@@ -12,10 +12,10 @@ from keras_ext.doctor import (
     Facts,
     LayerFacts,
     OutputFacts,
-    Records,
+    RunHistory,
     diagnose,
 )
-from keras_ext.doctor.rules.signs import Signs
+from keras_ext.doctor.rules.learning_summary import LearningSummary
 
 EPOCHS, SAMPLES = 10, 5
 COUNT = EPOCHS * SAMPLES
@@ -41,7 +41,7 @@ def run(
     finished=True,
     **series,
 ):
-    """Return records of ten epochs; as they stand, of a healthy run."""
+    """Return history of ten epochs; as they stand, of a healthy run."""
     facts = facts or Facts(
         layers(),
         (OutputFacts("out", "softmax", 10, "sparse_categorical_crossentropy"),),
@@ -77,7 +77,7 @@ def run(
             class_shares=np.full(10, 0.1),
             size=32,
         )
-    return Records(
+    return RunHistory(
         facts,
         batch,
         {"loss": by_epoch["loss"]} | (logs or {}),
@@ -363,14 +363,16 @@ def test_a_faint_gradient_counts_if_the_run_fails():
 
 
 def test_each_measured_step_stands_for_those_up_to_the_next():
-    records = run(update=1e-4)
-    assert Signs(records).travelled == pytest.approx(COUNT * 10 * 1e-4)
-    sparse = np.r_[0:5, 5:COUNT:5]
-    series = {k: v[sparse] for k, v in records.series.items()}
-    thinned = dataclasses.replace(
-        records, steps=records.steps[sparse], series=series
+    history = run(update=1e-4)
+    assert LearningSummary(history).travelled == pytest.approx(
+        COUNT * 10 * 1e-4
     )
-    way = Signs(thinned).travelled
+    sparse = np.r_[0:5, 5:COUNT:5]
+    series = {k: v[sparse] for k, v in history.series.items()}
+    thinned = dataclasses.replace(
+        history, steps=history.steps[sparse], series=series
+    )
+    way = LearningSummary(thinned).travelled
     assert way == pytest.approx(COUNT * 10 * 1e-4, rel=0.1)
 
 
@@ -438,18 +440,18 @@ def test_overfitting_needs_something_learned_and_settled_statistics():
     assert "overfitting" not in [f.problem for f in diagnose(stuck)]
     normal = LayerFacts("bn", "BatchNormalization")
     facts = dataclasses.replace(run().facts, layers=(normal, *layers()))
-    records = run(norms=(0.3,) * 6, facts=facts, logs=curves(rising, 0.99, 0.6))
-    assert only(diagnose(records)).problem == "overfitting"
-    early = dataclasses.replace(records, steps=records.steps // 10)
+    history = run(norms=(0.3,) * 6, facts=facts, logs=curves(rising, 0.99, 0.6))
+    assert only(diagnose(history)).problem == "overfitting"
+    early = dataclasses.replace(history, steps=history.steps // 10)
     assert diagnose(early) == []
     # It may settle sooner, which the validation loss shows.
     rests = curves(np.r_[2.0, 1.5, 1.2, np.full(7, 1.9)], 0.99, 0.6)
     for share, problems in ((0.5, []), (0.8, ["overfitting"])):
         sooner = dataclasses.replace(
-            records,
-            steps=(records.steps * share).astype(int),
+            history,
+            steps=(history.steps * share).astype(int),
             steps_per_epoch=int(50 * share),
-            logs=records.logs | rests,
+            logs=history.logs | rests,
         )
         assert [f.problem for f in diagnose(sooner)] == problems
     # Not near the loss of a guess, where it begins.
@@ -457,10 +459,10 @@ def test_overfitting_needs_something_learned_and_settled_statistics():
     low = at_a_guess - 0.5
     for val, problems in ((at_a_guess, []), (low, ["overfitting"])):
         soonest = dataclasses.replace(
-            records,
-            steps=records.steps * 2 // 5,
+            history,
+            steps=history.steps * 2 // 5,
             steps_per_epoch=20,
-            logs=records.logs | curves(val, 0.99, 0.6),
+            logs=history.logs | curves(val, 0.99, 0.6),
         )
         assert [f.problem for f in diagnose(soonest)] == problems
 
@@ -471,15 +473,15 @@ def test_few_samples_that_are_learned_by_heart():
         outputs=(OutputFacts("out", None, 1, "mean_squared_error"),),
     )
     batch = BatchFacts(y_std=1.0, y_unit_std=1.0, size=8)
-    records = run(
+    history = run(
         np.geomspace(1.0, 0.005, COUNT),
         facts=facts,
         batch=batch,
         logs=curves(np.r_[0.9, 0.4, 0.2, np.full(7, 0.12)]),
     )
-    few = dataclasses.replace(records, steps_per_epoch=4)
+    few = dataclasses.replace(history, steps_per_epoch=4)
     assert only(diagnose(few)).problem == "overfitting"
-    assert diagnose(records) == []  # of 400, they may be noisy
+    assert diagnose(history) == []  # of 400, they may be noisy
     near = curves(np.r_[0.9, 0.4, 0.2, np.full(7, 0.06)])
     assert diagnose(dataclasses.replace(few, logs=few.logs | near)) == []
 
@@ -487,13 +489,13 @@ def test_few_samples_that_are_learned_by_heart():
 def test_few_samples_that_are_learned_by_heart_with_an_accuracy():
     batch = dataclasses.replace(run().batch, size=8)
     level = np.r_[0.8, 0.6, np.full(8, 0.5)]
-    records = run(
+    history = run(
         np.geomspace(2.3, 0.01, COUNT),
         batch=batch,
         logs=curves(level, 1.0, 0.89),
     )
-    assert diagnose(records) == []
-    few = dataclasses.replace(records, steps_per_epoch=6)
+    assert diagnose(history) == []
+    few = dataclasses.replace(history, steps_per_epoch=6)
     assert only(diagnose(few)).problem == "overfitting"
 
 
@@ -539,18 +541,18 @@ def test_errors_beyond_a_constant_s_under_a_loss_of_ones_own(
 
 def test_underfitting_is_said_when_the_run_had_its_time():
     loss = 2.1 + 0.3 * np.exp(-np.arange(COUNT) / 5)
-    records = run(loss)
-    assert only(diagnose(records)).problem == "underfitting"
-    early = dataclasses.replace(records, planned_epochs=100, finished=False)
+    history = run(loss)
+    assert only(diagnose(history)).problem == "underfitting"
+    early = dataclasses.replace(history, planned_epochs=100, finished=False)
     assert diagnose(early) == []
 
 
 def test_underfitting_is_not_said_of_a_handful_of_steps():
     drop = LayerFacts("drop", "Dropout", dropout=0.9)
     facts = dataclasses.replace(run().facts, layers=(drop, *layers()))
-    for records in (run(STUCK), run(STUCK, (0.3,) * 6, facts=facts)):
-        few = dataclasses.replace(records, steps=np.arange(COUNT) // 10)
-        assert only(diagnose(records)).problem == "underfitting"
+    for history in (run(STUCK), run(STUCK, (0.3,) * 6, facts=facts)):
+        few = dataclasses.replace(history, steps=np.arange(COUNT) // 10)
+        assert only(diagnose(history)).problem == "underfitting"
         told = [finding.problem for finding in diagnose(few)]
         assert "underfitting" not in told
 
@@ -558,10 +560,10 @@ def test_underfitting_is_not_said_of_a_handful_of_steps():
 def test_a_single_epoch_has_not_levelled_off():
     drop = LayerFacts("drop", "Dropout", dropout=0.9)
     facts = dataclasses.replace(run().facts, layers=(drop, *layers()))
-    records = run(STUCK, (0.3,) * 6, facts=facts)
-    once = dataclasses.replace(records, logs={"loss": np.array([2.3])})
+    history = run(STUCK, (0.3,) * 6, facts=facts)
+    once = dataclasses.replace(history, logs={"loss": np.array([2.3])})
     assert "training has ended" in only(diagnose(once)).message
-    assert "training has levelled off" in only(diagnose(records)).message
+    assert "training has levelled off" in only(diagnose(history)).message
 
 
 def test_what_holds_a_model_back_comes_first():
@@ -618,11 +620,11 @@ def test_penalties_belong_to_the_loss_of_a_guess():
     batch = BatchFacts(
         y_low=0, y_high=1, y_std=0.2, y_unit_std=0.1, size=10**9, y_units=10
     )
-    records = run(0.016 * np.ones(COUNT), facts=facts, batch=batch)
-    signs = Signs(records)
-    assert signs.baseline == pytest.approx(0.01)
-    assert signs.reference == pytest.approx(0.01 + 4 * 1e-4 * 32 * 32 / 16)
-    assert diagnose(records) == []
+    history = run(0.016 * np.ones(COUNT), facts=facts, batch=batch)
+    summary = LearningSummary(history)
+    assert summary.baseline == pytest.approx(0.01)
+    assert summary.reference == pytest.approx(0.01 + 4 * 1e-4 * 32 * 32 / 16)
+    assert diagnose(history) == []
 
 
 def test_large_inputs_that_only_training_keeps_up_with():
@@ -708,7 +710,7 @@ def test_causes_come_first_and_take_their_consequences_along():
 
 
 def test_records_without_anything():
-    assert diagnose(Records(Facts())) == []
+    assert diagnose(RunHistory(Facts())) == []
 
 
 def test_rules_load_neither_keras_nor_mlflow():

@@ -1,4 +1,4 @@
-"""Records of which it is known beforehand what a rule must say of them."""
+"""RunHistory of which it is known beforehand what a rule must say of them."""
 
 import dataclasses
 
@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 
 from keras_ext.doctor.facts.data import batch_facts
-from keras_ext.doctor.records import Facts, LayerFacts, OutputFacts, Records
 from keras_ext.doctor.rules.static import (
     numerical_instability_in_data,
     output_loss_mismatch,
     symmetric_units,
     unscaled_input,
+)
+from keras_ext.doctor.run_history import (
+    Facts,
+    LayerFacts,
+    OutputFacts,
+    RunHistory,
 )
 
 RNG = np.random.default_rng(0)
@@ -41,10 +46,10 @@ def head(**changes):
     return dense("out", **{"activation": None, "feeds": ("output",)} | changes)
 
 
-def records(x=NORMAL, y=None, layers=None, outputs=(), **facts):
+def history(x=NORMAL, y=None, layers=None, outputs=(), **facts):
     layers = (dense(), head()) if layers is None else tuple(layers)
     facts = Facts(layers, tuple(outputs), **facts)
-    return Records(facts, None if x is None else batch_facts(x, y, outputs))
+    return RunHistory(facts, None if x is None else batch_facts(x, y, outputs))
 
 
 def severity(findings):
@@ -62,7 +67,7 @@ def severity(findings):
 
 def of_output(activation, units, loss, y=None, **changes):
     output = OutputFacts("out", activation, units, loss, **changes)
-    return severity(output_loss_mismatch(records(y=y, outputs=[output])))
+    return severity(output_loss_mismatch(history(y=y, outputs=[output])))
 
 
 SIGNED = 2 * BINARY - 1
@@ -200,12 +205,12 @@ def test_targets_of_several_outputs_are_not_mixed():
         OutputFacts("b", None, 1, MSE),
     ]
     y = [BINARY, 100 * STANDARD]
-    assert not output_loss_mismatch(records(y=y, outputs=outputs))
+    assert not output_loss_mismatch(history(y=y, outputs=outputs))
 
 
 def test_what_a_persons_own_train_step_does_is_unknown():
     output = OutputFacts("out", None, 3, SPARSE)
-    given = records(y=CLASSES, outputs=[output])
+    given = history(y=CLASSES, outputs=[output])
     assert output_loss_mismatch(given)
     own = dataclasses.replace(given.facts, own_train_step=True)
     assert not output_loss_mismatch(dataclasses.replace(given, facts=own))
@@ -213,7 +218,7 @@ def test_what_a_persons_own_train_step_does_is_unknown():
 
 def test_the_layer_of_the_output_is_named():
     output = OutputFacts("out", None, 3, SPARSE)
-    (finding,) = output_loss_mismatch(records(y=CLASSES, outputs=[output]))
+    (finding,) = output_loss_mismatch(history(y=CLASSES, outputs=[output]))
     assert finding.layer == "out"
     assert finding.evidence["loss"] == SPARSE
     assert finding.evidence["activation"] == "linear"
@@ -234,7 +239,7 @@ def test_the_layer_of_the_output_is_named():
 )
 def test_softmax_in_hidden_layers(feeds, expected):
     layers = [dense(activation="softmax", feeds=feeds), head()]
-    found = output_loss_mismatch(records(layers=layers))
+    found = output_loss_mismatch(history(layers=layers))
     assert severity(found) == expected
     assert not found or found[0].layer == "hidden"
 
@@ -296,9 +301,9 @@ def constant_features():
     ids=lambda x: None,
 )
 def test_scaled_inputs_are_silent(x):
-    assert severity(unscaled_input(records(x))) in (None, "info")
+    assert severity(unscaled_input(history(x))) in (None, "info")
     if not (isinstance(x, np.ndarray) and x.shape[-1] == 300):
-        assert unscaled_input(records(x)) == []
+        assert unscaled_input(history(x)) == []
 
 
 @pytest.mark.parametrize(
@@ -318,7 +323,7 @@ def test_scaled_inputs_are_silent(x):
     ids=lambda x: None,
 )
 def test_unscaled_inputs_are_found(x, expected):
-    assert severity(unscaled_input(records(x))) == expected
+    assert severity(unscaled_input(history(x))) == expected
 
 
 @pytest.mark.parametrize(
@@ -331,22 +336,22 @@ def test_unscaled_inputs_are_found(x, expected):
     ],
 )
 def test_inputs_that_meet_no_new_weights_are_silent(facts):
-    assert severity(unscaled_input(records(100 * NORMAL, **facts))) is None
+    assert severity(unscaled_input(history(100 * NORMAL, **facts))) is None
 
 
 def test_a_normalization_behind_the_first_layer_makes_it_an_info():
     norm = LayerFacts("norm", "BatchNormalization")
     layers = [dense(activation=None), norm, head()]
-    assert severity(unscaled_input(records(100 * NORMAL, layers=layers))) == (
+    assert severity(unscaled_input(history(100 * NORMAL, layers=layers))) == (
         "info"
     )
     # Features of unlike ranges stay so.
     x = features(1, 1, 1, 2000)
-    assert severity(unscaled_input(records(x, layers=layers))) == "warning"
+    assert severity(unscaled_input(history(x, layers=layers))) == "warning"
 
 
 def test_without_data_there_is_nothing_to_say():
-    given = records(None)
+    given = history(None)
     assert not unscaled_input(given)
     assert not numerical_instability_in_data(given)
 
@@ -396,12 +401,12 @@ def test_without_data_there_is_nothing_to_say():
     ],
 )
 def test_units_that_start_alike(layers, expected):
-    assert severity(symmetric_units(records(layers=layers))) == expected
+    assert severity(symmetric_units(history(layers=layers))) == expected
 
 
 def test_one_finding_names_the_first_layer_and_counts_them():
     layers = [dense(identical_units=True), dense("b", identical_units=True)]
-    (finding,) = symmetric_units(records(layers=[*layers, head()]))
+    (finding,) = symmetric_units(history(layers=[*layers, head()]))
     assert finding.layer == "hidden"
     assert finding.evidence["layers"] == 2
 
@@ -415,7 +420,7 @@ def test_a_single_bad_number_is_found(bad):
     x[5, 5] = bad
     outputs = [OutputFacts("out", None, 1, MSE)]
     (finding,) = numerical_instability_in_data(
-        records(x, STANDARD, outputs=outputs)
+        history(x, STANDARD, outputs=outputs)
     )
     assert finding.problem == "numerical_instability"
     assert finding.severity == "error"
@@ -427,14 +432,14 @@ def test_bad_targets_are_an_info_where_the_loss_may_leave_them_out():
     y[7] = np.nan
     for loss, expected in ((MSE, "error"), (None, "info")):
         outputs = [OutputFacts("out", None, 1, loss)]
-        found = numerical_instability_in_data(records(y=y, outputs=outputs))
+        found = numerical_instability_in_data(history(y=y, outputs=outputs))
         assert severity(found) == expected
 
 
 def test_good_data_are_silent():
     outputs = [OutputFacts("out", None, 1, MSE)]
     for y in (STANDARD, None):
-        given = records(y=y, outputs=outputs)
+        given = history(y=y, outputs=outputs)
         assert not numerical_instability_in_data(given)
 
 
@@ -492,4 +497,4 @@ def test_no_data_are_no_error():
     assert np.isnan(facts.x_low)
     assert np.isnan(facts.y_low)
     assert facts.size == 0
-    assert not unscaled_input(Records(Facts((dense(),)), facts))
+    assert not unscaled_input(RunHistory(Facts((dense(),)), facts))

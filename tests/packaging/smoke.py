@@ -22,7 +22,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 MISSING = {
     "keras_ext.tuners": "tuner",
     'keras_ext.tracking.connect("sqlite:///no.db")': "mlflow",
-    'keras_ext.tracking.gradient_heatmap({"a": [1.0]})': "mlflow",
+    'keras_ext.plots.gradient_heatmap({"a": [1.0]})': "mlflow",
 }
 ASK = """
 import importlib.util, sys

@@ -8,7 +8,7 @@ import pytest
 from any_model import CASES
 
 from keras_ext import callbacks, taps
-from keras_ext.taps.record import optimizers_of
+from keras_ext.taps.capture import optimizers_of
 
 BATCH = 8
 
@@ -67,7 +67,7 @@ def test_norms_are_those_of_autodiff(name):
     doctor = callbacks.TrainingDoctor(lambda finding: None, every_n_steps=1)
     fit(case, norms, doctor, epochs=2)
     wanted = expected(case)
-    series = doctor.records.series
+    series = doctor.history.series
     np.testing.assert_allclose(
         series["grad_norm/global"], norms.steps["grad_norm/global"], rtol=1e-6
     )
@@ -108,7 +108,7 @@ def test_each_optimizer_of_a_custom_train_step_counts():
         for i in (0, 8)
     ]
     np.testing.assert_allclose(
-        doctor.records.series["loss"], critic_loss, rtol=1e-5
+        doctor.history.series["loss"], critic_loss, rtol=1e-5
     )
     for i, part in enumerate(parts):
         for step in range(2):

@@ -118,8 +118,8 @@ def test_a_layer_inside_that_is_not_selected_is_not_the_outer_ones():
     inner = known_dense(activation="relu")
     block = Block(lambda x: keras.ops.relu(x - 2.0), dense=inner, name="block")
     model = keras.Sequential([keras.Input((1,)), block, LAYERS.Dense(1)])
-    (site,) = [s for s in taps.relu_sites(model) if s.path == "block"]
-    assert site.inside
+    (point,) = [s for s in taps.relu_points(model) if s.path == "block"]
+    assert point.inside
     dead = monitored(block)
     assert dead_shares(dead) == {"block": [0.75], "block/dense": [0.5]}
 
@@ -181,7 +181,7 @@ def test_the_backends_own_function_as_activation():
 
 
 def everywhere():
-    """Return all that listening may replace outside of the model."""
+    """Return all that capturing may replace outside of the model."""
     return [
         vars(module).get(name)
         for module in functions.modules()
@@ -196,7 +196,7 @@ def test_everything_is_restored(error):
 
     def after(x):
         y = keras.ops.relu(x)
-        # Keras also calls this to find out shapes, before anybody listens.
+        # Keras also calls this to find out shapes, before anybody captures.
         if everywhere() != before:
             listened.append(True)
             if error is not None:

@@ -326,8 +326,8 @@ def test_activity_and_moments_over_all_uses(axis):
     for x in uses:
         np.moveaxis(x, axis, 0)[2] = 0.0
     tensors = [keras.ops.convert_to_tensor(x) for x in uses]
-    sites = [(tensors, axis), (tensors[:1], axis), (tensors[1:], axis)]
-    row = kernels.activity(sites, True)
+    points = [(tensors, axis), (tensors[:1], axis), (tensors[1:], axis)]
+    row = kernels.activity(points, True)
     last = [np.moveaxis(x, axis, -1).reshape(-1, 4) for x in uses]
     expected = [(x != 0).mean(0) for x in (np.concatenate(last), *last)]
     np.testing.assert_allclose(row, np.concatenate(expected), rtol=1e-5)

@@ -56,11 +56,11 @@ def test_a_recurrent_layer_and_its_cell_are_one():
 
 
 def test_relu_sites_are_found_by_what_they_are():
-    sites = taps.relu_sites(functional())
-    paths = [s.path for s in sites]
+    points = taps.relu_points(functional())
+    paths = [s.path for s in points]
     assert paths[:2] == ["shared", "encoder/hidden"] or len(paths) == 3
     assert {"shared", "encoder/hidden"} < set(paths)
-    assert len(sites) == 3
+    assert len(points) == 3
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_relu_sites_are_found_by_what_they_are():
 )
 def test_every_kind_of_relu_is_one_site(layer):
     model = keras.Sequential([keras.Input((3, 3)), layer])
-    assert len(taps.relu_sites(model)) == 1
+    assert len(taps.relu_points(model)) == 1
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_every_kind_of_relu_is_one_site(layer):
 )
 def test_what_has_no_dead_units_is_no_site(layer):
     model = keras.Sequential([keras.Input((3,)), layer])
-    assert taps.relu_sites(model) == []
+    assert taps.relu_points(model) == []
 
 
 def test_units_are_the_last_axis_or_the_channels():
@@ -113,11 +113,11 @@ def test_units_are_the_last_axis_or_the_channels():
             ),
         ]
     )
-    (site,) = taps.relu_sites(model)
-    assert site.unit_axis(rank=4) == 1
+    (point,) = taps.relu_points(model)
+    assert point.unit_axis(rank=4) == 1
     dense = keras.Sequential([keras.Input((5, 3)), LAYERS.ReLU()])
-    (site,) = taps.relu_sites(dense)
-    assert site.unit_axis(rank=3) == 2
+    (point,) = taps.relu_points(dense)
+    assert point.unit_axis(rank=3) == 2
 
 
 def test_select_takes_names_paths_and_nested_models():
@@ -176,9 +176,9 @@ KINDS = [
 )
 def test_activations_are_known_by_what_they_are(kind, layer):
     model = keras.Sequential([keras.Input((3,)), layer])
-    (site,) = taps.activation_sites(model)
-    assert (site.kind, site.inside) == (kind, False)
-    assert (site.low, site.high) == LIMITS[kind]
+    (point,) = taps.activation_points(model)
+    assert (point.kind, point.inside) == (kind, False)
+    assert (point.low, point.high) == LIMITS[kind]
 
 
 @pytest.mark.parametrize(
@@ -197,8 +197,8 @@ def test_activations_are_known_by_what_they_are(kind, layer):
 def test_operations_are_known_by_what_they_are(kind, operation):
     inputs = keras.Input((3,))
     model = keras.Model(inputs, operation(inputs))
-    (site,) = taps.activation_sites(model)
-    assert (site.kind, site.attribute) == (kind, "call")
+    (point,) = taps.activation_points(model)
+    assert (point.kind, point.attribute) == (kind, "call")
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_operations_are_known_by_what_they_are(kind, operation):
         LAYERS.Dense(2, activation="linear"),
         LAYERS.Dropout(0.5),
         layers.Linear(),
-        # To listen to these would keep them from their fused kernels.
+        # To capture these would keep them from their fused kernels.
         LAYERS.LSTM(2),
         LAYERS.GRU(2),
         LAYERS.Bidirectional(LAYERS.LSTM(2)),
@@ -216,7 +216,7 @@ def test_operations_are_known_by_what_they_are(kind, operation):
 )
 def test_what_is_no_activation_or_not_readable_is_no_site(layer):
     model = keras.Sequential([keras.Input((4, 3)), layer])
-    assert taps.activation_sites(model) == []
+    assert taps.activation_points(model) == []
 
 
 def test_a_persons_own_code_may_hold_a_relu():
@@ -236,9 +236,9 @@ def test_a_persons_own_code_may_hold_a_relu():
             LAYERS.Lambda(lambda x: x, name="lambda"),
         ]
     )
-    sites = taps.relu_sites(model)
-    assert all(site.inside for site in sites)
-    assert [(s.path, s.attribute) for s in sites] == [
+    points = taps.relu_points(model)
+    assert all(point.inside for point in points)
+    assert [(s.path, s.attribute) for s in points] == [
         ("own", "call"),
         ("argument", "activation"),
         ("lambda", "function"),

@@ -109,8 +109,8 @@ def test_activity(kernels, mode, shapes, rng):
         arrays.append(x)
 
     def measure(outputs, compiled):
-        sites = [([x], len(x.shape) - 1) for x in outputs]
-        return kernels.activity(sites, compiled)
+        points = [([x], len(x.shape) - 1) for x in outputs]
+        return kernels.activity(points, compiled)
 
     row = run(measure, mode, arrays)
     expected = np.concatenate(
@@ -139,8 +139,8 @@ def test_channels_first_and_several_uses(kernels, mode):
     y[4, 1] = 1.0
 
     def measure(outputs, compiled):
-        sites = [(outputs, 1), (outputs[:1], 1)]
-        return kernels.activity(sites, compiled)
+        points = [(outputs, 1), (outputs[:1], 1)]
+        return kernels.activity(points, compiled)
 
     row = run(measure, mode, [x, y])
     expected = [16 / 52, 4 / 52, 1 / 52, 16 / 32, 0, 1 / 32]
@@ -165,8 +165,8 @@ def test_moments(kernels, mode, dtype, rng):
     y = rng.uniform(-1, 1, (2, 3)).astype(dtype)
 
     def measure(outputs, compiled):
-        sites = [(outputs, -0.5, 0.5), (outputs[:1], None, None)]
-        return kernels.moments(sites, compiled)
+        points = [(outputs, -0.5, 0.5), (outputs[:1], None, None)]
+        return kernels.moments(points, compiled)
 
     row = run(measure, mode, [x, y])
     both = np.concatenate([x, y]).astype("float64")

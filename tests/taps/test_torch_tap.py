@@ -119,8 +119,8 @@ def test_activity_is_counted_by_hand():
     channels[0, 1, 0, 0] = 7.0
     large = torch.zeros(200, 100)
     large[3, :50] = float("nan")  # not zero, so not dead
-    sites = [([small], 1), ([channels], 1), ([large], 1), ([small], 1)]
-    row = kernels.activity(sites, False)
+    points = [([small], 1), ([channels], 1), ([large], 1), ([small], 1)]
+    row = kernels.activity(points, False)
     expected = [[1, 0], [0, 1 / 4, 0], [1 / 200] * 50 + [0] * 50, [1, 0]]
     np.testing.assert_allclose(row, np.concatenate(expected), rtol=1e-6)
 
@@ -134,16 +134,16 @@ def test_activity_adds_up_the_uses_of_a_site():
 def test_moments_are_those_of_numpy():
     rng = np.random.default_rng(0)
     a, b, c = (rng.normal(size=(8, 3)).astype("float32") for _ in range(3))
-    sites = [
+    points = [
         ([a], -1.0, 1.0),
         ([b[:5], c], 0.0, None),
         ([c], None, None),
     ]
     found = kernels.moments(
-        [([torch.tensor(x) for x in xs], lo, hi) for xs, lo, hi in sites],
+        [([torch.tensor(x) for x in xs], lo, hi) for xs, lo, hi in points],
         False,
     )
-    joined = [np.concatenate(xs) for xs, _, _ in sites]
+    joined = [np.concatenate(xs) for xs, _, _ in points]
     expected = [x.mean() for x in joined] + [x.std() for x in joined]
     expected += [np.mean(np.abs(a) >= 1), np.mean(joined[1] <= 0), 0.0]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
@@ -189,12 +189,12 @@ def test_nothing_of_a_step_outlives_it():
     import gc
     import weakref
 
-    heard = []
+    captured = []
 
     class Note(LAYERS.Layer):
         def call(self, x):
             if isinstance(x, torch.Tensor) and not x.is_meta:
-                heard.append(weakref.ref(x))
+                captured.append(weakref.ref(x))
             return x * 1.0
 
     model = keras.Sequential(
@@ -210,8 +210,8 @@ def test_nothing_of_a_step_outlives_it():
     dead = callbacks.DeadReLULogger(every_n_steps=1)
     model.fit(x, y, batch_size=8, callbacks=[dead], verbose=0)
     gc.collect()
-    assert len(heard) == 3
-    assert not any(reference() is not None for reference in heard)
+    assert len(captured) == 3
+    assert not any(reference() is not None for reference in captured)
 
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")

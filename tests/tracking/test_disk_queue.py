@@ -1,4 +1,4 @@
-"""Records on disk: in order, in one process's hands, and hard to lose."""
+"""RunHistory on disk: in order, in one process's hands, and hard to lose."""
 
 import gc
 import signal
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fresh_process import run_python
 
-from keras_ext.tracking import records
+from keras_ext.tracking import messages
 from keras_ext.tracking.database import InUse
 from keras_ext.tracking.disk_queue import DiskQueue
 from keras_ext.tracking.run_ids import NeverMade, NotMadeYet
@@ -18,30 +18,30 @@ from keras_ext.tracking.run_ids import NeverMade, NotMadeYet
 # No backend takes part: once is enough.
 pytestmark = pytest.mark.backend("torch")
 
-CREATION = records.Create("a", "1", "trial 0", {"tag": "Grüße"}, 5, "parent")
+CREATION = messages.Create("a", "1", "trial 0", {"tag": "Grüße"}, 5, "parent")
 ALL = [
     CREATION,
-    records.Param("a", "width", "3"),
-    records.Points("a", "loss", [0, 2**40], [np.nan, -np.inf], 17),
-    records.Tag("a", "key", "value"),
-    records.Artifact("a", "deep/x.bin", bytes(range(256))),
-    records.Model("a", "m", "best_model", "m", {"width": "3"}),
-    records.Reopen("a", ("reason",)),
-    records.Status("a", "KILLED", 18),
+    messages.Param("a", "width", "3"),
+    messages.Points("a", "loss", [0, 2**40], [np.nan, -np.inf], 17),
+    messages.Tag("a", "key", "value"),
+    messages.Artifact("a", "deep/x.bin", bytes(range(256))),
+    messages.Model("a", "m", "best_model", "m", {"width": "3"}),
+    messages.Reopen("a", ("reason",)),
+    messages.Status("a", "KILLED", 18),
 ]
 
 
-def everything(record):
+def everything(message):
     return True
 
 
-def plain(record):
-    if isinstance(record, records.Points):
-        steps = np.asarray(record.steps).tolist()
-        values = np.asarray(record.values).tolist()
-        return record.key, record.timestamp, steps, repr(values)
-    fields = vars(record).items()
-    return type(record), {
+def plain(message):
+    if isinstance(message, messages.Points):
+        steps = np.asarray(message.steps).tolist()
+        values = np.asarray(message.values).tolist()
+        return message.key, message.timestamp, steps, repr(values)
+    fields = vars(message).items()
+    return type(message), {
         key: list(v) if isinstance(v, tuple | list) else v for key, v in fields
     }
 
@@ -58,15 +58,15 @@ def reopened(queue):
     return DiskQueue(queue.folder)
 
 
-@pytest.mark.parametrize("record", ALL, ids=lambda r: type(r).__name__)
-def test_records_come_back_as_they_were(record):
-    again = records.decode(*records.encode(record))
-    assert type(again) is type(record)
-    assert plain(again) == plain(record) and len(again) == len(record)
+@pytest.mark.parametrize("message", ALL, ids=lambda r: type(r).__name__)
+def test_records_come_back_as_they_were(message):
+    again = messages.decode(*messages.encode(message))
+    assert type(again) is type(message)
+    assert plain(again) == plain(message) and len(again) == len(message)
 
 
 def test_order_survives_the_process(queue):
-    tags = [records.Tag("r", str(i), "") for i in range(50)]
+    tags = [messages.Tag("r", str(i), "") for i in range(50)]
     for tag in tags[:40]:
         queue.append([tag])
     queue.drop(queue.head(everything)[:10])
@@ -79,15 +79,15 @@ def test_order_survives_the_process(queue):
 
 def test_head_ends_where_it_is_told_to(queue):
     queue.append(ALL)
-    taken = queue.head(lambda record: not isinstance(record, records.Tag))
+    taken = queue.head(lambda message: not isinstance(message, messages.Tag))
     assert [type(r) for r in taken] == [type(r) for r in ALL[:3]]
     queue.drop(taken)
-    assert type(queue.head(everything)[0]) is records.Tag
+    assert type(queue.head(everything)[0]) is messages.Tag
     assert len(queue) == len(ALL) - 3
 
 
 def test_what_is_set_aside_comes_first_in_the_next_process(queue):
-    tags = [records.Tag("r", str(i), "") for i in range(3)]
+    tags = [messages.Tag("r", str(i), "") for i in range(3)]
     queue.append(tags)
     queue.set_aside(queue.head(everything)[:1])
     assert queue.all() == tags[1:]
@@ -117,7 +117,7 @@ def test_the_ids_of_runs(queue):
     assert queue.ids.of("a") == "b"
     assert queue.ids.creation("a", doubtful=True) == CREATION
     assert queue.ids.still_open() == ["a"]
-    queue.append([records.Status("a", "FINISHED", 1)])
+    queue.append([messages.Status("a", "FINISHED", 1)])
     assert queue.ids.still_open() == []
     queue.ids.refuse("a")
     with pytest.raises(NeverMade):
@@ -139,7 +139,7 @@ def test_models_are_removed_with_their_record_or_without_one(queue):
 
 
 def test_a_full_disk(queue, monkeypatch, caplog):
-    tags = [records.Tag("r", str(i), "") for i in range(6)]
+    tags = [messages.Tag("r", str(i), "") for i in range(6)]
     queue.append(tags[:2])
     writes = queue._writes.executemany
 
@@ -164,7 +164,7 @@ def test_a_full_disk(queue, monkeypatch, caplog):
 
 CHILD = """
 import os, signal, sys, pathlib
-from keras_ext.tracking import records
+from keras_ext.tracking import messages
 from keras_ext.tracking.database import InUse
 from keras_ext.tracking.disk_queue import DiskQueue
 try:
@@ -172,7 +172,7 @@ try:
 except InUse:
     sys.exit(3)
 for i in range(200):
-    queue.append([records.Tag("r", str(i), "")])
+    queue.append([messages.Tag("r", str(i), "")])
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -187,7 +187,7 @@ def test_another_process_is_kept_out_and_may_be_killed(queue):
     queue.close()
     assert child() == -signal.SIGKILL
     after = DiskQueue(queue.folder)
-    assert [record.key for record in after.all()] == [
+    assert [message.key for message in after.all()] == [
         str(i) for i in range(200)
     ]
     with pytest.raises(InUse):
@@ -201,7 +201,7 @@ def test_another_process_is_kept_out_and_may_be_killed(queue):
 RECORD_AND_END = """
 import pathlib, sys, time
 from keras_ext.tracking.outboxes import outbox_in
-from keras_ext.tracking.records import Points
+from keras_ext.tracking.messages import Points
 
 class Slow:
     tracking_uri = "slow"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from servers import Proxy, Server, needs_servers
 
-from keras_ext.tracking import RunWriter, connect, outbox, records
+from keras_ext.tracking import RunWriter, connect, messages, outbox
 from keras_ext.tracking.client import connect_later
 from keras_ext.tracking.outboxes import outbox_in
 from keras_ext.tracking.runs import Parent, begin_run, experiment_id
@@ -44,7 +44,7 @@ class Family:
         self.name = name
         self.outbox = outbox_in(folder / "outbox", self.client)
         self.experiment = experiment_id(self.client, name)
-        creation = records.Create("s", self.experiment, name, {}, 1)
+        creation = messages.Create("s", self.experiment, name, {}, 1)
         self.outbox.put([creation])
         self.parent = Parent("s", self.experiment, {"mlflow.user": "me"})
 

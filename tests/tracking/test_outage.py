@@ -1,4 +1,4 @@
-"""A store that goes away and comes back costs no time and no record."""
+"""A store that goes away and comes back costs no time and no message."""
 
 import collections
 import contextlib
@@ -141,8 +141,8 @@ def test_close_is_bounded_and_keeps_the_records(client, caplog):
         "Status",
     ]
     last = caplog.records[-1].getMessage()
-    assert "1501 records" in last and SECRET not in last
-    # The thread goes on, and the run ends after its records.
+    assert "1501 messages" in last and SECRET not in last
+    # The thread goes on, and the run ends after its messages.
     client.down = False
     assert writer.flush()
     assert len(client.points) == 1500 and client.events == ["FAILED"]
@@ -176,7 +176,7 @@ def test_artifacts_that_fail_do_not_hold_up_the_rest(client, monkeypatch):
     writer.metrics({"a": 1}, 0)
     assert writer.close()
     assert client.points == [("a", 0, 1)] and client.events == ["FINISHED"]
-    assert [record.path for record, _ in writer.rejected] == ["a.txt"]
+    assert [message.path for message, _ in writer.rejected] == ["a.txt"]
 
 
 def test_the_thread_ends_when_it_has_nothing_to_do(client, monkeypatch):

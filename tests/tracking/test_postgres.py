@@ -7,8 +7,8 @@ from servers import Postgres, Server, needs_servers
 
 from keras_ext.tracking import TrackingError, connect
 from keras_ext.tracking.client import connect_later
+from keras_ext.tracking.messages import Create
 from keras_ext.tracking.outboxes import outbox_in
-from keras_ext.tracking.records import Create
 from keras_ext.tracking.runs import Parent, begin_run, experiment_id
 from keras_ext.tracking.writer import RunWriter
 

@@ -118,7 +118,7 @@ def test_a_refused_record_takes_no_other_with_it(writer, caplog):
     assert writer.flush()
     assert data(writer).params == {"a": "1", "b": "2", "c": "4"}
     assert history(writer, "loss") == [(0, 1.0)]
-    assert [record.value for record, _ in writer.rejected] == ["3", "5"]
+    assert [message.value for message, _ in writer.rejected] == ["3", "5"]
     assert "not allowed" in writer.rejected[0][1]
     assert len(caplog.records) == 1
 
@@ -177,7 +177,7 @@ def test_figures_that_are_drawn_later(writer, tmp_path, caplog):
     assert drawn_by and drawn_by[0] is not threading.current_thread()
     assert read(writer, "line.png", tmp_path).startswith(b"\x89PNG")
     assert writer.client.get_run(writer.run_id).info.status == "FINISHED"
-    (message,) = caplog.messages
+    (message,) = caplog.records
     assert "nothing.png is missing" in message
     assert "ZeroDivisionError" in message
 

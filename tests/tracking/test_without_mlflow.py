@@ -52,7 +52,7 @@ def complain(action):
         print(error)
 
 complain(tracking.connect)
-complain(lambda: tracking.gradient_heatmap({"a": [1.0]}))
+complain(lambda: plots.gradient_heatmap({"a": [1.0]}))
 complain(lambda: model.fit(x, x[:, :1], callbacks=[log], verbose=0))
 """
     )

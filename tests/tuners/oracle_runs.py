@@ -17,7 +17,7 @@ def begun(oracle, folder, is_mended=True):
     oracle._set_project_dir(str(folder), "search")
     oracle.verbose = 0
     if is_mended:
-        oracles.mend(oracle)
+        oracles.make_crash_safe(oracle)
     if (folder / "search" / "oracle.json").exists():
         oracle.reload()
     return oracle

@@ -10,7 +10,7 @@ from searching import artifact, children, parent, statuses, table
 
 from keras_ext import tracking, tuners
 from keras_ext.tracking.outboxes import outbox_for
-from keras_ext.tuners.search_recorder import SearchRecorder
+from keras_ext.tuners.search_tracker import SearchTracker
 
 # What is tested here does not depend on the backend: once is enough.
 pytestmark = pytest.mark.backend("torch")
@@ -134,7 +134,7 @@ def test_a_torn_search_is_resumed_with_more_trials(tmp_path, tracking_uri):
             raise Gone
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Gone):
-        patch.setattr(SearchRecorder, "break_off", lambda *_: None)
+        patch.setattr(SearchTracker, "break_off", lambda *_: None)
         searching.search(tuner, callbacks=[Kill()])
     # MLflow hears of it in the background.
     outbox = outbox_for(tuner.client)

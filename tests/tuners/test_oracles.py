@@ -201,10 +201,10 @@ def test_an_oracle_of_any_class_is_mended():
         pass
 
     oracle = Own("val_loss")
-    oracles.mend(oracle)
+    oracles.make_crash_safe(oracle)
     assert isinstance(oracle, Own) and isinstance(oracle, CrashSafe)
     kind = type(oracle)
-    oracles.mend(oracle)
+    oracles.make_crash_safe(oracle)
     assert type(oracle) is kind
 
 

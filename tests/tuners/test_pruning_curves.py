@@ -64,12 +64,12 @@ def test_rivals(path):
     curves.end("b", PRUNED)
     report(curves, "c", 0.1)
     known = {"a", "b"}
-    rivals = list(curves.rivals("c", 1, known))
-    assert [(r.values, r.finished) for r in rivals] == [
+    other_trials = list(curves.other_trials("c", 1, known))
+    assert [(r.values, r.finished) for r in other_trials] == [
         ({0: 0.2, 1: 0.4}, True),
         ({0: 0.3}, False),
     ]
-    assert len(list(curves.rivals("c", 2, known))) == 1
+    assert len(list(curves.other_trials("c", 2, known))) == 1
 
 
 def test_what_is_reported_again_replaces_what_was(path):

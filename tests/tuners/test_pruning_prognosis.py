@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from keras_ext.doctor import Finding, Records
-from keras_ext.doctor.records import Facts
+from keras_ext.doctor import Finding, RunHistory
+from keras_ext.doctor.run_history import Facts
 from keras_ext.tuners.pruning.prognosis import Prognosis
 
 # No backend takes part: once is enough.
@@ -23,7 +23,7 @@ def records(losses, norms=(), series=None):
     """Return what was recorded of a training with these epoch losses."""
     losses = np.array(losses)
     count = len(losses)
-    return Records(
+    return RunHistory(
         facts=Facts(),
         logs={"loss": losses},
         steps=np.arange(count) * 10,
@@ -139,5 +139,5 @@ def test_skipped_steps_do_not_count():
 def test_a_model_that_nobody_can_measure():
     found = [finding("numerical_instability", layer=None)]
     for last, broken in ((np.nan, True), (2.0, False)):
-        known = Records(Facts(), logs={"loss": np.array([2.3, last])})
+        known = RunHistory(Facts(), logs={"loss": np.array([2.3, last])})
         assert (Prognosis().is_broken(found, known) is not None) == broken

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from keras_ext.tuners import ASHAPruner, MedianPruner, Rival
+from keras_ext.tuners import ASHAPruner, MedianPruner, TrialHistory
 from keras_ext.tuners.pruning import get_pruner
 
 # No backend takes part: once is enough.
@@ -12,11 +12,11 @@ pytestmark = pytest.mark.backend("torch")
 
 
 def finished(*values):
-    return Rival(dict(enumerate(values)))
+    return TrialHistory(dict(enumerate(values)))
 
 
 def pruned(*values):
-    return Rival(dict(enumerate(values)), finished=False)
+    return TrialHistory(dict(enumerate(values)), finished=False)
 
 
 def test_a_rival_that_stopped_early_keeps_what_it_had():
@@ -24,8 +24,8 @@ def test_a_rival_that_stopped_early_keeps_what_it_had():
     assert finished(0.5, 0.7).at(9) == 0.7
     assert pruned(0.5, 0.7).at(1) == 0.7
     assert pruned(0.5, 0.7).at(2) is None
-    assert Rival({1: 0.5, 3: 0.7}).at(2) == 0.5
-    assert Rival({1: 0.5, 3: 0.7}).at(0) is None
+    assert TrialHistory({1: 0.5, 3: 0.7}).at(2) == 0.5
+    assert TrialHistory({1: 0.5, 3: 0.7}).at(0) is None
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_asha_judges_at_its_rungs_only():
 
 def test_asha_judges_at_the_first_report_after_a_rung():
     pruner = ASHAPruner(min_epochs=3, factor=2)
-    others = [Rival(dict.fromkeys(range(1, 20, 2), 0.9))] * 2
+    others = [TrialHistory(dict.fromkeys(range(1, 20, 2), 0.9))] * 2
     values, judged = {}, []
     for epoch in range(1, 20, 2):
         values[epoch] = 0.1

@@ -110,7 +110,7 @@ def test_table_of_trials(finished, tmp_path):
         last = child.data.metrics
         layers = ("hidden", "top", "output")
         worst = min(last[f"grad_norm/{layer}"] for layer in layers)
-        assert float(row["worst_grad_norm"]) == pytest.approx(worst)
+        assert float(row["min_grad_norm"]) == pytest.approx(worst)
         assert float(row["dead_relu"]) == last["dead_relu/global"]
     assert finished.trial_rows()[0]["trial"] == "0"
 

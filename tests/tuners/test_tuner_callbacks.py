@@ -8,7 +8,7 @@ import pytest
 import searching
 
 from keras_ext import tuners
-from keras_ext.tuners.tuner_callbacks import mended
+from keras_ext.tuners.tuner_callbacks import patched
 
 STEPS = 72 // 24
 
@@ -86,4 +86,4 @@ def test_a_step_does_not_bring_the_model_up_to_date(
 @pytest.mark.backend("torch")
 def test_a_callback_of_the_same_name_is_left_as_it_is():
     own = type("TunerCallback", (keras.callbacks.Callback,), {})()
-    assert mended(own) is own
+    assert patched(own) is own

@@ -54,7 +54,7 @@ def test_the_line_of_a_trial(terminal):
     line.on_epoch_end(1, LOGS)
     told = terminal.getvalue().rpartition("\r\x1b[K")[2]
     assert told.startswith("  epoch 2/4 | val_accuracy 0.9000 | ")
-    assert "weakest gradient 1.0e-03 in dense_1" in told
+    assert "smallest gradient norm 1.0e-03 in dense_1" in told
     assert "dead ReLU 75% in relu_2" in told
     assert "left ~0:00" in told
     progress.end(1, "0", "val_accuracy 0.9", 1.0, "0.9000")

@@ -8,7 +8,7 @@ def row(trial, score, status="FINISHED", **values):
 def test_best_first_and_the_first_of_equals():
     rows = [
         row("0", None, "KILLED"),
-        row("1", 0.9, worst_grad_norm=1e-3, dead_relu=0.25),
+        row("1", 0.9, min_grad_norm=1e-3, dead_relu=0.25),
         row("2", 0.95, batch_normalization=True, learning_rate=0.00123),
         row("3", 0.95),
     ]

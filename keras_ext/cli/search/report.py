@@ -15,7 +15,7 @@ Rows = list[dict[str, Any]]
 _COLUMNS = {
     "trial": "trial",
     "score": "score",
-    "worst_grad_norm": "weakest gradient",
+    "min_grad_norm": "smallest gradient norm",
     "dead_relu": "dead ReLU",
     "status": "status",
     "depth": "depth",
@@ -170,7 +170,7 @@ def _cell(name: str, value: Any) -> str:
         return "-"
     if name == "score":
         return f"{value:.4f}"
-    if name == "worst_grad_norm":
+    if name == "min_grad_norm":
         return f"{value:.1e}"
     if name == "dead_relu":
         return f"{value:.0%}"

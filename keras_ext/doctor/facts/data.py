@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ext.doctor.records import BatchFacts, OutputFacts
+from keras_ext.doctor.run_history import BatchFacts, OutputFacts
 
 _BINARY = (
     "binary_crossentropy",

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_ext.doctor.facts import graph
 from keras_ext.doctor.facts.attempt import tried
-from keras_ext.doctor.records import LayerFacts
+from keras_ext.doctor.run_history import LayerFacts
 from keras_ext.taps import functions, points
 
 # Entries of a kernel from which its standard deviation is taken: enough for
@@ -40,17 +40,17 @@ def layers_of(model: Any) -> tuple[LayerFacts, ...]:
         place[id(layer)] = path
         grouped.setdefault(path, []).append(layer)
     applied = {
-        (path, id(site.owner))
-        for site in points.activation_sites(model)
-        if not site.inside
-        for path in [site.path]
+        (path, id(point.owner))
+        for point in points.activation_points(model)
+        if not point.inside
+        for path in [point.path]
     }
     order: list[LayerFacts] = []
     at: dict[str, int] = {}
     for path, layers in grouped.items():
         owns = any(_own_variables(layer) for layer in layers)
-        is_site = any((path, id(layer)) in applied for layer in layers)
-        if owns or is_site or type(layers[0]).__name__.endswith("Dropout"):
+        is_point = any((path, id(layer)) in applied for layer in layers)
+        if owns or is_point or type(layers[0]).__name__.endswith("Dropout"):
             order.append(
                 tried(
                     functools.partial(

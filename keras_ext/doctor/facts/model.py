@@ -10,10 +10,10 @@ from keras_ext.doctor.facts import graph
 from keras_ext.doctor.facts.attempt import tried
 from keras_ext.doctor.facts.layers import layers_of, units_of
 from keras_ext.doctor.facts.losses import losses_of
-from keras_ext.doctor.records import Facts, OutputFacts
+from keras_ext.doctor.run_history import Facts, OutputFacts
 from keras_ext.layers import MinMaxScaling, Standardization
 from keras_ext.taps import points
-from keras_ext.taps.record import optimizers_of
+from keras_ext.taps.capture import optimizers_of
 
 # Layers that scale inputs, and those that take no numbers but names.
 _SCALING = "Rescaling Normalization BatchNormalization LayerNormalization "

@@ -11,8 +11,13 @@ from keras import ops
 
 from keras_ext.doctor.facts import graph
 from keras_ext.doctor.facts.losses import LossFacts
-from keras_ext.taps import points
 from keras_ext.taps.patch import all_replaced
+from keras_ext.taps.points import (
+    ActivationPoint,
+    activation_points,
+    layers_in,
+    weight_groups,
+)
 
 Tensor = Any
 
@@ -29,7 +34,7 @@ class Site(NamedTuple):
 
     Attributes:
         path: Its path in the model.
-        kind: See `keras_ext.taps.points.ActivationSite`.
+        kind: See `keras_ext.taps.points.ActivationPoint`.
         units: Number of its units.
         rms: Root mean square of its outputs.
         saturation: Share of saturated outputs, NaN where none can be.
@@ -52,7 +57,7 @@ class Probe(NamedTuple):
         loss_error: Why not, or `None`.
         outputs: Of each output its name, last axis and activation.
         output_rms: Root mean square of all outputs.
-        sites: What each activation put out, in the model's order.
+        points: What each activation put out, in the model's order.
         gradients: L2 norm of each layer's gradient, the layers in order;
             empty without a loss.
     """
@@ -61,7 +66,7 @@ class Probe(NamedTuple):
     loss_error: Exception | None
     outputs: tuple[graph.Output, ...]
     output_rms: float
-    sites: tuple[Site, ...]
+    points: tuple[Site, ...]
     gradients: dict[str, float]
 
 
@@ -80,7 +85,7 @@ def built(model: Any, x: Any) -> Any:
     Raises:
         Exception: Whatever the model raises if it cannot be called.
     """
-    if all(layer.built for layer in [model, *points.layers_in(model)]):
+    if all(layer.built for layer in [model, *layers_in(model)]):
         return model
     state = random.getstate()  # from which Keras draws seeds
     try:
@@ -115,27 +120,27 @@ def probe(
     Raises:
         Exception: Whatever the model raises if it cannot be called.
     """
-    sites = _sites(model)
+    points = _points(model)
     try:
-        return _Run(model, x, y, weights, losses_of, sites).result()
+        return _Run(model, x, y, weights, losses_of, points).result()
     except Exception:
-        if not sites:
+        if not points:
             raise
         # What runs in a loop or a recomputed block cannot be listened to.
         return _Run(model, x, y, weights, losses_of, []).result()
 
 
-def _sites(model: Any) -> list[points.ActivationSite]:
+def _points(model: Any) -> list[ActivationPoint]:
     in_loop = {
         id(inner)
-        for layer in points.layers_in(model)
+        for layer in layers_in(model)
         if isinstance(layer, keras.layers.RNN)
-        for inner in [layer, *points.layers_in(layer)]
+        for inner in [layer, *layers_in(layer)]
     }
     return [
-        site
-        for site in points.activation_sites(model)
-        if not site.inside and id(site.owner) not in in_loop
+        point
+        for point in activation_points(model)
+        if not point.inside and id(point.owner) not in in_loop
     ]
 
 
@@ -153,18 +158,18 @@ class _Run:
         y: Any,
         weights: Any,
         losses_of: LossesOf,
-        sites: Sequence[points.ActivationSite],
+        points: Sequence[ActivationPoint],
     ):
         self._model = model
         self._data = x, y, weights
         self._losses_of = losses_of
-        self._sites = sites
+        self._points = points
         self._outputs: tuple[graph.Output, ...] = ()
-        self._heard: list[points.ActivationSite] = []
+        self._captured: list[ActivationPoint] = []
         self._units: list[int] = []
         self._has_loss = False
         self._loss_error: Exception | None = None
-        policies = {layer.compute_dtype for layer in points.layers_in(model)}
+        policies = {layer.compute_dtype for layer in layers_in(model)}
         self._scale = _SCALE_OF_HALF if "float16" in policies else 1.0
 
     def result(self) -> Probe:
@@ -173,10 +178,10 @@ class _Run:
         row, squares = _BACKENDS[backend](self, values)
         row = np.asarray(ops.convert_to_numpy(row), float)
         loss, output_rms, rest = row[0], row[1], row[2:].reshape(-1, 3)
-        sites = tuple(
-            Site(site.path, site.kind, units, *map(float, numbers))
-            for site, units, numbers in zip(
-                self._heard, self._units, rest, strict=True
+        points = tuple(
+            Site(point.path, point.kind, units, *map(float, numbers))
+            for point, units, numbers in zip(
+                self._captured, self._units, rest, strict=True
             )
         )
         gradients = {}
@@ -188,7 +193,7 @@ class _Run:
             self._loss_error,
             self._outputs,
             float(output_rms),
-            sites,
+            points,
             gradients,
         )
 
@@ -198,17 +203,17 @@ class _Run:
         return {
             group.path: float(np.sqrt(sum(of[id(v)] for v in group.variables)))
             / self._scale
-            for group in points.weight_groups(self._model)
+            for group in weight_groups(self._model)
         }
 
     def forward(self, values: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Return the scaled loss and a row of numbers."""
         model = self._model
         x, y, weights = self._data
-        heard: list[tuple[points.ActivationSite, Tensor]] = []
+        captured: list[tuple[ActivationPoint, Tensor]] = []
         makers: dict[int, Any] = {}
-        self._heard, self._units = [], []
-        with self._listening(heard, makers):
+        self._captured, self._units = [], []
+        with self._listening(captured, makers):
             outputs, _, losses = model.stateless_call(
                 list(values),
                 [v.value for v in model.non_trainable_variables],
@@ -230,14 +235,14 @@ class _Run:
             loss = loss + ops.cast(each, "float32")
         loss = loss * self._scale
         parts = [loss, _rms(flat)]
-        for site, output in heard:
-            axis = site.unit_axis(len(output.shape))
+        for point, output in captured:
+            axis = point.unit_axis(len(output.shape))
             units = output.shape[axis]
             if len(output.shape) < 2 or not isinstance(units, int):
                 continue
-            self._heard.append(site)
+            self._captured.append(point)
             self._units.append(units)
-            parts += _measured(site, output, axis)
+            parts += _measured(point, output, axis)
         return loss, ops.stack([ops.cast(p, "float32") for p in parts])
 
     def _training(self) -> dict[str, Any]:
@@ -247,19 +252,19 @@ class _Run:
     @contextlib.contextmanager
     def _listening(
         self,
-        heard: list[tuple[points.ActivationSite, Tensor]],
+        captured: list[tuple[ActivationPoint, Tensor]],
         makers: dict[int, Any],
     ) -> Iterator[None]:
         """Note what activations and layers return, by the tensors' ids."""
 
-        def site_call(site: points.ActivationSite, call: Callable) -> Callable:
-            def call_and_hear(*args: Any, **kwargs: Any) -> Any:
+        def point_call(point: ActivationPoint, call: Callable) -> Callable:
+            def call_and_capture(*args: Any, **kwargs: Any) -> Any:
                 output = call(*args, **kwargs)
                 if hasattr(output, "shape"):
-                    heard.append((site, output))
+                    captured.append((point, output))
                 return output
 
-            return call_and_hear
+            return call_and_capture
 
         def layer_call(layer: Any, call: Callable) -> Callable:
             def call_and_note(*args: Any, **kwargs: Any) -> Any:
@@ -270,15 +275,15 @@ class _Run:
             return call_and_note
 
         changes = [
-            (s.owner, s.attribute, site_call(s, getattr(s.owner, s.attribute)))
-            for s in self._sites
+            (s.owner, s.attribute, point_call(s, getattr(s.owner, s.attribute)))
+            for s in self._points
         ]
         with contextlib.ExitStack() as stack:
             stack.enter_context(all_replaced(changes))
             stack.enter_context(
                 all_replaced(
                     (layer, "call", layer_call(layer, layer.call))
-                    for layer in points.layers_in(self._model)
+                    for layer in layers_in(self._model)
                     if graph.final_of_layer(layer) is not None
                 )
             )
@@ -352,12 +357,12 @@ def _rms(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def _measured(
-    site: points.ActivationSite, output: Tensor, axis: int
+    point: ActivationPoint, output: Tensor, axis: int
 ) -> list[Tensor]:
     output = ops.cast(output, "float32")
     saturation: Any = float("nan")
-    if site.low is not None and site.high is not None:
-        flat = ops.logical_or(output <= site.low, output >= site.high)
+    if point.low is not None and point.high is not None:
+        flat = ops.logical_or(output <= point.low, output >= point.high)
         saturation = ops.mean(ops.cast(flat, "float32"))
     axes = [i for i in range(len(output.shape)) if i != axis]
     silent = ops.cast(ops.max(output, axis=axes) <= 0, "float32")

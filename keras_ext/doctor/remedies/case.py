@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from keras_ext.doctor.records import BatchFacts, Facts, LayerFacts
+from keras_ext.doctor.run_history import BatchFacts, Facts, LayerFacts
 
 SATURATING = ("sigmoid", "tanh", "hard_sigmoid", "hard_tanh", "softsign")
 RECURRENT = ("SimpleRNN", "LSTM", "GRU")

@@ -4,8 +4,8 @@ Binary: sigmoid. One of several classes: softmax. Regression: linear.
 """
 
 from keras_ext.doctor.finding import Remedy
-from keras_ext.doctor.records import BatchFacts, OutputFacts
 from keras_ext.doctor.remedies.case import HE, Case
+from keras_ext.doctor.run_history import BatchFacts, OutputFacts
 
 _WHOLE = "sparse_categorical_crossentropy"
 _ONE_HOT = ("categorical_crossentropy", "categorical_focal_crossentropy")
@@ -50,7 +50,7 @@ _TASKS = {
         "linear",
         "MeanSquaredError",
     ),
-    "signs": (
+    "summary": (
         "one of two classes, as -1 and 1: one tanh unit and the hinge loss",
         "tanh",
         "Hinge",
@@ -151,7 +151,7 @@ def _tasks(
     """Return the tasks that may be meant, the likeliest first."""
     units, loss = output.units or 1, output.loss
     if loss in _HINGES:
-        return [("signs", units), ("binary", units)]
+        return [("summary", units), ("binary", units)]
     if batch is not None and not batch.y_whole:
         in_range = 0 <= batch.y_low and batch.y_high <= 1
         if not (loss in _CROSSENTROPIES and in_range):
@@ -161,7 +161,7 @@ def _tasks(
         tasks = [("whole", classes), ("regression", units)]
         return tasks if batch.y_low >= 0 else tasks[1:]
     if batch is not None and batch.y_low < 0:
-        return [("signs", units), ("regression", units)]
+        return [("summary", units), ("regression", units)]
     if units == 1:
         # Softmax of a single unit is 1 whatever the input.
         if loss in _CROSSENTROPIES or output.activation == "softmax":

@@ -8,7 +8,6 @@ import math
 import numpy as np
 
 from keras_ext.doctor.finding import Remedy
-from keras_ext.doctor.records import BatchFacts, Facts
 from keras_ext.doctor.remedies.case import (
     HE,
     RECURRENT,
@@ -16,6 +15,7 @@ from keras_ext.doctor.remedies.case import (
     XAVIER,
     Case,
 )
+from keras_ext.doctor.run_history import BatchFacts, Facts
 
 # Kinds of which batches of images are likely.
 _OF_IMAGES = ("Conv2D", "SeparableConv2D", "DepthwiseConv2D")

@@ -5,30 +5,30 @@ from html import escape as html_escape
 from importlib import resources
 
 from keras_ext.doctor.finding import Finding, Remedy
-from keras_ext.doctor.records import Facts, Records
 from keras_ext.doctor.report import wording
+from keras_ext.doctor.run_history import Facts, RunHistory
 
 
 def html(
     findings: Sequence[Finding],
-    records: Records | None = None,
+    history: RunHistory | None = None,
     title: str = "Training report",
 ) -> str:
     """Return findings as a self-contained HTML page.
 
-    It loads nothing and runs no script. Figures of the records are part of
+    It loads nothing and runs no script. Figures of the history are part of
     it if Matplotlib is installed; drawing takes about a second.
 
     Args:
         findings: What the doctor found, the worst first.
-        records: What was recorded of the training. Defaults to `None`: a
+        history: What was recorded of the training. Defaults to `None`: a
             page without figures.
         title: Its title. Defaults to `"Training report"`.
 
     Returns:
         The page. All that comes from a model or from people is escaped.
     """
-    records = Records(Facts()) if records is None else records
+    history = RunHistory(Facts()) if history is None else history
     worst = findings[0].severity if findings else "healthy"
     style = resources.files("keras_ext.doctor.report").joinpath("report.css")
     return "\n".join(
@@ -51,10 +51,10 @@ def html(
             f"<h1>{_escaped(title)}</h1>",
             f'<p class="summary {worst}">'
             f"{_escaped(wording.summary(findings))}</p>",
-            _run(records),
+            _run(history),
             *map(_finding, findings),
-            _figures(records),
-            _layers(records.facts),
+            _figures(history),
+            _layers(history.facts),
             "</main>",
             "</body>",
             "</html>",
@@ -67,13 +67,13 @@ def _escaped(shown: object) -> str:
     return html_escape(wording.clean(str(shown)), quote=True)
 
 
-def _run(records: Records) -> str:
+def _run(history: RunHistory) -> str:
     """Return a line about the training as a whole."""
-    facts, parts = records.facts, []
-    if records.epoch is not None:
-        parts.append(f"epochs: {records.epoch + 1}")
-    if records.steps_per_epoch:
-        parts.append(f"steps per epoch: {records.steps_per_epoch}")
+    facts, parts = history.facts, []
+    if history.epoch is not None:
+        parts.append(f"epochs: {history.epoch + 1}")
+    if history.steps_per_epoch:
+        parts.append(f"steps per epoch: {history.steps_per_epoch}")
     if facts.optimizer:
         parts.append(f"optimizer: {facts.optimizer}")
     if facts.learning_rate is not None:
@@ -82,8 +82,8 @@ def _run(records: Records) -> str:
     if facts.parameters:
         parts.append(f"trainable weights: {facts.parameters:,}")
     for key in ("loss", "val_loss"):
-        if len(records.logs.get(key, ())):
-            last = wording.number(float(records.logs[key][-1]))
+        if len(history.logs.get(key, ())):
+            last = wording.number(float(history.logs[key][-1]))
             parts.append(f"{wording.label(key)}: {last}")
     if not parts:
         return ""
@@ -146,12 +146,12 @@ def _remedies(remedies: Sequence[Remedy]) -> str:
     return f"<h3>What helps</h3>\n<ol>{''.join(items)}</ol>"
 
 
-def _figures(records: Records) -> str:
+def _figures(history: RunHistory) -> str:
     # Not at the top: the rules need no figures and none of their packages.
-    from keras_ext.doctor.report.figures import figures
+    from keras_ext.doctor.report.report_figures import figures
 
     try:
-        drawn = list(figures(records))
+        drawn = list(figures(history))
     except ImportError as error:
         return f'<p class="missing">No figures: {_escaped(error)}</p>'
     if not drawn:

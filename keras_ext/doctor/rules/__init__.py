@@ -1,1 +1,1 @@
-"""Rules: pure functions from records to findings, one problem each."""
+"""Rules: pure functions from history to findings, one problem each."""

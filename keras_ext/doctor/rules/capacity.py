@@ -4,8 +4,13 @@ import numpy as np
 
 from keras_ext.doctor.finding import Finding
 from keras_ext.doctor.rules.gradients import finding_of
+from keras_ext.doctor.rules.learning_summary import (
+    FAIR,
+    LEVEL,
+    STRONG_PENALTY,
+    LearningSummary,
+)
 from keras_ext.doctor.rules.progress import VIOLENT
-from keras_ext.doctor.rules.signs import FAIR, LEVEL, STRONG_PENALTY, Signs
 
 # A share of the way from a guess to a perfect fit that is too little.
 POOR = 0.1
@@ -24,7 +29,7 @@ _ERRORS = {
 NARROW, STRONG_DROPOUT = 2, 0.75
 
 
-def smothered(signs: Signs) -> list[Finding]:
+def smothered(summary: LearningSummary) -> list[Finding]:
     """Look for a model that dropout or a penalty keeps from learning.
 
     By a dropout rate of `STRONG_DROPOUT` or a penalty of `STRONG_PENALTY`, in
@@ -35,13 +40,13 @@ def smothered(signs: Signs) -> list[Finding]:
 
     It can be wrong of a penalty whose loss is not a mean but a sum.
     """
-    clue = _smothered(signs)
-    if clue is None or not _is_stuck(signs):
+    clue = _smothered(summary)
+    if clue is None or not _is_stuck(summary):
         return []
-    return [_underfits(signs, FAIR, *clue)]
+    return [_underfits(summary, FAIR, *clue)]
 
 
-def held_back(signs: Signs) -> list[Finding]:
+def held_back(summary: LearningSummary) -> list[Finding]:
     """Look for a model that is too simple, and that has levelled off.
 
     By a layer of one or two units, or because no hidden layer has an
@@ -51,31 +56,35 @@ def held_back(signs: Signs) -> list[Finding]:
 
     It can be wrong where layers of one's own are what is not linear.
     """
-    if signs.first_nonfinite is not None or not _is_stuck(signs):
+    if summary.first_nonfinite is not None or not _is_stuck(summary):
         return []
-    if signs.baseline is None and not signs.fails:
+    if summary.baseline is None and not summary.fails:
         return []
-    violent = len(signs.updates) and signs.updates[:10].max() > VIOLENT
-    clue = _narrow(signs) or _linear(signs)
+    violent = len(summary.updates) and summary.updates[:10].max() > VIOLENT
+    clue = _narrow(summary) or _linear(summary)
     if clue is None or violent:
         return []
-    return [_underfits(signs, FAIR, *clue)]
+    return [_underfits(summary, FAIR, *clue)]
 
 
-def _is_stuck(signs: Signs) -> bool:
+def _is_stuck(summary: LearningSummary) -> bool:
     """Return whether a run fails, or ends up below `FAIR`."""
-    if not signs.has_begun and signs.first_nonfinite is None:
+    if not summary.has_begun and summary.first_nonfinite is None:
         return False
-    if signs.fails:
+    if summary.fails:
         return True
-    if signs.share_done < 0.6 or signs.epochs < 3 or signs.skill >= FAIR:
+    if (
+        summary.share_done < 0.6
+        or summary.epochs < 3
+        or summary.improvement >= FAIR
+    ):
         return False
-    if signs.records.finished or not signs.learns:
+    if summary.history.finished or not summary.learns:
         return True
-    return signs.has_levelled_off(FAIR)
+    return summary.has_levelled_off(FAIR)
 
 
-def underfitting(signs: Signs) -> list[Finding]:
+def underfitting(summary: LearningSummary) -> list[Finding]:
     """Look for a run that has levelled off far from a good fit.
 
     It is what is left to say when the run had its time, no longer gains, has
@@ -90,24 +99,24 @@ def underfitting(signs: Signs) -> list[Finding]:
     worse answer than any constant: `WORSE` times the targets' spread. No more
     than that, since such a loss may ask for it, as that of a high quantile.
     """
-    if signs.baseline is None:
-        return _worse_than_a_constant(signs)
-    losses = signs.epoch_losses[np.isfinite(signs.epoch_losses)]
-    has_been = signs.way_to_fit(np.min(losses)) if len(losses) else 0.0
-    if not signs.has_levelled_off(POOR) or has_been > 2 * POOR:
+    if summary.baseline is None:
+        return _worse_than_a_constant(summary)
+    losses = summary.epoch_losses[np.isfinite(summary.epoch_losses)]
+    has_been = summary.improvement_of(np.min(losses)) if len(losses) else 0.0
+    if not summary.has_levelled_off(POOR) or has_been > 2 * POOR:
         return []
-    return [_underfits(signs, POOR)]
+    return [_underfits(summary, POOR)]
 
 
-def _worse_than_a_constant(signs: Signs) -> list[Finding]:
+def _worse_than_a_constant(summary: LearningSummary) -> list[Finding]:
     """Look for errors that are larger than those of a constant answer."""
-    batch, outputs = signs.records.batch, signs.records.facts.outputs
+    batch, outputs = summary.history.batch, summary.history.facts.outputs
     if batch is None or len(outputs) != 1 or not batch.y_std > 0:
         return []
-    if signs.share_done < 0.6 or signs.epochs < 3 or not signs.has_begun:
+    if summary.share_done < 0.6 or summary.epochs < 3 or not summary.has_begun:
         return []
     for name, power in _ERRORS.items():
-        values = signs.records.logs.get(name, np.zeros(0))[-3:]
+        values = summary.history.logs.get(name, np.zeros(0))[-3:]
         if not len(values) or not (
             np.min(values) ** (1 / power) > WORSE * batch.y_std
         ):
@@ -125,38 +134,38 @@ def _worse_than_a_constant(signs: Signs) -> list[Finding]:
         )
         return [
             finding_of(
-                signs, "underfitting", None, None, evidence, message, "info"
+                summary, "underfitting", None, None, evidence, message, "info"
             )
         ]
     return []
 
 
 def _underfits(
-    signs: Signs,
+    summary: LearningSummary,
     threshold: float,
     layer: str | None = None,
     reason: str = "",
 ) -> Finding:
     evidence: dict[str, float | str] = {
-        "share of the way from a guess to a perfect fit": signs.skill,
+        "share of the way from a guess to a perfect fit": summary.improvement,
         "threshold": threshold,
     }
-    rests = not signs.records.finished or signs.recent_gain <= LEVEL
+    rests = not summary.history.finished or summary.recent_gain <= LEVEL
     how = "levelled off" if rests else "ended"
     message = (
         f"The model underfits: its training has {how} at "
-        f"{signs.skill:.0%} of the way from a guess to a perfect fit"
+        f"{summary.improvement:.0%} of the way from a guess to a perfect fit"
     )
     if reason:
         message += f", and {reason}"
     return finding_of(
-        signs, "underfitting", layer, None, evidence, message + ".", "warning"
+        summary, "underfitting", layer, None, evidence, message + ".", "warning"
     )
 
 
-def _smothered(signs: Signs) -> tuple[str, str] | None:
+def _smothered(summary: LearningSummary) -> tuple[str, str] | None:
     """Return a layer that keeps the model from learning, and how."""
-    for layer in signs.records.facts.layers[:-1]:
+    for layer in summary.history.facts.layers[:-1]:
         if layer.dropout >= STRONG_DROPOUT:
             return layer.path, f"`{layer.path}` drops {layer.dropout:.0%}"
         if layer.penalty >= STRONG_PENALTY:
@@ -167,11 +176,11 @@ def _smothered(signs: Signs) -> tuple[str, str] | None:
     return None
 
 
-def _narrow(signs: Signs) -> tuple[str, str] | None:
+def _narrow(summary: LearningSummary) -> tuple[str, str] | None:
     """Return a hidden layer that lets next to nothing through."""
-    if _encodes(signs):
+    if _encodes(summary):
         return None
-    for layer in signs.records.facts.layers[:-1]:
+    for layer in summary.history.facts.layers[:-1]:
         narrow = layer.fan_in and 0 < (layer.units or 0) <= NARROW
         if narrow and "output" not in (layer.feeds or ()):
             units = "1 unit" if layer.units == 1 else f"{layer.units} units"
@@ -179,9 +188,9 @@ def _narrow(signs: Signs) -> tuple[str, str] | None:
     return None
 
 
-def _linear(signs: Signs) -> tuple[str, str] | None:
+def _linear(summary: LearningSummary) -> tuple[str, str] | None:
     """Return the first layer of a model that is deep, but linear."""
-    layers = signs.records.facts.layers
+    layers = summary.history.facts.layers
     weighted = [layer for layer in layers if layer.weight_std is not None]
     hidden = [x for x in weighted if x.feeds and "output" not in x.feeds]
     known = all(
@@ -195,15 +204,15 @@ def _linear(signs: Signs) -> tuple[str, str] | None:
         for layer in layers
         if layer.activation is not None and "output" not in (layer.feeds or ())
     ]
-    if not hidden or not known or bent or _encodes(signs):
+    if not hidden or not known or bent or _encodes(summary):
         return None
     reason = "no hidden layer has an activation: it is a linear model"
     return hidden[0].path, reason
 
 
-def _encodes(signs: Signs) -> bool:
+def _encodes(summary: LearningSummary) -> bool:
     """Return whether the targets are vectors, as those of autoencoders."""
-    batch, outputs = signs.records.batch, signs.records.facts.outputs
+    batch, outputs = summary.history.batch, summary.history.facts.outputs
     one_hot = any(
         (output.loss or "").startswith("categorical") for output in outputs
     )

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from keras_ext.doctor.finding import Finding
-from keras_ext.doctor.records import LayerFacts
 from keras_ext.doctor.remedies import remedies_for
-from keras_ext.doctor.rules.signs import Signs
+from keras_ext.doctor.rules.learning_summary import LearningSummary
 from keras_ext.doctor.rules.static import applied
+from keras_ext.doctor.run_history import LayerFacts
 
 # A gradient of this many times the loss, in a loss of order one, moves
 # weights of usual size by many times the way to the minimum.
@@ -29,7 +29,7 @@ EXCESS = 3.0
 SQUASHING = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
 
 
-def exploding_from_the_beginning(signs: Signs) -> list[Finding]:
+def exploding_from_the_beginning(summary: LearningSummary) -> list[Finding]:
     """Look for gradients far too large for the loss, in the first step.
 
     The global norm is more than `STEEP` times the loss, or the spread of
@@ -43,24 +43,24 @@ def exploding_from_the_beginning(signs: Signs) -> list[Finding]:
     below the baseline do not count, nor runs that learn, unless what they
     learn is lost on validation data.
     """
-    records = signs.records
-    norms = records.series.get("grad_norm/global", np.zeros(0))
-    if not len(norms) or squashed_by_weights(signs):
+    history = summary.history
+    norms = history.series.get("grad_norm/global", np.zeros(0))
+    if not len(norms) or squashed_by_weights(summary):
         return []
-    learns = signs.learns and not signs.is_lost_on_new_data
-    if learns and (signs.baseline is not None or not _swollen(signs)):
+    learns = summary.learns and not summary.is_lost_on_new_data
+    if learns and (summary.baseline is not None or not _swollen(summary)):
         return []
-    gain = _large_weights(signs)
-    if not np.isfinite(signs.first_loss) and not gain:
+    gain = _large_weights(summary)
+    if not np.isfinite(summary.first_loss) and not gain:
         return []  # not finite for another reason
     # Of the first step alone: no learning rate had a part in it.
     at_start = float(norms[0]) if np.isfinite(norms[0]) else float("inf")
-    loss = signs.first_loss if np.isfinite(signs.first_loss) else 0.0
+    loss = summary.first_loss if np.isfinite(summary.first_loss) else 0.0
     loss = max(loss, 1e-12)
-    reference = signs.baseline or 0.0
+    reference = summary.baseline or 0.0
     steepness = at_start / max(loss, 0.1 * reference)
     excess = loss / reference if reference > 0 else 0.0
-    spreads = [float(values[0]) for values in _spreads(signs).values()]
+    spreads = [float(values[0]) for values in _spreads(summary).values()]
     spreads = [s for s in spreads if s > 0 or not np.isfinite(s)]
     growth = max(spreads) / spreads[0] if spreads else 1.0
     evidence: dict[str, float | str] = {}
@@ -75,12 +75,12 @@ def exploding_from_the_beginning(signs: Signs) -> list[Finding]:
             "growth of activations through the layers": growth,
             "threshold": SPREAD,
         }
-    elif excess > STEEP and (gain or _swollen(signs)):
+    elif excess > STEEP and (gain or _swollen(summary)):
         evidence = {
             "first loss / loss of a guess": excess,
             "threshold": STEEP,
         }
-    elif excess > EXCESS and gain and _swollen(signs):
+    elif excess > EXCESS and gain and _swollen(summary):
         evidence = {
             "first loss / loss of a guess": excess,
             "threshold": EXCESS,
@@ -106,29 +106,34 @@ def exploding_from_the_beginning(signs: Signs) -> list[Finding]:
     message += ", since the initial weights are too large." if gain else "."
     return [
         _finding(
-            signs, "exploding_gradient", _steepest(signs), 0, evidence, message
+            summary,
+            "exploding_gradient",
+            _steepest(summary),
+            0,
+            evidence,
+            message,
         )
     ]
 
 
-def exploding_gradient(signs: Signs) -> list[Finding]:
+def exploding_gradient(summary: LearningSummary) -> list[Finding]:
     """Look for a gradient that grows by `GROWTH` while the loss rises.
 
     It is relative to the first three sampled steps, and above 10. A run
     whose steps throw the weights about has too high a learning rate first.
     """
-    records = signs.records
-    norms = records.series.get("grad_norm/global", np.zeros(0))
+    history = summary.history
+    norms = history.series.get("grad_norm/global", np.zeros(0))
     first = norms[:3][np.isfinite(norms[:3])]
     later = norms[3:][np.isfinite(norms[3:])]
-    rises = signs.first_nonfinite is not None or signs.gain < 0
-    if signs.learns or not rises or not len(first) or not len(later):
+    rises = summary.first_nonfinite is not None or summary.gain < 0
+    if summary.learns or not rises or not len(first) or not len(later):
         return []
     at_start, peak = float(np.median(first)), float(later.max())
     if not 0 < at_start or peak <= max(GROWTH * at_start, 10.0):
         return []
     place = int(np.nanargmax(np.where(np.isfinite(norms), norms, -1)))
-    step = int(records.steps[place])
+    step = int(history.steps[place])
     evidence: dict[str, float | str] = {
         "gradient norm at the start": at_start,
         "largest gradient norm": peak,
@@ -138,13 +143,13 @@ def exploding_gradient(signs: Signs) -> list[Finding]:
         f"The gradient grew from {at_start:.3g} to {peak:.3g} by step "
         f"{step}, and the loss with it."
     )
-    layer = _steepest(signs)
+    layer = _steepest(summary)
     return [
-        _finding(signs, "exploding_gradient", layer, step, evidence, message)
+        _finding(summary, "exploding_gradient", layer, step, evidence, message)
     ]
 
 
-def vanishing_gradient(signs: Signs) -> list[Finding]:
+def vanishing_gradient(summary: LearningSummary) -> list[Finding]:
     """Look for a gradient that gets lost on its way to the first layers.
 
     The median norm of one of the first layers (of the front half) is less
@@ -154,13 +159,13 @@ def vanishing_gradient(signs: Signs) -> list[Finding]:
     It can be wrong where early layers have nothing to do; so a run that
     learns is never told of.
     """
-    if signs.learns or not _had_time(signs):
+    if summary.learns or not _had_time(summary):
         return []
-    found = signs.norms()
+    found = summary.norms()
     layers = [layer for layer, values in found.items() if len(values)]
     if len(layers) < 3:
         return []
-    threshold = FAINT if signs.fails else FADED
+    threshold = FAINT if summary.fails else FADED
     # In the beginning or all the time: units that die of it come later.
     for extent in (slice(0, 1), slice(0, 3), slice(None)):
         values = _medians([found[x][extent] for x in layers])
@@ -171,7 +176,7 @@ def vanishing_gradient(signs: Signs) -> list[Finding]:
         if ratio <= threshold:
             break
     else:
-        return _faded_signal(signs)
+        return _faded_signal(summary)
     evidence = {
         "gradient norm of the layer": float(front[place]),
         "gradient norm of the last layer": float(last),
@@ -185,14 +190,19 @@ def vanishing_gradient(signs: Signs) -> list[Finding]:
     )
     return [
         _finding(
-            signs, "vanishing_gradient", layers[place], None, evidence, message
+            summary,
+            "vanishing_gradient",
+            layers[place],
+            None,
+            evidence,
+            message,
         )
     ]
 
 
-def _faded_signal(signs: Signs) -> list[Finding]:
+def _faded_signal(summary: LearningSummary) -> list[Finding]:
     """Look for outputs that shrink from layer to layer in the first step."""
-    first = {k: float(v[0]) for k, v in _spreads(signs).items()}
+    first = {k: float(v[0]) for k, v in _spreads(summary).items()}
     if len(first) < 3:
         return []
     layers, values = list(first), np.array(list(first.values()))
@@ -210,28 +220,28 @@ def _faded_signal(signs: Signs) -> list[Finding]:
         " and the gradient with it: the initial weights are too small."
     )
     return [
-        _finding(signs, "vanishing_gradient", layers[0], 0, evidence, message)
+        _finding(summary, "vanishing_gradient", layers[0], 0, evidence, message)
     ]
 
 
-def numerical_instability(signs: Signs) -> list[Finding]:
+def numerical_instability(summary: LearningSummary) -> list[Finding]:
     """Look for a loss or a gradient that is NaN or infinite.
 
     Steps that loss scaling skips do not count. It is certain; what caused it
     is for the other rules to say.
     """
-    step = signs.first_nonfinite
+    step = summary.first_nonfinite
     if step is None:
         return []
-    norms = signs.records.of_kind("grad_norm/")
-    place = int(np.searchsorted(signs.records.steps, step))
+    norms = summary.history.of_kind("grad_norm/")
+    place = int(np.searchsorted(summary.history.steps, step))
     bad = [
         layer
         for layer, values in norms.items()
         if place < len(values) and not np.isfinite(values[place])
     ]
     layer = bad[-1] if bad and len(bad) < len(norms) else None
-    finite = signs.loss[np.isfinite(signs.loss)]
+    finite = summary.loss[np.isfinite(summary.loss)]
     evidence: dict[str, float | str] = {"first step that is not finite": step}
     if len(finite):
         evidence["last finite loss"] = float(finite[-1])
@@ -241,7 +251,9 @@ def numerical_instability(signs: Signs) -> list[Finding]:
         + ": from then on nothing is learned."
     )
     return [
-        _finding(signs, "numerical_instability", layer, step, evidence, message)
+        _finding(
+            summary, "numerical_instability", layer, step, evidence, message
+        )
     ]
 
 
@@ -252,7 +264,7 @@ def _medians(rows: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _finding(
-    signs: Signs,
+    summary: LearningSummary,
     problem: str,
     layer: str | None,
     step: int | None,
@@ -261,24 +273,24 @@ def _finding(
     severity: str = "error",
     rate_times: float | None = None,
 ) -> Finding:
-    records = signs.records
+    history = summary.history
     return Finding(
         problem,
         layer,
-        signs.epoch_of(step),
+        summary.epoch_of(step),
         step,
         severity,
         evidence,
         message,
-        remedies_for(problem, records.facts, layer, records.batch, rate_times),
+        remedies_for(problem, history.facts, layer, history.batch, rate_times),
     )
 
 
 finding_of = _finding
 
 
-def _had_time(signs: Signs) -> bool:
-    return signs.epochs >= 3 or signs.share_done >= 0.3
+def _had_time(summary: LearningSummary) -> bool:
+    return summary.epochs >= 3 or summary.share_done >= 0.3
 
 
 def _bad(value: float, threshold: float) -> bool:
@@ -286,9 +298,9 @@ def _bad(value: float, threshold: float) -> bool:
     return not value <= threshold
 
 
-def _large_weights(signs: Signs) -> float:
+def _large_weights(summary: LearningSummary) -> float:
     """Return the largest gain of initial weights, 0 if none is large."""
-    layers = signs.records.facts.layers
+    layers = summary.history.facts.layers
     gains = [
         layer.weight_std * layer.fan_in**0.5
         for layer in layers
@@ -302,30 +314,30 @@ def _large_weights(signs: Signs) -> float:
     return largest if largest > LARGE_GAIN else 0.0
 
 
-def _swollen(signs: Signs) -> bool:
+def _swollen(summary: LearningSummary) -> bool:
     """Return whether activations start far larger than the inputs."""
-    batch = signs.records.batch
+    batch = summary.history.batch
     size = max(abs(batch.x_mean), batch.x_std, 1.0) if batch else 1.0
-    first = [v[0] for v in _spreads(signs).values()]
+    first = [v[0] for v in _spreads(summary).values()]
     return any(_bad(x, 30.0 * size) for x in first)
 
 
-def _spreads(signs: Signs) -> dict[str, np.ndarray]:
+def _spreads(summary: LearningSummary) -> dict[str, np.ndarray]:
     """Return the activations' standard deviations, of hidden layers."""
-    found = list(signs.records.of_kind("activation_std/").items())
-    outputs = signs.records.facts.outputs
+    found = list(summary.history.of_kind("activation_std/").items())
+    outputs = summary.history.facts.outputs
     if any(o.activation is not None or not o.known for o in outputs):
         found = found[:-1]
     return {k: v for k, v in found if len(v)}
 
 
-def squashed_by_weights(signs: Signs) -> list[LayerFacts]:
+def squashed_by_weights(summary: LearningSummary) -> list[LayerFacts]:
     """Return sigmoid and tanh layers that start far out, by their weights.
 
     The activation may be a layer of its own; behind a normalization it does
     not matter how large the weights are.
     """
-    layers = signs.records.facts.layers
+    layers = summary.history.facts.layers
     weighted = [layer for layer in layers if layer.weight_std is not None]
     hidden = weighted[:-1] if len(weighted) > 1 else layers[:-1]
     return [
@@ -355,10 +367,10 @@ def drive(layer: LayerFacts) -> float:
     return max(gain, layer.bias_size, layer.recurrent_gain or 0.0)
 
 
-def _steepest(signs: Signs) -> str | None:
+def _steepest(summary: LearningSummary) -> str | None:
     first = {
         layer: float(values[0])
-        for layer, values in signs.norms().items()
+        for layer, values in summary.norms().items()
         if len(values)
     }
     return max(first, key=first.__getitem__) if first else None

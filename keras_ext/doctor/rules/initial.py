@@ -5,8 +5,8 @@ import math
 from typing import TYPE_CHECKING
 
 from keras_ext.doctor.finding import Finding
-from keras_ext.doctor.records import BatchFacts, Facts
 from keras_ext.doctor.remedies import remedies_for
+from keras_ext.doctor.run_history import BatchFacts, Facts
 
 if TYPE_CHECKING:
     from keras_ext.doctor.facts.probe import Probe, Site
@@ -55,9 +55,9 @@ def initial_weights(
         if la.feeds and set(la.feeds) <= {"output"}
     }
     hidden = [
-        site
-        for site in probe.sites
-        if site.path not in outputs and site.kind != "softmax"
+        point
+        for point in probe.points
+        if point.path not in outputs and point.kind != "softmax"
     ]
     found = [
         *_exploding(probe, hidden, facts, data),
@@ -70,7 +70,7 @@ def initial_weights(
 
 def _nonfinite(probe: "Probe") -> list[Finding]:
     layer = next(
-        (s.path for s in probe.sites if not math.isfinite(s.rms)), None
+        (s.path for s in probe.points if not math.isfinite(s.rms)), None
     )
     loss = probe.loss is not None and not math.isfinite(probe.loss)
     where = "loss" if loss else "output"
@@ -104,7 +104,7 @@ def _exploding(
         start = math.hypot(data.x_mean, data.x_std)
         if facts.normalizes_input or not math.isfinite(start) or not start:
             start = hidden[0].rms
-        top = max(hidden, key=lambda site: site.rms)
+        top = max(hidden, key=lambda point: point.rms)
         growth = top.rms / start if start > 0 else 0.0
         if growth > _GROWTH:
             return [
@@ -166,17 +166,17 @@ def _vanishing(probe: "Probe", facts: Facts) -> list[Finding]:
 
 
 def _saturated(hidden: list["Site"]) -> list[Finding]:
-    sites = [site for site in hidden if site.saturation > _SATURATED]
-    if not sites:
+    points = [point for point in hidden if point.saturation > _SATURATED]
+    if not points:
         return []
-    site = max(sites, key=lambda s: s.saturation)
+    point = max(points, key=lambda s: s.saturation)
     return [
         _finding(
             "saturated_activation",
-            site.path,
-            "error" if site.saturation > _FLAT else "warning",
-            {"saturation": site.saturation, "threshold": _SATURATED},
-            f"{site.saturation:.0%} of what `{site.path}` puts out is "
+            point.path,
+            "error" if point.saturation > _FLAT else "warning",
+            {"saturation": point.saturation, "threshold": _SATURATED},
+            f"{point.saturation:.0%} of what `{point.path}` puts out is "
             "saturated before any training, where gradients are next to "
             "zero.",
         )
@@ -184,23 +184,23 @@ def _saturated(hidden: list["Site"]) -> list[Finding]:
 
 
 def _silent(hidden: list["Site"]) -> list[Finding]:
-    sites = [
-        site
-        for site in hidden
-        if site.kind == "relu"
-        and site.silent >= _SILENT
-        and site.units >= _FEWEST_UNITS
+    points = [
+        point
+        for point in hidden
+        if point.kind == "relu"
+        and point.silent >= _SILENT
+        and point.units >= _FEWEST_UNITS
     ]
-    if not sites:
+    if not points:
         return []
-    site = sites[0]
+    point = points[0]
     return [
         _finding(
             "dying_relu",
-            site.path,
-            "error" if site.silent == 1 else "warning",
-            {"silent": site.silent, "threshold": _SILENT},
-            f"{site.silent:.0%} of the units of `{site.path}` put out zero "
+            point.path,
+            "error" if point.silent == 1 else "warning",
+            {"silent": point.silent, "threshold": _SILENT},
+            f"{point.silent:.0%} of the units of `{point.path}` put out zero "
             "for the whole batch before any training, so they cannot learn.",
         )
     ]

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from keras_ext.doctor.finding import SEVERITIES, Finding
-from keras_ext.doctor.records import BatchFacts, OutputFacts, Records
 from keras_ext.doctor.remedies import remedies_for
+from keras_ext.doctor.run_history import BatchFacts, OutputFacts, RunHistory
 
 _BINARY = (
     "binary_crossentropy",
@@ -67,7 +67,7 @@ class Mismatch(NamedTuple):
     evidence: Mapping[str, float | str] = {}
 
 
-def output_loss_mismatch(records: Records) -> list[Finding]:
+def output_loss_mismatch(history: RunHistory) -> list[Finding]:
     """Find outputs that do not fit their loss or their targets.
 
     Looks for softmax on one unit, softmax in a hidden layer, cross-entropy
@@ -97,12 +97,12 @@ def output_loss_mismatch(records: Records) -> list[Finding]:
     are silent; so are rules on activations where these are not known.
 
     Args:
-        records: What is known before training.
+        history: What is known before training.
 
     Returns:
         For each output its worst mismatch, the most severe first.
     """
-    facts, batch = records.facts, records.batch
+    facts, batch = history.facts, history.batch
     if facts.own_train_step:
         return []
     if batch is None or len(facts.outputs) != 1 or not _is_known(batch):
@@ -112,17 +112,17 @@ def output_loss_mismatch(records: Records) -> list[Finding]:
         mismatches = [m for rule in _RULES for m in rule(output, batch)]
         if mismatches:
             worst = max(mismatches, key=lambda m: _rank(m.severity))
-            layer = _output_layer(records, output)
-            found.append(_finding(records, worst, layer, output, batch))
+            layer = _output_layer(history, output)
+            found.append(_finding(history, worst, layer, output, batch))
     for hidden in facts.layers:
         mismatch = _hidden_softmax(hidden.activation, hidden.feeds)
         if mismatch:
-            found.append(_finding(records, mismatch, hidden.path))
+            found.append(_finding(history, mismatch, hidden.path))
     return sorted(found, key=lambda f: _rank(f.severity), reverse=True)
 
 
 def _finding(
-    records: Records,
+    history: RunHistory,
     mismatch: Mismatch,
     layer: str | None,
     output: OutputFacts | None = None,
@@ -146,7 +146,7 @@ def _finding(
         evidence | dict(mismatch.evidence),
         mismatch.message,
         remedies_for(
-            "output_loss_mismatch", records.facts, layer, records.batch
+            "output_loss_mismatch", history.facts, layer, history.batch
         ),
     )
 
@@ -159,14 +159,14 @@ def _is_known(batch: BatchFacts) -> bool:
     return math.isfinite(batch.y_low) and math.isfinite(batch.y_high)
 
 
-def _output_layer(records: Records, output: OutputFacts) -> str | None:
+def _output_layer(history: RunHistory, output: OutputFacts) -> str | None:
     """Return the path of the layer that makes an output, if it is known."""
     paths = [
         layer.path
-        for layer in records.facts.layers
+        for layer in history.facts.layers
         if layer.feeds and "output" in layer.feeds
     ]
-    if len(records.facts.outputs) == 1 and paths:
+    if len(history.facts.outputs) == 1 and paths:
         return paths[-1]
     return output.name if output.name in paths else None
 

@@ -6,7 +6,11 @@ import numpy as np
 
 from keras_ext.doctor.finding import Finding
 from keras_ext.doctor.rules.gradients import finding_of
-from keras_ext.doctor.rules.signs import UNFITTED, Signs, is_accuracy
+from keras_ext.doctor.rules.learning_summary import (
+    UNFITTED,
+    LearningSummary,
+    is_accuracy,
+)
 
 # Validation loss, relative to its minimum, and to the training loss.
 RISE, GAP = 1.25, 1.5
@@ -42,7 +46,7 @@ class _Curves(NamedTuple):
     around: int
 
 
-def overfitting(signs: Signs) -> list[Finding]:
+def overfitting(summary: LearningSummary) -> list[Finding]:
     """Look for a model that is much better in training than in validation.
 
     In each of the last three epochs, since it may swing, the validation loss
@@ -67,28 +71,28 @@ def overfitting(signs: Signs) -> list[Finding]:
     data, and, without an accuracy, of a model that is far too sure of few
     wrong answers. Where there is one, that is not told.
     """
-    curves = _curves(signs)
-    if curves is None or signs.is_settling:
+    curves = _curves(summary)
+    if curves is None or summary.is_settling:
         return []
-    behind = _behind(signs)
+    behind = _behind(summary)
     rises = curves.best > 0 and curves.now > RISE * curves.best
     if behind is not None:
-        by_heart = _knows_by_heart(signs, curves)
-        worse = rises or _accuracy_fell(signs) or by_heart
+        by_heart = _knows_by_heart(summary, curves)
+        worse = rises or _accuracy_fell(summary) or by_heart
         threshold = BEHIND if worse else 1.5 * BEHIND
         found = behind > threshold
         how = {"accuracy, training minus validation": behind}
-    elif signs.baseline is not None:
-        perfect = curves.loss < PERFECT * signs.baseline
-        short = (curves.now - curves.loss) / signs.baseline
+    elif summary.baseline is not None:
+        perfect = curves.loss < PERFECT * summary.baseline
+        short = (curves.now - curves.loss) / summary.baseline
         threshold = SHORT
-        if _is_crossentropy(signs):
-            threshold = SHORT_NATS / signs.baseline
-        elif perfect and _knows_by_heart(signs, curves):
+        if _is_crossentropy(summary):
+            threshold = SHORT_NATS / summary.baseline
+        elif perfect and _knows_by_heart(summary, curves):
             threshold = SHORT / 3
         threshold *= 1.0 if perfect else 1.5
         found = short > threshold and (
-            perfect or rises or signs.way_to_fit(curves.now) < NOTHING
+            perfect or rises or summary.improvement_of(curves.now) < NOTHING
         )
         how = {"validation behind, of the way to a perfect fit": short}
     else:
@@ -97,12 +101,12 @@ def overfitting(signs: Signs) -> list[Finding]:
         how = {"validation loss / training loss": curves.now / curves.loss}
     if not found:
         return []
-    return [_finding(signs, curves, rises, how | {"threshold": threshold})]
+    return [_finding(summary, curves, rises, how | {"threshold": threshold})]
 
 
-def _curves(signs: Signs) -> _Curves | None:
+def _curves(summary: LearningSummary) -> _Curves | None:
     """Return what the losses say, `None` if they say that all is well."""
-    logs = signs.records.logs
+    logs = summary.history.logs
     train, val = logs.get("loss"), logs.get("val_loss")
     if train is None or val is None or len(val) < 4 or len(val) != len(train):
         return None
@@ -115,22 +119,24 @@ def _curves(signs: Signs) -> _Curves | None:
     still_falls = means[-1] < 0.98 * means[0]
     if still_falls or not np.min(val[-3:]) > GAP * loss:
         return None
-    if not _has_fitted(signs, loss):
+    if not _has_fitted(summary, loss):
         return None
     return _Curves(loss, now, float(medians[around]), around + 1)
 
 
-def _has_fitted(signs: Signs, loss: float) -> bool:
+def _has_fitted(summary: LearningSummary, loss: float) -> bool:
     """Return whether something was learned that could be overfitted."""
-    if signs.baseline is None or loss <= UNFITTED * signs.baseline:
+    if summary.baseline is None or loss <= UNFITTED * summary.baseline:
         return True
-    accuracies = (values[-1] for key, values in _accuracies(signs))
-    return any(signs.way_to_one(float(value)) > 0.5 for value in accuracies)
+    accuracies = (values[-1] for key, values in _accuracies(summary))
+    return any(
+        summary.accuracy_improvement(float(value)) > 0.5 for value in accuracies
+    )
 
 
-def _accuracies(signs: Signs) -> list[tuple[str, np.ndarray]]:
+def _accuracies(summary: LearningSummary) -> list[tuple[str, np.ndarray]]:
     """Return the accuracies of training that validation has too."""
-    logs = signs.records.logs
+    logs = summary.history.logs
     return [
         (key, values)
         for key, values in logs.items()
@@ -138,12 +144,12 @@ def _accuracies(signs: Signs) -> list[tuple[str, np.ndarray]]:
     ]
 
 
-def _behind(signs: Signs) -> float | None:
+def _behind(summary: LearningSummary) -> float | None:
     """Return how far the accuracy of validation is behind, if there is one."""
-    logs = signs.records.logs
+    logs = summary.history.logs
     gaps = [
         values[-3:] - logs[f"val_{key}"][-3:]
-        for key, values in _accuracies(signs)
+        for key, values in _accuracies(summary)
     ]
     steady = [g for g in gaps if np.min(g) > BEHIND / 2]
     if not steady:
@@ -151,21 +157,21 @@ def _behind(signs: Signs) -> float | None:
     return max(float(np.median(g)) for g in steady)
 
 
-def _accuracy_fell(signs: Signs) -> bool:
-    logs = signs.records.logs
-    for key, _ in _accuracies(signs):
+def _accuracy_fell(summary: LearningSummary) -> bool:
+    logs = summary.history.logs
+    for key, _ in _accuracies(summary):
         medians = _medians(logs[f"val_{key}"])
         if np.max(medians) - medians[-1] > FALL:
             return True
     return False
 
 
-def _knows_by_heart(signs: Signs, curves: _Curves) -> bool:
+def _knows_by_heart(summary: LearningSummary, curves: _Curves) -> bool:
     """Return whether few samples were learned, and nothing beyond them."""
-    batch = signs.records.batch
+    batch = summary.history.batch
     if batch is None:
         return False
-    samples = signs.records.steps_per_epoch * batch.size
+    samples = summary.history.steps_per_epoch * batch.size
     return 0 < samples <= FEW and curves.now > BY_HEART * curves.loss
 
 
@@ -175,13 +181,16 @@ def _medians(values: np.ndarray) -> np.ndarray:
     return np.median(windows, axis=-1)
 
 
-def _is_crossentropy(signs: Signs) -> bool:
-    outputs = signs.records.facts.outputs
+def _is_crossentropy(summary: LearningSummary) -> bool:
+    outputs = summary.history.facts.outputs
     return any("crossentropy" in (output.loss or "") for output in outputs)
 
 
 def _finding(
-    signs: Signs, curves: _Curves, rises: bool, how: dict[str, float]
+    summary: LearningSummary,
+    curves: _Curves,
+    rises: bool,
+    how: dict[str, float],
 ) -> Finding:
     evidence: dict[str, float | str] = {
         "training loss": curves.loss,
@@ -196,5 +205,5 @@ def _finding(
     if rises:
         message += f", after {curves.best:.3g} around epoch {curves.around}"
     return finding_of(
-        signs, "overfitting", None, None, evidence, message + ".", "warning"
+        summary, "overfitting", None, None, evidence, message + ".", "warning"
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_ext.doctor.finding import Finding
 from keras_ext.doctor.rules.gradients import finding_of
-from keras_ext.doctor.rules.signs import FAIR, Signs
+from keras_ext.doctor.rules.learning_summary import FAIR, LearningSummary
 
 # A step that changes the weights by this share of their length: in a run that
 # does not learn, in one that fails, and in one that learns for all that but
@@ -33,7 +33,7 @@ FELL = 0.05
 DIVERGED = 3.0
 
 
-def learning_rate_too_high(signs: Signs) -> list[Finding]:
+def learning_rate_too_high(summary: LearningSummary) -> list[Finding]:
     """Look for steps that throw the weights about.
 
     A step changes the weights by more than `VIOLENT` of their length, early
@@ -54,23 +54,23 @@ def learning_rate_too_high(signs: Signs) -> list[Finding]:
 
     It can be wrong of a model whose initial weights are next to nothing.
     """
-    if not len(signs.updates):
+    if not len(summary.updates):
         return []
-    largest = _largest_update(signs)
-    tossed = _tossed(signs)
-    if signs.learns and not (tossed or _learns_in_spite(signs, largest)):
+    largest = _largest_update(summary)
+    tossed = _tossed(summary)
+    if summary.learns and not (tossed or _learns_in_spite(summary, largest)):
         return []
-    losses = signs.loss[np.isfinite(signs.loss)]
+    losses = summary.loss[np.isfinite(summary.loss)]
     climbs = (
         len(losses) > 1
         and losses[0] > 0
         and float(losses[1:].max()) > DIVERGED * max(losses[0], 0.1)
     )
-    threshold = ROUGH if signs.fails else VIOLENT
+    threshold = ROUGH if summary.fails else VIOLENT
     if not (largest > threshold or (climbs and largest > 0.05)):
         return [tossed] if tossed else []
-    begun = signs.baseline is not None and signs.skill > BEGUN
-    if begun and signs.epochs <= 2 and not climbs:
+    begun = summary.baseline is not None and summary.improvement > BEGUN
+    if begun and summary.epochs <= 2 and not climbs:
         return []
     evidence: dict[str, float | str] = {
         "largest change of weights in a step": largest,
@@ -80,10 +80,10 @@ def learning_rate_too_high(signs: Signs) -> list[Finding]:
         evidence["highest loss / first loss"] = float(
             losses[1:].max() / losses[0]
         )
-    rate = signs.records.facts.learning_rate
+    rate = summary.history.facts.learning_rate
     if rate is not None:
         evidence["learning rate"] = rate
-    severity = "error" if climbs or signs.fails else "warning"
+    severity = "error" if climbs or summary.fails else "warning"
     message = (
         f"The learning rate is too high: single steps change the weights by "
         f"{largest:.0%} of their length, and the loss "
@@ -91,13 +91,13 @@ def learning_rate_too_high(signs: Signs) -> list[Finding]:
     if climbs and not largest > threshold:
         climb = evidence["highest loss / first loss"]
         message += f"climbed to {climb:.2g} times the first."
-    elif signs.learns:
+    elif summary.learns:
         message += "does not come down as far as it could."
     else:
         message += "does not come down."
     return [
         finding_of(
-            signs,
+            summary,
             "learning_rate_too_high",
             None,
             0,
@@ -115,20 +115,21 @@ def _power_of_ten(times: float, least: int, most: int) -> float:
     return 10.0 ** min(max(power, least), most)
 
 
-def _tossed(signs: Signs) -> Finding | None:
+def _tossed(summary: LearningSummary) -> Finding | None:
     """Return what tells of a loss that goes up and down, if it does."""
-    losses = signs.epoch_losses
-    ended = signs.records.finished
+    losses = summary.epoch_losses
+    ended = summary.history.finished
     if (
-        signs.share_done <= 0.5
-        or signs.baseline is None
-        or not signs.skill < (TOSSED_IN_THE_END if ended else TOSSED_BELOW)
+        summary.share_done <= 0.5
+        or summary.baseline is None
+        or not summary.improvement
+        < (TOSSED_IN_THE_END if ended else TOSSED_BELOW)
         or not np.isfinite(losses).all()
         or not (losses > 0).all()
     ):
         return None
     rises = int((np.diff(losses) > RISE * losses[:-1]).sum())
-    late = _late_update(signs)
+    late = _late_update(summary)
     if rises < RISES or not late > TOSSING:
         return None
     evidence: dict[str, float | str] = {
@@ -136,11 +137,11 @@ def _tossed(signs: Signs) -> Finding | None:
         "median change of weights in a step, second half": late,
         "threshold": TOSSING,
     }
-    rate = signs.records.facts.learning_rate
+    rate = summary.history.facts.learning_rate
     if rate is not None:
         evidence["learning rate"] = rate
     return finding_of(
-        signs,
+        summary,
         "learning_rate_too_high",
         None,
         None,
@@ -152,36 +153,36 @@ def _tossed(signs: Signs) -> Finding | None:
     )
 
 
-def _late_update(signs: Signs) -> float:
+def _late_update(summary: LearningSummary) -> float:
     """Return the median change of weights in the second half of the steps."""
-    return float(np.median(signs.updates[len(signs.updates) // 2 :]))
+    return float(np.median(summary.updates[len(summary.updates) // 2 :]))
 
 
-def _learns_in_spite(signs: Signs, largest: float) -> bool:
+def _learns_in_spite(summary: LearningSummary, largest: float) -> bool:
     """Return whether a run that learns is held up by the size of its steps."""
-    if largest > OVERTHROWN and signs.share_done > 0.5:
-        if _late_update(signs) > RESTLESS:
+    if largest > OVERTHROWN and summary.share_done > 0.5:
+        if _late_update(summary) > RESTLESS:
             return True
-    if signs.baseline is None:
+    if summary.baseline is None:
         return False
-    return largest > VIOLENT and signs.has_levelled_off(FAIR)
+    return largest > VIOLENT and summary.has_levelled_off(FAIR)
 
 
-def _largest_update(signs: Signs) -> float:
+def _largest_update(summary: LearningSummary) -> float:
     """Return the largest change of weights in the first sampled steps."""
-    largest = float(signs.updates[:10].max())
-    kinds = {layer.path: layer.kind for layer in signs.records.facts.layers}
+    largest = float(summary.updates[:10].max())
+    kinds = {layer.path: layer.kind for layer in summary.history.facts.layers}
     if "Embedding" not in kinds.values():
         return largest
     others = [
         float(values[:10].max())
-        for layer, values in signs.norms("update_ratio/").items()
+        for layer, values in summary.norms("update_ratio/").items()
         if len(values) and kinds.get(layer) != "Embedding"
     ]
     return min([largest, *([float(np.median(others))] if others else [])])
 
 
-def learning_rate_too_low(signs: Signs) -> list[Finding]:
+def learning_rate_too_low(summary: LearningSummary) -> list[Finding]:
     """Look for weights that hardly move, while the gradient is there.
 
     In all steps they cannot have moved by more than `UNMOVED` of their
@@ -191,38 +192,38 @@ def learning_rate_too_low(signs: Signs) -> list[Finding]:
     person's own the model may have been good from the start; then the loss
     must not have fallen by more than `FELL`.
     """
-    had_time = signs.epochs >= 2 or signs.share_done >= 0.5
-    if signs.skill > 0.5 or not had_time or not len(signs.updates):
+    had_time = summary.epochs >= 2 or summary.share_done >= 0.5
+    if summary.improvement > 0.5 or not had_time or not len(summary.updates):
         return []
-    outputs = signs.records.facts.outputs
-    if all(output.loss is None for output in outputs) and signs.gain > FELL:
+    outputs = summary.history.facts.outputs
+    if all(output.loss is None for output in outputs) and summary.gain > FELL:
         return []
-    steps = int(signs.records.steps[-1]) + 1
-    each = float(np.median(signs.updates))
-    threshold = UNMOVED * max(signs.share_done, 0.5)
-    if signs.travelled > threshold or (steps < ENOUGH_STEPS and each > TINY):
+    steps = int(summary.history.steps[-1]) + 1
+    each = float(np.median(summary.updates))
+    threshold = UNMOVED * max(summary.share_done, 0.5)
+    if summary.travelled > threshold or (steps < ENOUGH_STEPS and each > TINY):
         return []
     evidence: dict[str, float | str] = {
-        "way of the weights, relative to their length": signs.travelled,
+        "way of the weights, relative to their length": summary.travelled,
         "threshold": threshold,
         "median change in a step": each,
     }
-    rate = signs.records.facts.learning_rate
+    rate = summary.history.facts.learning_rate
     if rate is not None:
         evidence["learning rate"] = rate
     message = (
         "The learning rate is too low: in all its steps the run moved the "
-        f"weights by at most {100 * signs.travelled:.2g}% of their length."
+        f"weights by at most {100 * summary.travelled:.2g}% of their length."
     )
     return [
         finding_of(
-            signs,
+            summary,
             "learning_rate_too_low",
             None,
             None,
             evidence,
             message,
             "warning",
-            _power_of_ten(threshold / max(signs.travelled, 1e-30), 1, 4),
+            _power_of_ten(threshold / max(summary.travelled, 1e-30), 1, 4),
         )
     ]

@@ -5,11 +5,11 @@ import math
 import numpy as np
 
 from keras_ext.doctor.finding import Finding
-from keras_ext.doctor.records import LayerFacts, Records
 from keras_ext.doctor.remedies import remedies_for
 from keras_ext.doctor.rules.outputs import (
     output_loss_mismatch as output_loss_mismatch,
 )
+from keras_ext.doctor.run_history import LayerFacts, RunHistory
 
 # Root mean square of an input's entries, for which initializers take 1.
 _LARGE, _HUGE, _TINY = 3.0, 10.0, 1e-3
@@ -28,7 +28,7 @@ _MERGES = ("Add", "Subtract", "Average", "Multiply", "Dot", "Maximum")
 _RELUS = ("relu", "relu6")
 
 
-def numerical_instability_in_data(records: Records) -> list[Finding]:
+def numerical_instability_in_data(history: RunHistory) -> list[Finding]:
     """Find NaN and infinity in the inputs or targets.
 
     Evidence: their share in the first batch. Threshold: any, since a single
@@ -38,9 +38,9 @@ def numerical_instability_in_data(records: Records) -> list[Finding]:
     out targets that are missing, so these are an info there.
 
     Args:
-        records: What is known before training.
+        history: What is known before training.
     """
-    batch, facts = records.batch, records.facts
+    batch, facts = history.batch, history.facts
     if batch is None:
         return []
     found = []
@@ -68,7 +68,7 @@ def numerical_instability_in_data(records: Records) -> list[Finding]:
     return sorted(found, key=lambda f: f.severity)
 
 
-def unscaled_input(records: Records) -> list[Finding]:
+def unscaled_input(history: RunHistory) -> list[Finding]:
     """Find inputs that are far too large or small, or of unlike ranges.
 
     Evidence: the root mean square of all inputs of the first batch, and
@@ -94,9 +94,9 @@ def unscaled_input(records: Records) -> list[Finding]:
     code; the scale of one batch may be that of its outliers.
 
     Args:
-        records: What is known before training.
+        history: What is known before training.
     """
-    batch, facts = records.batch, records.facts
+    batch, facts = history.batch, history.facts
     layers = [la for la in facts.layers if la.weight_std is not None]
     if (
         batch is None
@@ -120,7 +120,7 @@ def unscaled_input(records: Records) -> list[Finding]:
         "x_low": batch.x_low,
         "x_high": batch.x_high,
     }
-    lags = is_ahead_of_batch_normalization(records)
+    lags = is_ahead_of_batch_normalization(history)
     if ratio > _RATIO and largest > _HUGE:
         severity = "warning" if rms > _LARGE else "info"
         evidence |= {"feature_ratio": ratio, "threshold": _RATIO}
@@ -177,20 +177,20 @@ def _is_normalized_at_once(
     return linear and any(la.kind in _NORMALIZATIONS for la in after)
 
 
-def is_ahead_of_batch_normalization(records: Records) -> bool:
+def is_ahead_of_batch_normalization(history: RunHistory) -> bool:
     """Return whether the inputs are far from 0, where its means begin.
 
     Args:
-        records: What is known before training.
+        history: What is known before training.
     """
-    batch, layers = records.batch, records.facts.layers
+    batch, layers = history.batch, history.facts.layers
     if batch is None or not abs(batch.x_mean) > _OFF_CENTER * batch.x_std:
         return False
     kinds = [la.kind for la in layers if la.kind in _NORMALIZATIONS]
     return kinds[:1] == ["BatchNormalization"]
 
 
-def symmetric_units(records: Records) -> list[Finding]:
+def symmetric_units(history: RunHistory) -> list[Finding]:
     """Find hidden layers whose units all start with the same weights.
 
     Such units put out the same. They stay alike for ever if the layer after
@@ -211,12 +211,12 @@ def symmetric_units(records: Records) -> list[Finding]:
     How it can be wrong: weights set after `fit` began are not seen.
 
     Args:
-        records: What is known before training.
+        history: What is known before training.
 
     Returns:
         One finding, which names the first such layer and counts them.
     """
-    layers = [la for la in records.facts.layers if la.weight_std is not None]
+    layers = [la for la in history.facts.layers if la.weight_std is not None]
     alike = [
         (i, la)
         for i, la in enumerate(layers)
@@ -227,9 +227,9 @@ def symmetric_units(records: Records) -> list[Finding]:
     stuck = [
         (i, la)
         for i, la in alike
-        if applied(la, records.facts.layers) in _RELUS
+        if applied(la, history.facts.layers) in _RELUS
         or any(x.identical_units for x in layers[i + 1 : i + 2])
-        or records.facts.updates
+        or history.facts.updates
     ]
     layer = (stuck or alike)[0][1]
     others = len(alike) - 1
@@ -253,7 +253,7 @@ def symmetric_units(records: Records) -> list[Finding]:
             f"All {layer.units} units of `{layer.path}` start with the same "
             f"weights{also}. {fate}",
             remedies_for(
-                "symmetric_units", records.facts, layer.path, records.batch
+                "symmetric_units", history.facts, layer.path, history.batch
             ),
         )
     ]

@@ -10,7 +10,7 @@ from keras_ext.doctor.rules.gradients import (
     is_normalized,
     squashed_by_weights,
 )
-from keras_ext.doctor.rules.signs import Signs
+from keras_ext.doctor.rules.learning_summary import LearningSummary
 from keras_ext.doctor.rules.static import applied
 
 # Dead share of a layer that cuts the model in two.
@@ -28,7 +28,7 @@ WELL = 0.8
 SATURATED = 0.5
 
 
-def dead_from_the_beginning(signs: Signs) -> list[Finding]:
+def dead_from_the_beginning(summary: LearningSummary) -> list[Finding]:
     """Look for ReLU layers that are mostly dead in the first step.
 
     Before anything was learned it is the initial weights or biases that
@@ -37,16 +37,16 @@ def dead_from_the_beginning(signs: Signs) -> list[Finding]:
     is looked at: units that fire rarely may count as dead; hence the epoch's
     share, over all its sampled steps, must agree.
     """
-    shares = _shares(signs, first=True)
+    shares = _shares(summary, first=True)
     most = max(shares.values(), default=0.0)
-    if signs.learns:
+    if summary.learns:
         return []
-    if most <= (HALF_DEAD if _leaning(signs) else MOSTLY_DEAD):
+    if most <= (HALF_DEAD if _leaning(summary) else MOSTLY_DEAD):
         return []
-    return [_dead(signs, shares, 0, "from the first step on", "error")]
+    return [_dead(summary, shares, 0, "from the first step on", "error")]
 
 
-def dying_relu(signs: Signs) -> list[Finding]:
+def dying_relu(summary: LearningSummary) -> list[Finding]:
     """Look for ReLU layers whose units fire for no input of an epoch.
 
     More than `MOSTLY_DEAD` of a layer is an error, if the run does not
@@ -63,35 +63,38 @@ def dying_relu(signs: Signs) -> list[Finding]:
 
     It can be wrong where the inputs are such that few units fire for any.
     """
-    if signs.first_nonfinite is not None:
+    if summary.first_nonfinite is not None:
         return []
-    shares = _shares(signs, first=False)
+    shares = _shares(summary, first=False)
     most = max(shares.values(), default=0.0)
-    had_time = signs.epochs >= 3 or signs.share_done >= 0.3
-    if most > MOSTLY_DEAD and not signs.learns:
+    had_time = summary.epochs >= 3 or summary.share_done >= 0.3
+    if most > MOSTLY_DEAD and not summary.learns:
         severity = "error"
-    elif most > LARGELY_DEAD and signs.fails:
+    elif most > LARGELY_DEAD and summary.fails:
         severity = "warning"
     elif (
-        most > HALF_DEAD and _leaning(signs) and had_time and signs.skill < WELL
+        most > HALF_DEAD
+        and _leaning(summary)
+        and had_time
+        and summary.improvement < WELL
     ):
         severity = "warning"
     elif most > MOSTLY_DEAD:
         severity = "info"
     else:
         return []
-    steps = signs.records.steps
+    steps = summary.history.steps
     step = int(steps[-1]) if len(steps) else None
-    return [_dead(signs, shares, step, "by now", severity)]
+    return [_dead(summary, shares, step, "by now", severity)]
 
 
-def _leaning(signs: Signs) -> float:
+def _leaning(summary: LearningSummary) -> float:
     """Return how far initial weights pull ReLU units below zero, or 0.
 
     In standard deviations of what the weights make of inputs that are all 1,
     of the layer where it is most.
     """
-    layers = signs.records.facts.layers
+    layers = summary.history.facts.layers
     pulls = [
         -layer.weight_mean * layer.fan_in**0.5 / layer.weight_std
         for layer in layers
@@ -107,44 +110,44 @@ def _leaning(signs: Signs) -> float:
     return largest if largest > LEANING else 0.0
 
 
-def saturated_from_the_beginning(signs: Signs) -> list[Finding]:
+def saturated_from_the_beginning(summary: LearningSummary) -> list[Finding]:
     """Look for sigmoid and tanh layers that start where they are flat.
 
     More than `SATURATED` of a hidden layer's outputs in the first step and
     in the median over all sampled steps, in a run that does not learn. An
     output layer may be sure of itself and is left out. Of a layer that
-    cannot be heard, as in a recurrent one, initial weights and biases say
+    cannot be captured, as in a recurrent one, initial weights and biases say
     how far out it starts.
     """
-    if signs.learns:
+    if summary.learns:
         return []
-    found = _saturation(signs)
+    found = _saturation(summary)
     at_start = {k: v for k, v in found.items() if v[0] > SATURATED}
     if not at_start:
-        return _unheard(signs, set(found))
-    return [_saturated(signs, at_start, 0)]
+        return _uncaptured(summary, set(found))
+    return [_saturated(summary, at_start, 0)]
 
 
-def saturated_activation(signs: Signs) -> list[Finding]:
+def saturated_activation(summary: LearningSummary) -> list[Finding]:
     """Look for sigmoid and tanh layers that came to work where they are flat.
 
     As `saturated_from_the_beginning`, by the median over the sampled steps,
     in a run that had its time and did not learn.
     """
-    if not signs.fails or not len(signs.records.steps):
+    if not summary.fails or not len(summary.history.steps):
         return []
-    found = _saturation(signs)
+    found = _saturation(summary)
     if not found:
         return []
-    return [_saturated(signs, found, int(signs.records.steps[-1]))]
+    return [_saturated(summary, found, int(summary.history.steps[-1]))]
 
 
-def _saturation(signs: Signs) -> dict[str, np.ndarray]:
+def _saturation(summary: LearningSummary) -> dict[str, np.ndarray]:
     """Return the saturated shares of hidden layers that mostly saturate."""
-    outputs = {layer.path for layer in signs.records.facts.layers[-1:]}
+    outputs = {layer.path for layer in summary.history.facts.layers[-1:]}
     return {
         layer: values
-        for layer, values in signs.norms("saturation/").items()
+        for layer, values in summary.norms("saturation/").items()
         if len(values)
         and layer not in outputs
         and np.median(values) > SATURATED
@@ -152,7 +155,7 @@ def _saturation(signs: Signs) -> dict[str, np.ndarray]:
 
 
 def _saturated(
-    signs: Signs, found: dict[str, np.ndarray], step: int
+    summary: LearningSummary, found: dict[str, np.ndarray], step: int
 ) -> Finding:
     layer = max(found, key=lambda name: float(np.median(found[name])))
     share = float(np.median(found[layer]))
@@ -166,16 +169,16 @@ def _saturated(
         "its activation is flat and passes hardly any gradient on."
     )
     return finding_of(
-        signs, "saturated_activation", layer, step, evidence, message
+        summary, "saturated_activation", layer, step, evidence, message
     )
 
 
-def _unheard(signs: Signs, heard: set[str]) -> list[Finding]:
+def _uncaptured(summary: LearningSummary, captured: set[str]) -> list[Finding]:
     """Judge by their weights layers whose activation runs inside a loop."""
-    layers = [x for x in squashed_by_weights(signs) if x.path not in heard]
-    if not layers or not signs.epochs:
+    layers = [x for x in squashed_by_weights(summary) if x.path not in captured]
+    if not layers or not summary.epochs:
         return []
-    layer, facts = max(layers, key=drive), signs.records.facts.layers
+    layer, facts = max(layers, key=drive), summary.history.facts.layers
     evidence: dict[str, float | str] = {
         "gain of initial weights or size of biases": drive(layer),
         "threshold": LARGE_GAIN,
@@ -187,22 +190,22 @@ def _unheard(signs: Signs, heard: set[str]) -> list[Finding]:
     )
     return [
         finding_of(
-            signs, "saturated_activation", layer.path, 0, evidence, message
+            summary, "saturated_activation", layer.path, 0, evidence, message
         )
     ]
 
 
-def _shares(signs: Signs, first: bool) -> dict[str, float]:
+def _shares(summary: LearningSummary, first: bool) -> dict[str, float]:
     """Return each layer's share of dead units.
 
     Args:
-        signs: What is known.
+        summary: What is known.
         first: Whether to look at the first step, or at the last epoch.
     """
-    records = signs.records
+    history = summary.history
     shares = {}
-    for layer, values in records.of_kind("dead_relu/").items():
-        epochs = records.epochs.get(f"dead_relu/{layer}", values[-1:])
+    for layer, values in history.of_kind("dead_relu/").items():
+        epochs = history.epochs.get(f"dead_relu/{layer}", values[-1:])
         if not len(values):
             continue
         if first:
@@ -214,14 +217,14 @@ def _shares(signs: Signs, first: bool) -> dict[str, float]:
 
 
 def _dead(
-    signs: Signs,
+    summary: LearningSummary,
     shares: dict[str, float],
     step: int | None,
     when: str,
     severity: str,
 ) -> Finding:
     layer = max(shares, key=shares.__getitem__)
-    share, leaning = shares[layer], _leaning(signs)
+    share, leaning = shares[layer], _leaning(summary)
     threshold = MOSTLY_DEAD
     if leaning:
         threshold = HALF_DEAD
@@ -233,7 +236,7 @@ def _dead(
     }
     if leaning:
         evidence["pull of the initial weights below zero"] = leaning
-    known = signs.records.facts.knows(layer)
+    known = summary.history.facts.knows(layer)
     where = f"`{layer}`" if known else f"the `call` of `{layer}`"
     message = (
         f"{share:.0%} of the ReLU units of {where} are dead {when}: they are 0 "
@@ -244,7 +247,7 @@ def _dead(
         evidence["layers as dead as that"] = 1 + len(others)
         message += f" Likewise {_listed(others)}."
     return finding_of(
-        signs, "dying_relu", layer, step, evidence, message, severity
+        summary, "dying_relu", layer, step, evidence, message, severity
     )
 
 

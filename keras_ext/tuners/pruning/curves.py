@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ext.tuners.pruning.pruners import Rival
+from keras_ext.tuners.pruning.pruners import TrialHistory
 
 # How a trial that was pruned ended: with a value of the objective, or without.
 PRUNED, UNSCORED = "PRUNED", "UNSCORED"
@@ -98,16 +98,16 @@ class Curves:
         ]
         if not all(curves):
             return None
-        ended = [Rival(curve) for curve in curves]
+        ended = [TrialHistory(curve) for curve in curves]
         means = {}
         for epoch in curves[-1]:
             values = [curve.at(epoch) for curve in ended]
             means[epoch] = float(np.mean([v for v in values if v is not None]))
         return means
 
-    def rivals(
+    def other_trials(
         self, trial: str, executions: int, finished: set[str]
-    ) -> Iterator[Rival]:
+    ) -> Iterator[TrialHistory]:
         """Yield the other trials.
 
         Args:
@@ -120,7 +120,7 @@ class Curves:
                 curve = self.of(other, executions)
                 if curve:
                     is_finished = other in finished and other not in self._ends
-                    yield Rival(curve, is_finished)
+                    yield TrialHistory(curve, is_finished)
 
     def score(self, trial: str) -> tuple[float, int] | None:
         """Return what a trial has come to: the mean of the best values.

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from keras_ext.doctor import Finding
-from keras_ext.doctor.records import Records
 from keras_ext.doctor.rules.gradients import FADED
-from keras_ext.doctor.rules.signs import Signs
+from keras_ext.doctor.rules.learning_summary import LearningSummary
+from keras_ext.doctor.run_history import RunHistory
 
 BROKEN = "numerical_instability"
 # What no training comes back from, if it has learned nothing with it.
@@ -47,7 +47,7 @@ class Prognosis:
         self._times: dict[str, int] = {}
 
     def is_broken(
-        self, findings: Sequence[Finding], records: Records
+        self, findings: Sequence[Finding], records: RunHistory
     ) -> Finding | None:
         """Return what says that the numbers are no longer finite.
 
@@ -65,7 +65,7 @@ class Prognosis:
         return None
 
     def at_epoch_end(
-        self, findings: Sequence[Finding], records: Records
+        self, findings: Sequence[Finding], records: RunHistory
     ) -> Finding | None:
         """Return why the training is hopeless; call it once an epoch.
 
@@ -90,8 +90,8 @@ class Prognosis:
         }
         if not errors:
             return None
-        signs = Signs(records)
-        if not signs.fails or signs.skill >= PROGRESS:
+        summary = LearningSummary(records)
+        if not summary.fails or summary.improvement >= PROGRESS:
             return None
         for finding in errors:
             comes_back = (
@@ -110,7 +110,7 @@ def _all(findings: Sequence[Finding]) -> Iterator[Finding]:
         yield from finding.consequences
 
 
-def _ends_nonfinite(records: Records) -> bool:
+def _ends_nonfinite(records: RunHistory) -> bool:
     """Return whether the last sampled step is not finite."""
     if "grad_norm/global" in records.series:
         series = {key: values[-1:] for key, values in records.series.items()}
@@ -120,10 +120,10 @@ def _ends_nonfinite(records: Records) -> bool:
     else:
         logs = {key: values[-1:] for key, values in records.logs.items()}
         end = dataclasses.replace(records, logs=logs)
-    return Signs(end).first_nonfinite is not None
+    return LearningSummary(end).first_nonfinite is not None
 
 
-def _comes_back(finding: Finding, records: Records) -> bool:
+def _comes_back(finding: Finding, records: RunHistory) -> bool:
     """Return whether a vanished gradient grows fast enough to return."""
     norms = records.epochs.get(f"grad_norm/{finding.layer}", np.zeros(0))
     latest = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Rival:
+class TrialHistory:
     """What another trial has come to.
 
     Attributes:
@@ -62,7 +62,7 @@ class Pruner(abc.ABC):
         self,
         epoch: int,
         values: Mapping[int, float],
-        others: Sequence[Rival],
+        others: Sequence[TrialHistory],
         direction: str,
     ) -> str | None:
         """Say why the running trial is to be ended, if it is.
@@ -72,8 +72,9 @@ class Pruner(abc.ABC):
         Args:
             epoch: The epoch that ends, counted from 0.
             values: The best value up to each epoch of the running trial, by
-                epoch, as in `Rival`; `epoch` is the last. In the k-th fold
-                or execution of a trial it is the mean over the first k.
+                epoch, as in `TrialHistory`; `epoch` is the last. In the
+                k-th fold or execution of a trial it is the mean over the
+                first k.
             others: The other trials, by the same number of folds or
                 executions.
             direction: `"min"` or `"max"`: what better is.
@@ -109,9 +110,9 @@ class MedianPruner(Pruner):
           its best value, since a trial is scored by its best epoch.
 
     Example:
-    >>> from keras_ext.tuners import MedianPruner, Rival
+    >>> from keras_ext.tuners import MedianPruner, TrialHistory
     >>> pruner = MedianPruner(startup_trials=2, warmup_epochs=0)
-    >>> others = [Rival({0: 0.7}), Rival({0: 0.9})]
+    >>> others = [TrialHistory({0: 0.7}), TrialHistory({0: 0.9})]
     >>> pruner.judge(0, {0: 0.6}, others, "max")
     'behind the median at epoch 0 (0.6 < 0.8)'
     """
@@ -134,7 +135,7 @@ class MedianPruner(Pruner):
         self,
         epoch: int,
         values: Mapping[int, float],
-        others: Sequence[Rival],
+        others: Sequence[TrialHistory],
         direction: str,
     ) -> str | None:
         """See `Pruner.judge`."""
@@ -177,9 +178,9 @@ class ASHAPruner(Pruner):
           it is judged once, when it gets there.
 
     Example:
-    >>> from keras_ext.tuners import ASHAPruner, Rival
+    >>> from keras_ext.tuners import ASHAPruner, TrialHistory
     >>> pruner = ASHAPruner(min_epochs=1, factor=2)
-    >>> others = [Rival({0: 0.7}), Rival({0: 0.9})]
+    >>> others = [TrialHistory({0: 0.7}), TrialHistory({0: 0.9})]
     >>> pruner.judge(0, {0: 0.8}, others, "max")
     'behind the best of 3 at epoch 0 (0.8 < 0.9)'
     """
@@ -201,13 +202,13 @@ class ASHAPruner(Pruner):
         self,
         epoch: int,
         values: Mapping[int, float],
-        others: Sequence[Rival],
+        others: Sequence[TrialHistory],
         direction: str,
     ) -> str | None:
         """See `Pruner.judge`."""
         if not self._is_rung(epoch, values):
             return None
-        known = [rival.at(epoch) for rival in others]
+        known = [other.at(epoch) for other in others]
         theirs = [value for value in known if value is not None]
         theirs.sort(reverse=direction == "max")
         places = max((len(theirs) + 1) // self.factor, 1)

@@ -69,7 +69,7 @@ class PruningCallback(keras.callbacks.Callback):
         self._seen = doctor.findings
         if self.reason is None and doctor.findings:
             self._end_if(
-                self._prognosis.is_broken(doctor.findings, doctor.records)
+                self._prognosis.is_broken(doctor.findings, doctor.history)
             )
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -78,7 +78,7 @@ class PruningCallback(keras.callbacks.Callback):
         doctor, behind = self._doctor, None
         if self.reason is None and doctor is not None:
             self._end_if(
-                self._prognosis.at_epoch_end(doctor.findings, doctor.records)
+                self._prognosis.at_epoch_end(doctor.findings, doctor.history)
             )
         if self._objective.has_value(logs):
             value = float(self._objective.get_value(logs))

@@ -198,7 +198,7 @@ class SearchPruning:
             for trial in self.oracle.trials.values()
             if trial.status == "COMPLETED"
         }
-        others = self.curves.rivals(trial_id, execution + 1, finished)
+        others = self.curves.other_trials(trial_id, execution + 1, finished)
         return self.pruner.judge(
             epoch, values, list(others), self.objective.direction
         )

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ext.tracking.layer_series import matrix, short
-from keras_ext.tracking.optional import require
+from keras_ext._optional import require
+from keras_ext.plots.layer_series import matrix, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

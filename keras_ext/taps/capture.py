@@ -1,4 +1,4 @@
-"""What one training step shows to whoever listens."""
+"""What one training step shows to whoever captures."""
 
 import abc
 import contextlib
@@ -9,19 +9,19 @@ from typing import Any
 
 import keras
 
-from keras_ext.taps import functions, points
+from keras_ext.taps import functions
 from keras_ext.taps.patch import all_replaced
-from keras_ext.taps.points import ActivationSite
+from keras_ext.taps.points import ActivationPoint, layers_in
 
 Tensor = Any
 Key = tuple[Any, ...]
 
 
-class Record(abc.ABC):
+class StepCapture(abc.ABC):
     """Gradients, weights and outputs of one training step.
 
-    While a block `with record.listening(...)` runs, or is traced, the
-    optimizers' `apply` and the sites' callables are replaced, on the
+    While a block `with capture.capturing(...)` runs, or is traced, the
+    optimizers' `apply` and the points' callables are replaced, on the
     instances, by functions that note what passes and go on.
 
     Attributes:
@@ -53,10 +53,10 @@ class Record(abc.ABC):
         return gradient
 
     @abc.abstractmethod
-    def _hear(
+    def _capture(
         self, output: Tensor, note: Callable[[Tensor | None], None]
     ) -> Tensor:
-        """Pass what can be measured of a site's output to `note`.
+        """Pass what can be measured of a point's output to `note`.
 
         Returns:
             What takes the place of the output in the step.
@@ -66,26 +66,28 @@ class Record(abc.ABC):
     def _copy(self, variable: Any) -> Tensor:
         """Return the variable's present value, which later steps leave."""
 
-    def parts(self, site: ActivationSite) -> list[ActivationSite]:
-        """Return the activations that were heard at a site.
+    def parts(self, point: ActivationPoint) -> list[ActivationPoint]:
+        """Return the activations that were captured at a point.
 
-        Usually one, which bears the site's path. There are several, with
+        Usually one, which bears the point's path. There are several, with
         numbered paths, if a person's code calls several ReLUs, or a layer is
-        used with different numbers of units. There is none if the site was
-        not heard, or a use of it cannot be read.
+        used with different numbers of units. There is none if the point was
+        not captured, or a use of it cannot be read.
         """
-        parts = self._parts.get(site.key, [])
-        path = site.path if len(parts) < 2 else f"{site.path}/{site.kind}"
+        parts = self._parts.get(point.key, [])
+        path = point.path if len(parts) < 2 else f"{point.path}/{point.kind}"
         return [
             dataclasses.replace(
-                site, path=path + (f"_{i}" if i else ""), part=part
+                point, path=path + (f"_{i}" if i else ""), part=part
             )
             for i, part in enumerate(parts)
         ]
 
-    def is_silent(self, site: ActivationSite) -> bool:
-        """Return whether nothing was heard of a site, readable or not."""
-        return site.key not in self._parts and site.key not in self._unreadable
+    def is_silent(self, point: ActivationPoint) -> bool:
+        """Return whether nothing was captured of a point, readable or not."""
+        return (
+            point.key not in self._parts and point.key not in self._unreadable
+        )
 
     def _loss_scale(self, optimizer: Any) -> Any:
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
@@ -95,84 +97,89 @@ class Record(abc.ABC):
         return optimizer.loss_scale_factor
 
     @contextlib.contextmanager
-    def listening(
-        self, model: Any, sites: Iterable[ActivationSite], weights: bool = False
+    def capturing(
+        self,
+        model: Any,
+        points: Iterable[ActivationPoint],
+        weights: bool = False,
     ) -> Iterator[None]:
         """Listen for the length of the block.
 
         Args:
-            model: The model whose optimizers are listened to.
-            sites: Where outputs are listened to.
+            model: The model whose optimizers are captured.
+            points: Where outputs are captured.
             weights: Whether `weights` is asked for.
         """
         with contextlib.ExitStack() as stack:
-            sites = list(sites)
+            points = list(points)
             # Not an attribute: no cycle shall keep outputs after the step.
-            running = functions.Running(self._hear_function)
-            heard = self._heard_calls(sites, running)
-            stack.enter_context(all_replaced(heard))
-            if any(site.inside for site in sites):
-                stack.enter_context(running.listening())
+            running = functions.Running(self._capture_function)
+            captured = self._captured_calls(points, running)
+            stack.enter_context(all_replaced(captured))
+            if any(point.inside for point in points):
+                stack.enter_context(running.capturing())
             applies = [
-                (optimizer, "apply", self._heard_apply(optimizer, weights))
+                (optimizer, "apply", self._captured_apply(optimizer, weights))
                 for optimizer in optimizers_of(model)
             ]
             stack.enter_context(all_replaced(applies))
             yield
 
-    def _heard_calls(
-        self, sites: Sequence[ActivationSite], running: functions.Running
+    def _captured_calls(
+        self, points: Sequence[ActivationPoint], running: functions.Running
     ) -> Iterator[tuple[Any, str, Callable]]:
         """Yield the owner and name of a callable and what takes its place."""
-        inside = [site for site in sites if site.inside]
-        for site in sites:
-            call = getattr(site.owner, site.attribute)
+        inside = [point for point in points if point.inside]
+        for point in points:
+            call = getattr(point.owner, point.attribute)
             if inside:
-                owner = site if site.inside else None
+                owner = point if point.inside else None
                 call = running.owned(owner, call)
-            if not site.inside:
-                call = self._heard_site(site, call)
-            yield site.owner, site.attribute, call
+            if not point.inside:
+                call = self._captured_point(point, call)
+            yield point.owner, point.attribute, call
         # The ReLUs of a layer inside a person's own are not that one's.
-        owners = {id(site.owner): site.owner for site in inside}
-        others = {
-            id(x): x for o in owners.values() for x in points.layers_in(o)
-        }
-        for site in sites:
-            if site.attribute == "call":
-                others.pop(id(site.owner), None)
+        owners = {id(point.owner): point.owner for point in inside}
+        others = {id(x): x for o in owners.values() for x in layers_in(o)}
+        for point in points:
+            if point.attribute == "call":
+                others.pop(id(point.owner), None)
         for layer in others.values():
             yield layer, "call", running.owned(None, layer.call)
 
-    def _heard_site(self, site: ActivationSite, call: Callable) -> Callable:
-        def call_and_hear(*args: Any, **kwargs: Any) -> Any:
-            return self._hear_function(site, 0, call(*args, **kwargs))
+    def _captured_point(
+        self, point: ActivationPoint, call: Callable
+    ) -> Callable:
+        def call_and_capture(*args: Any, **kwargs: Any) -> Any:
+            return self._capture_function(point, 0, call(*args, **kwargs))
 
-        return call_and_hear
+        return call_and_capture
 
-    def _hear_function(
-        self, site: ActivationSite, number: int, output: Tensor
+    def _capture_function(
+        self, point: ActivationPoint, number: int, output: Tensor
     ) -> Tensor:
-        return self._hear(output, functools.partial(self._note, site, number))
+        return self._capture(
+            output, functools.partial(self._note, point, number)
+        )
 
     def _note(
-        self, site: ActivationSite, number: int, output: Tensor | None
+        self, point: ActivationPoint, number: int, output: Tensor | None
     ) -> None:
         if output is None or getattr(output.shape, "rank", 0) is None:
             # Keras runs a recurrent cell once outside its loop, to learn
             # its output's shape: that use says nothing about the layer.
-            self._unreadable.add(site.key)
-            for part in self._parts.pop(site.key, []):
-                del self.outputs[(*site.key, part)]
-        if output is None or site.key in self._unreadable:
+            self._unreadable.add(point.key)
+            for part in self._parts.pop(point.key, []):
+                del self.outputs[(*point.key, part)]
+        if output is None or point.key in self._unreadable:
             return
         rank = len(output.shape)
         if rank < 2:
             return  # numbers of examples, not of units
-        part = number, output.shape[site.unit_axis(rank)]
-        key = (*site.key, part)
+        part = number, output.shape[point.unit_axis(rank)]
+        key = (*point.key, part)
         if key not in self.outputs:
-            self._parts.setdefault(site.key, []).append(part)
+            self._parts.setdefault(point.key, []).append(part)
             self.outputs[key] = []
         self.outputs[key].append(output)
 
@@ -207,10 +214,12 @@ class Record(abc.ABC):
             self._note_update([variable], value)
         return self.weights[id(variable)]
 
-    def _heard_apply(self, optimizer: Any, weights: bool) -> Callable:
+    def _captured_apply(self, optimizer: Any, weights: bool) -> Callable:
         apply = optimizer.apply
 
-        def hear_and_apply(grads: Any, trainable_variables: Any = None) -> Any:
+        def capture_and_apply(
+            grads: Any, trainable_variables: Any = None
+        ) -> Any:
             grads = list(grads)
             variables = optimizer._trainable_variables
             if trainable_variables is not None:
@@ -223,7 +232,7 @@ class Record(abc.ABC):
                 self._note_update(variables, before)
             return result
 
-        return hear_and_apply
+        return capture_and_apply
 
 
 def optimizers_of(model: Any) -> list[Any]:

@@ -3,20 +3,20 @@
 from collections.abc import Iterable
 from typing import Any
 
-from keras_ext.tuners.record import SearchRecord
+from keras_ext.tuners.search_state import SearchState
 
 COLUMNS = (
     "trial",
     "status",
     "score",
-    "worst_grad_norm",
+    "min_grad_norm",
     "dead_relu",
     "duration",
 )
 
 
 def trial_rows(
-    trials: Iterable[Any], record: SearchRecord, hyperparameters: list[str]
+    trials: Iterable[Any], record: SearchState, hyperparameters: list[str]
 ) -> list[dict[str, Any]]:
     """Return one row per trial, in the order in which they began.
 
@@ -29,7 +29,7 @@ def trial_rows(
     Returns:
         Rows with `trial`, `status` (of the MLflow run), `score` (of a
         pruned one, too, if it came to any), each hyperparameter,
-        `worst_grad_norm` (the smallest of the layers' gradient norms in the
+        `min_grad_norm` (the smallest of the layers' gradient norms in the
         last epoch), `dead_relu` (share of all ReLU units, in the last epoch)
         and `duration` in seconds.
     """
@@ -45,7 +45,7 @@ def trial_rows(
                 "status": seen.status,
                 "score": seen.score,
                 **{column(n): values.get(n) for n in hyperparameters},
-                "worst_grad_norm": seen.worst_grad_norm,
+                "min_grad_norm": seen.min_grad_norm,
                 "dead_relu": seen.dead_relu,
                 "duration": seen.duration and round(seen.duration, 3),
             }

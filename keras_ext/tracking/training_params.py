@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def training_settings(
+def training_params(
     model: Any, fit_params: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Return the settings of a compiled model and its `fit`.

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import keras_tuner
 
-from keras_ext.tuners.record import SearchRecord
+from keras_ext.tuners.search_state import SearchState
 
 
 def check_objective(result: Any, objective: Any) -> None:
@@ -42,7 +42,7 @@ def check_same_search(folder: Path, settings: Mapping[str, Any]) -> None:
         folder: The project directory.
         settings: The settings of the search that is to go on in it.
     """
-    known = SearchRecord.load(folder / "tracking.json").settings
+    known = SearchState.load(folder / "tracking.json").settings
     for name in ("tuner", "objective", "direction"):
         if name in known and known[name] != str(settings[name]):
             raise ValueError(

@@ -17,10 +17,10 @@ from keras_ext.tuners.progress import Progress
 from keras_ext.tuners.pruning.search_pruning import SearchPruning, TrialPruned
 from keras_ext.tuners.samples import InputSource
 from keras_ext.tuners.search_run import SearchRun
-from keras_ext.tuners.table import trial_rows
+from keras_ext.tuners.trial_table import trial_rows
 
 
-class SearchRecorder:
+class SearchTracker:
     """Reads a tuner's oracle and records the search in its MLflow run.
 
     An interrupted oracle may hold its lock for ever, so none of its locking
@@ -96,7 +96,7 @@ class SearchRecorder:
             inputs: What the search trained on.
         """
         best = self.best_trial()
-        record = self.run.record
+        record = self.run.state
         if best is None or record.best_model_trial == best.trial_id:
             return
         if self._log_model("best_model", best, load, inputs):
@@ -130,7 +130,7 @@ class SearchRecorder:
                 self.progress.say("Interrupted: ending the runs.")
             self.end_trial(error)
             if interrupt:
-                self._mend_state()
+                self._rewrite_state()
                 self.run.end_torn_runs()
             self.end("KILLED" if interrupt else "FAILED", error)
         except Exception as failure:
@@ -170,7 +170,7 @@ class SearchRecorder:
         """Return the table of trials."""
         return trial_rows(
             [self.oracle.trials[key] for key in self.oracle.start_order],
-            self.run.record,
+            self.run.state,
             search_space.names(self.oracle.get_space()),
         )
 
@@ -229,7 +229,7 @@ class SearchRecorder:
         self.run.writer.tags({"best_trial": best.trial_id})
 
     def _show_end(self, trial: Any) -> None:
-        seen = self.run.record.trials[trial.trial_id]
+        seen = self.run.state.trials[trial.trial_id]
         outcome = f"{seen.status}: {seen.reason}"
         if seen.status == "FINISHED":
             outcome = f"{self.oracle.objective.name} {trial.score:.4f}"
@@ -240,11 +240,11 @@ class SearchRecorder:
             outcome,
             seen.duration or 0.0,
             f"{best.score:.4f}" if best else None,
-            seen.worst_grad_norm,
+            seen.min_grad_norm,
             seen.dead_relu,
         )
 
-    def _mend_state(self) -> None:
+    def _rewrite_state(self) -> None:
         """Write again what the interrupt may have torn in the writing."""
         for trial in self.oracle.ongoing_trials.values():
             folder = self.tuner.get_trial_dir(trial.trial_id)

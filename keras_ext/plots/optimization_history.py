@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ext.tracking.optional import require
+from keras_ext._optional import require
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,7 +51,7 @@ def optimization_history(
         ValueError: There is no trial, or `direction` is neither.
 
     Example:
-        >>> from keras_ext.tracking.optimization_history import (
+        >>> from keras_ext.plots.optimization_history import (
         ...     optimization_history,
         ... )
         >>> rows = [{"status": "FINISHED", "score": s} for s in (0.5, 0.25)]

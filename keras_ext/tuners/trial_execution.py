@@ -10,7 +10,6 @@ import keras
 import keras_tuner
 from keras_tuner.engine.tuner import maybe_distribute
 
-from keras_ext.tuners.complaints import check_objective
 from keras_ext.tuners.cross_validation import Folds
 from keras_ext.tuners.interrupts import InterruptCheck, Interrupts
 from keras_ext.tuners.monitoring import callbacks_of_an_execution
@@ -18,13 +17,14 @@ from keras_ext.tuners.progress import LiveLine
 from keras_ext.tuners.pruning.search_pruning import SearchPruning, TrialPruned
 from keras_ext.tuners.results import spread, with_all_epochs
 from keras_ext.tuners.resuming import Attempt, load_state
-from keras_ext.tuners.search_recorder import SearchRecorder
 from keras_ext.tuners.search_run import SearchRun
+from keras_ext.tuners.search_tracker import SearchTracker
 from keras_ext.tuners.trial_run import TrialRun
-from keras_ext.tuners.tuner_callbacks import BestEpochKeeper, mended
+from keras_ext.tuners.tuner_callbacks import BestEpochKeeper, patched
+from keras_ext.tuners.validation import check_objective
 
 
-class TrialFlow(keras_tuner.Tuner):
+class TrialExecution(keras_tuner.Tuner):
     """Mixin that trains, prunes, resumes and records the trials of a search.
 
     What a search is, the subclass knows: `TrackedTuner`.
@@ -41,7 +41,7 @@ class TrialFlow(keras_tuner.Tuner):
     _folds: Folds | None = None
     _pruning: SearchPruning | None = None
     _run: SearchRun | None = None
-    _recorder: SearchRecorder | None = None
+    _tracker: SearchTracker | None = None
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
         """Train a trial's models, one for each execution of each fold.
@@ -152,18 +152,20 @@ class TrialFlow(keras_tuner.Tuner):
         if self._folds:
             fold, name = self._fold(self._folds)
             args, kwargs = (), self._folds.arguments(fold, args, kwargs)
-        run_id, recorder = run.begin_execution(name)
-        given = [mended(callback) for callback in kwargs.get("callbacks") or []]
+        run_id, tracker = run.begin_execution(name)
+        given = [
+            patched(callback) for callback in kwargs.get("callbacks") or []
+        ]
         doctors, enders = pruning.begin_execution(
             trial.trial_id, self.execution, given
         )
         kwargs["callbacks"] = callbacks_of_an_execution(
-            [*doctors, *given], run.client, run_id, recorder
+            [*doctors, *given], run.client, run_id, tracker
         )
         kwargs["callbacks"] += [*enders, InterruptCheck(self._interrupts)]
-        if self._recorder and self._recorder.progress.live:
+        if self._tracker and self._tracker.progress.live:
             objective = self.oracle.objective.name
-            line = LiveLine(self._recorder.progress, objective)
+            line = LiveLine(self._tracker.progress, objective)
             kwargs["callbacks"].append(line)
         if self.resume_trials:
             results = self._resumed(run, trial, *args, **kwargs)
@@ -171,7 +173,7 @@ class TrialFlow(keras_tuner.Tuner):
             results = super()._build_and_fit_model(trial, *args, **kwargs)
             check_objective(results, self.oracle.objective)
         results = with_all_epochs(
-            results, recorder.epochs, self.oracle.objective
+            results, tracker.epochs, self.oracle.objective
         )
         self._interrupts.check()
         try:

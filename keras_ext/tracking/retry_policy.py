@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from keras_ext.tracking.delivery import Queue, next_records, send
+from keras_ext.tracking.batching import Queue, next_messages, send
 from keras_ext.tracking.disk_queue import DiskQueue
-from keras_ext.tracking.records import Create, Record
+from keras_ext.tracking.messages import Create, Message
 from keras_ext.tracking.redaction import redact, scrub
 from keras_ext.tracking.run_ids import NotMadeYet
 from keras_ext.tracking.transport import (
@@ -21,10 +21,10 @@ logger = logging.getLogger("keras_ext.tracking")
 _ATTEMPTS = 8  # with what the store probably never takes: half a minute
 
 
-class Sender:
+class RetryPolicy:
     """Makes one attempt after the other; one thread at a time uses it.
 
-    A store that does not answer is told from one that refuses a record: the
+    A store that does not answer is told from one that refuses a message: the
     first is asked again, the second is not. What is refused in a batch is
     found by sending the batch one by one. What fails eight times although
     the store answers (a file, mostly) is set aside, so that it holds up
@@ -35,18 +35,18 @@ class Sender:
 
     Attributes:
         delivered: How many values and entries of each kind were confirmed.
-        rejected: Records that the store refused for good, with its reason.
+        rejected: RunHistory that the store refused for good, with its reason.
         failures: Attempts in a row that the store did not answer.
     """
 
     def __init__(self, transport: ClientTransport):
         self.transport = transport
         self.delivered: Counter[str] = Counter()
-        self.rejected: list[tuple[Record, str]] = []
+        self.rejected: list[tuple[Message, str]] = []
         self.failures = 0
         self._warned: set[str] = set()
         self._doubts = 0  # doubtful failures of what is at the head
-        self._one_by_one = 0  # records to be sent singly, to find a bad one
+        self._one_by_one = 0  # messages to be sent singly, to find a bad one
 
     def serve(self, transport: ClientTransport) -> None:
         """Send by another transport from now on."""
@@ -55,48 +55,48 @@ class Sender:
         self._warned -= {"down", "late"}
 
     def attempt(self, queue: Queue) -> tuple[bool, int]:
-        """Try to send the next records of a queue.
+        """Try to send the next messages of a queue.
 
         Returns:
-            Whether to go on at once, and how many records have left the
+            Whether to go on at once, and how many messages have left the
             queue.
         """
-        records = next_records(queue, singly=self._one_by_one > 0)
-        if not records:
+        messages = next_messages(queue, singly=self._one_by_one > 0)
+        if not messages:
             return True, 0
         try:
-            send(self.transport, queue, records)
-            queue.drop(records)
+            send(self.transport, queue, messages)
+            queue.drop(messages)
         except Exception as error:
-            gone = self._failed(queue, records, error)
+            gone = self._failed(queue, messages, error)
             return gone is not None, gone or 0
-        for record in records:
-            self.delivered[type(record).__name__] += len(record)
+        for message in messages:
+            self.delivered[type(message).__name__] += len(message)
         if self.failures:
             logger.info("MLflow at %s is back.", self.where)
-        return True, self._gone(records)
+        return True, self._gone(messages)
 
     def _failed(
-        self, queue: Queue, records: Sequence[Record], error: Exception
+        self, queue: Queue, messages: Sequence[Message], error: Exception
     ) -> int | None:
-        """Return how many records have left; None: the store is down."""
+        """Return how many messages have left; None: the store is down."""
         refused = is_refusal(error)
         self._doubts += is_doubtful(error)
         if isinstance(error, NotMadeYet):
-            return self._set_aside(queue, records, error)
+            return self._set_aside(queue, messages, error)
         if refused or self._doubts >= _ATTEMPTS:
             code = getattr(error, "error_code", "")
-            if len(records) > 1 and code != "RESOURCE_DOES_NOT_EXIST":
-                self._one_by_one = len(records)
+            if len(messages) > 1 and code != "RESOURCE_DOES_NOT_EXIST":
+                self._one_by_one = len(messages)
                 self._doubts = _ATTEMPTS - 1
                 return 0
             if refused or not isinstance(queue, DiskQueue):
-                return self._reject(queue, records, error)
-            return self._set_aside(queue, records, error)
+                return self._reject(queue, messages, error)
+            return self._set_aside(queue, messages, error)
         self.failures += 1
         self.warn_once(
             "down",
-            "MLflow at %s does not answer; training goes on, and the records "
+            "MLflow at %s does not answer; training goes on, and the messages "
             "are kept and sent when it is back. (%s)",
             self.where,
             self._text(error),
@@ -104,48 +104,48 @@ class Sender:
         return None
 
     def _reject(
-        self, queue: Queue, records: Sequence[Record], error: Exception
+        self, queue: Queue, messages: Sequence[Message], error: Exception
     ) -> int:
         reason = scrub(error, self.transport.uri)
-        self.rejected.extend((record, reason) for record in records)
-        run_id = records[0].run_id
-        if isinstance(records[0], Create):
+        self.rejected.extend((message, reason) for message in messages)
+        run_id = messages[0].run_id
+        if isinstance(messages[0], Create):
             assert isinstance(queue, DiskQueue)
             queue.ids.refuse(run_id)
-        queue.drop(records)
+        queue.drop(messages)
         self.warn_once(
             run_id,
-            "MLflow at %s refused a record of run %s (%s); what else it "
+            "MLflow at %s refused a message of run %s (%s); what else it "
             "refuses is left out silently.",
             self.where,
             run_id,
             reason,
         )
-        return self._gone(records)
+        return self._gone(messages)
 
     def _set_aside(
-        self, queue: Queue, records: Sequence[Record], error: Exception
+        self, queue: Queue, messages: Sequence[Message], error: Exception
     ) -> int:
         """Go on without what fails again and again, but keep it."""
         assert isinstance(queue, DiskQueue)
-        queue.set_aside(records)
+        queue.set_aside(messages)
         self.warn_once(
             "aside",
             "MLflow at %s does not take a %s of run %s (%s). What it does "
             "not take stays in %s, for `keras-ext replay`.",
             self.where,
-            type(records[0]).__name__.lower(),
-            records[0].run_id,
+            type(messages[0]).__name__.lower(),
+            messages[0].run_id,
             self._text(error),
             queue.folder,
         )
-        return self._gone(records)
+        return self._gone(messages)
 
-    def _gone(self, records: Sequence[Record]) -> int:
+    def _gone(self, messages: Sequence[Message]) -> int:
         self.failures = 0
-        self._one_by_one = max(0, self._one_by_one - len(records))
+        self._one_by_one = max(0, self._one_by_one - len(messages))
         self._doubts = _ATTEMPTS - 1 if self._one_by_one else 0
-        return len(records)
+        return len(messages)
 
     def warn_once(self, occasion: str, text: str, *values: Any) -> None:
         """Log a warning, unless there was one on this occasion."""

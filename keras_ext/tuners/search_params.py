@@ -10,7 +10,7 @@ from keras_ext.tuners.cross_validation import Folds
 SEED_FOR_ZERO = 2**31 - 1
 
 
-def search_settings(
+def search_params(
     tuner: Any, fit_kwargs: Mapping[str, Any], folds: Folds | None
 ) -> dict[str, Any]:
     """Return what distinguishes this search from another.

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from keras_ext import tracking
-from keras_ext.doctor.records import Records
-from keras_ext.tracking.drawing import png
-from keras_ext.tracking.optional import require
+from keras_ext import plots
+from keras_ext._optional import require
+from keras_ext.doctor.run_history import RunHistory
+from keras_ext.plots.drawing import png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,26 +23,26 @@ _TRAINING, _VALIDATION, _STEPS = "#0072b2", "#d55e00", "#9db8c9"
 _KINDS: tuple[tuple[str, Callable[..., Any], str, str], ...] = (
     (
         "grad_norm/",
-        tracking.gradient_heatmap,
+        plots.gradient_heatmap,
         "Gradient norm per layer and step",
         "Colours that fade towards the top are a vanishing gradient, colours "
         "that brighten with time an exploding one.",
     ),
     (
         "dead_relu/",
-        tracking.dead_unit_curves,
+        plots.dead_unit_curves,
         "Dead units per layer",
         "The share of ReLU units that fired for no input of a batch.",
     ),
     (
         "saturation/",
-        tracking.saturation_curves,
+        plots.saturation_curves,
         "Saturated outputs per layer",
         "The share of outputs of sigmoid and tanh units where they are flat.",
     ),
     (
         "update_ratio/",
-        tracking.update_ratio_heatmap,
+        plots.update_ratio_heatmap,
         "Update ratio per layer and step",
         "The size of a step relative to the weights; about 0.001 is usual.",
     ),
@@ -65,11 +65,11 @@ class Picture(NamedTuple):
     width: int
 
 
-def figures(records: Records) -> Iterator[Picture]:
+def figures(history: RunHistory) -> Iterator[Picture]:
     """Yield what can be drawn of a training run.
 
     Args:
-        records: What was recorded of a training run.
+        history: What was recorded of a training run.
 
     Yields:
         One picture after the other, the loss first.
@@ -82,31 +82,31 @@ def figures(records: Records) -> Iterator[Picture]:
         "Loss",
         "Training loss that falls while validation loss rises is overfitting.",
         loss_curves,
-        records,
+        history,
         title="",
     )
     for kind, draw, title, reading in _KINDS:
         series = {
             key: values
-            for key, values in records.of_kind(kind).items()
+            for key, values in history.of_kind(kind).items()
             if np.size(values) and not np.all(np.isnan(values))
         }
         length = max(map(len, series.values()), default=0)
         if length:
-            steps = records.steps[:length]
+            steps = history.steps[:length]
             yield from _drawn(
                 title, reading, draw, series, title="", steps=steps
             )
 
 
-def loss_curves(records: Records, title: str = "Loss") -> "Figure | None":
+def loss_curves(history: RunHistory, title: str = "Loss") -> "Figure | None":
     """Return curves of the loss over the steps, or `None` without any.
 
     The values of epochs stand where the epochs end. The scale is
     logarithmic if they differ by a factor of more than 20.
 
     Args:
-        records: What was recorded of a training run.
+        history: What was recorded of a training run.
         title: Title of the figure.
 
     Raises:
@@ -116,20 +116,20 @@ def loss_curves(records: Records, title: str = "Loss") -> "Figure | None":
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    each = records.steps_per_epoch
+    each = history.steps_per_epoch
     curves = []
     for key, color, name in (
         ("loss", _TRAINING, "training loss"),
         ("val_loss", _VALIDATION, "validation loss"),
     ):
-        values = np.asarray(records.logs.get(key, ()), float)
+        values = np.asarray(history.logs.get(key, ()), float)
         if values.size:
             x = np.arange(values.size)
             x = (x + 1) * each - 1 if each else x
             curves.append((x, values, color, name, "o"))
-    losses = np.asarray(records.series.get("loss", ()), float)
+    losses = np.asarray(history.series.get("loss", ()), float)
     if losses.size and each:
-        x = np.asarray(records.steps)[: losses.size]
+        x = np.asarray(history.steps)[: losses.size]
         curves.insert(0, (x, losses, _STEPS, "of sampled steps", ""))
     known = [v[np.isfinite(v)] for _, v, *_ in curves]
     if not known or not any(v.size for v in known):

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 
-from keras_ext.tracking.optimization_history import optimization_history
-from keras_ext.tracking.parameter_importance import (
+from keras_ext.plots.optimization_history import optimization_history
+from keras_ext.plots.parameter_importance import (
     importances,
     parameter_importance,
 )
-from keras_ext.tracking.trial_health import trial_health
+from keras_ext.plots.trial_health import trial_health
 
 # No backend takes part: once is enough.
 pytestmark = pytest.mark.backend("torch")

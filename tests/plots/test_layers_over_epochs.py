@@ -5,7 +5,7 @@ import pytest
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
-from keras_ext.tracking import (
+from keras_ext.plots import (
     activation_heatmap,
     dead_unit_curves,
     gradient_heatmap,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass
-class TrialRecord:
+class TrialState:
     """The latest attempt at one trial.
 
     `run_id` is not MLflow's: the run bears it as the tag `keras_ext.id`.
@@ -21,14 +21,14 @@ class TrialRecord:
     reason: str | None = None
     score: float | None = None
     duration: float | None = None
-    worst_grad_norm: float | None = None
+    min_grad_norm: float | None = None
     dead_relu: float | None = None
     grad_norms: dict[str, float] = field(default_factory=dict)
     dead_units: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
-class SearchRecord:
+class SearchState:
     """The MLflow runs of one search, kept as `tracking.json`.
 
     The file names the parent run, so that the search can be resumed in it,
@@ -47,16 +47,16 @@ class SearchRecord:
     experiment_id: str = ""
     settings: dict[str, str] = field(default_factory=dict)
     best_model_trial: str | None = None
-    trials: dict[str, TrialRecord] = field(default_factory=dict)
+    trials: dict[str, TrialState] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, path: Path) -> "SearchRecord":
+    def load(cls, path: Path) -> "SearchState":
         """Return what `path` holds; an empty record if it does not exist."""
         if not path.exists():
             return cls(path)
         state = json.loads(path.read_text(encoding="utf-8"))
         trials = {
-            trial_id: TrialRecord(**trial)
+            trial_id: TrialState(**trial)
             for trial_id, trial in state.pop("trials").items()
         }
         return cls(path, trials=trials, **state)

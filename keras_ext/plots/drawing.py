@@ -4,7 +4,7 @@ import io
 import math
 from typing import Any
 
-from keras_ext.tracking.optional import require
+from keras_ext._optional import require
 
 _COMPRESSION = 3  # of 9; Pillow's default is 6
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

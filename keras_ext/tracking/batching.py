@@ -1,17 +1,17 @@
-"""One attempt to take the next records of a queue to the store."""
+"""One attempt to take the next messages of a queue to the store."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from keras_ext.tracking.disk_queue import DiskQueue
 from keras_ext.tracking.memory_queue import MemoryQueue
-from keras_ext.tracking.records import (
+from keras_ext.tracking.messages import (
     Artifact,
     Create,
+    Message,
     Model,
     Param,
     Points,
-    Record,
     Reopen,
     Status,
     Tag,
@@ -27,30 +27,30 @@ MAX_ENTRIES = 100
 _BATCHED = (Points, Param, Tag)
 
 
-def next_records(queue: Queue, singly: bool) -> list[Record]:
-    """Return the next records that go into one request.
+def next_messages(queue: Queue, singly: bool) -> list[Message]:
+    """Return the next messages that go into one request.
 
     Args:
         queue: Where they wait; it keeps them.
         singly: Whether to return one at most.
     """
-    first: list[Record] = []
+    first: list[Message] = []
     room = 0
 
-    def goes_on(record: Record) -> bool:
+    def goes_on(message: Message) -> bool:
         nonlocal room
         if not first:
-            first.append(record)
-            room = MAX_POINTS if isinstance(record, Points) else MAX_ENTRIES
-            room -= len(record)
+            first.append(message)
+            room = MAX_POINTS if isinstance(message, Points) else MAX_ENTRIES
+            room -= len(message)
             return True
-        alike = type(record) is type(first[0])
-        room -= len(record)
+        alike = type(message) is type(first[0])
+        room -= len(message)
         return (
             not singly
-            and isinstance(record, _BATCHED)
+            and isinstance(message, _BATCHED)
             and alike
-            and record.run_id == first[0].run_id
+            and message.run_id == first[0].run_id
             and room >= 0
         )
 
@@ -58,23 +58,23 @@ def next_records(queue: Queue, singly: bool) -> list[Record]:
 
 
 def send(
-    transport: ClientTransport, queue: Queue, records: Sequence[Record]
+    transport: ClientTransport, queue: Queue, messages: Sequence[Message]
 ) -> None:
-    """Make one attempt to send what `next_records` returned.
+    """Make one attempt to send what `next_messages` returned.
 
     Args:
         transport: What sends.
         queue: Knows the runs that were begun before the store had answered.
-        records: The records.
+        messages: The messages.
     """
-    head = records[0]
+    head = messages[0]
     if isinstance(head, Create):
         assert isinstance(queue, DiskQueue)
         _create(transport, queue, head)
         return
     run_id = _mlflow_id(queue, head.run_id)
     if isinstance(head, _BATCHED):
-        transport.batch(run_id, records)
+        transport.batch(run_id, messages)
     elif isinstance(head, Artifact):
         transport.artifact(replace(head, run_id=run_id))
     elif isinstance(head, Reopen):

@@ -1,4 +1,4 @@
-"""Figures of records, drawn with Matplotlib's object interface.
+"""Figures of layers over epochs, drawn with Matplotlib's object interface.
 
 No pyplot: a figure here changes neither the person's backend nor the list of
 open figures. Colours can be told apart with any kind of colour vision.
@@ -9,21 +9,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_ext.tracking.curves import share_curves
-from keras_ext.tracking.heatmap import heatmap
-from keras_ext.tracking.parallel_coordinates import (
-    parallel_coordinates as parallel_coordinates,
-)
+from keras_ext.plots.curves import share_curves
+from keras_ext.plots.heatmap import heatmap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Records = Mapping[str, Sequence[float] | np.ndarray]
+Series = Mapping[str, Sequence[float] | np.ndarray]
 Steps = Sequence[int] | np.ndarray | None
 
 
 def gradient_heatmap(
-    epochs: Records,
+    epochs: Series,
     title: str = "Gradient norm per layer and epoch",
     steps: Steps = None,
 ) -> "Figure":
@@ -53,7 +50,7 @@ def gradient_heatmap(
         ImportError: Matplotlib is missing.
 
     Example:
-        >>> from keras_ext.tracking import gradient_heatmap
+        >>> from keras_ext.plots import gradient_heatmap
         >>> figure = gradient_heatmap({"grad_norm/dense": [0.1, 0.01]})
         >>> [axes.get_ylabel() for axes in figure.axes]
         ['', 'gradient norm (L2)']
@@ -62,7 +59,7 @@ def gradient_heatmap(
 
 
 def update_ratio_heatmap(
-    epochs: Records,
+    epochs: Series,
     title: str = "Update ratio per layer",
     steps: Steps = None,
 ) -> "Figure":
@@ -86,7 +83,7 @@ def update_ratio_heatmap(
         ImportError: Matplotlib is missing.
 
     Example:
-        >>> from keras_ext.tracking import update_ratio_heatmap
+        >>> from keras_ext.plots import update_ratio_heatmap
         >>> figure = update_ratio_heatmap({"w": [0.1, 0.01]}, steps=[0, 10])
         >>> figure.axes[0].get_xlabel()
         'training step'
@@ -97,7 +94,7 @@ def update_ratio_heatmap(
 
 
 def activation_heatmap(
-    epochs: Records,
+    epochs: Series,
     title: str = "Standard deviation of activations per layer",
     steps: Steps = None,
 ) -> "Figure":
@@ -121,7 +118,7 @@ def activation_heatmap(
         ImportError: Matplotlib is missing.
 
     Example:
-        >>> from keras_ext.tracking import activation_heatmap
+        >>> from keras_ext.plots import activation_heatmap
         >>> figure = activation_heatmap({"dense": [0.1, 0.01]})
         >>> [axes.get_ylabel() for axes in figure.axes]
         ['', 'standard deviation']
@@ -132,7 +129,7 @@ def activation_heatmap(
 
 
 def dead_unit_curves(
-    epochs: Records,
+    epochs: Series,
     title: str = "Dead units per layer",
     steps: Steps = None,
 ) -> "Figure":
@@ -157,7 +154,7 @@ def dead_unit_curves(
         ImportError: Matplotlib is missing.
 
     Example:
-        >>> from keras_ext.tracking import dead_unit_curves
+        >>> from keras_ext.plots import dead_unit_curves
         >>> figure = dead_unit_curves({"dead_relu/relu": [0.0, 0.25]})
         >>> figure.axes[0].get_ylabel()
         'dead units (share)'
@@ -168,7 +165,7 @@ def dead_unit_curves(
 
 
 def saturation_curves(
-    epochs: Records,
+    epochs: Series,
     title: str = "Saturated outputs per layer",
     steps: Steps = None,
 ) -> "Figure":
@@ -190,7 +187,7 @@ def saturation_curves(
         ImportError: Matplotlib is missing.
 
     Example:
-        >>> from keras_ext.tracking import saturation_curves
+        >>> from keras_ext.plots import saturation_curves
         >>> figure = saturation_curves({"saturation/gate": [0.0, 0.25]})
         >>> figure.axes[0].get_ylabel()
         'saturated outputs (share)'

@@ -5,11 +5,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_ext.taps import record
+from keras_ext.taps import capture
 
 
-class Record(record.Record):
-    """See `keras_ext.taps.record.Record`.
+class StepCapture(capture.StepCapture):
+    """See `keras_ext.taps.capture.StepCapture`.
 
     Args:
         compiled: Whether XLA compiles the step.
@@ -33,7 +33,7 @@ class Record(record.Record):
             return _apart(gradient)
         return gradient
 
-    def _hear(self, output: Any, note: Callable[[Any], None]) -> Any:
+    def _capture(self, output: Any, note: Callable[[Any], None]) -> Any:
         if not _is_rehearsal(output):
             note(output if self._is_mine(output) else None)
         return output

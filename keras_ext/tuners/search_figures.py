@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from keras_ext.tracking.figures import parallel_coordinates
-from keras_ext.tracking.optimization_history import optimization_history
-from keras_ext.tracking.parameter_importance import (
+from keras_ext.plots.optimization_history import optimization_history
+from keras_ext.plots.parallel_coordinates import parallel_coordinates
+from keras_ext.plots.parameter_importance import (
     FEWEST_TRIALS,
     parameter_importance,
 )
-from keras_ext.tracking.trial_health import trial_health
-from keras_ext.tuners.record import SearchRecord
+from keras_ext.plots.trial_health import trial_health
+from keras_ext.tuners.search_state import SearchState
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def search_figures(
     rows: Sequence[Mapping[str, Any]],
-    record: SearchRecord,
+    record: SearchState,
     hyperparameters: Sequence[str],
     direction: str,
 ) -> Iterator[tuple[str, "Figure"]]:

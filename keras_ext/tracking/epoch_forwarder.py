@@ -1,4 +1,4 @@
-"""Passing a monitor's records on to a run while they grow."""
+"""Passing a monitor's messages on to a run while they grow."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,15 +6,16 @@ from typing import Any
 from keras_ext.tracking.writer import RunWriter
 
 
-class Feed:
-    """What of one monitor's records has been written.
+class EpochForwarder:
+    """What of one monitor's messages has been written.
 
     Args:
         monitor: Has `epochs`: for each key one value per epoch.
-        is_behind: Whether the monitor's turn comes after the feed's, so that
-            the values of an epoch are there only when the next one ends.
-        owners: Which feed writes a key, for all feeds of a run: of keys that
-            two monitors have, the first feed to meet it writes its own.
+        is_behind: Whether the monitor runs after the forwarder, so that the
+            values of an epoch exist only when the next epoch ends.
+        owners: Maps a key to the forwarder that writes it, for all
+            forwarders of a run. Of two monitors with the same key, the
+            first one is forwarded.
     """
 
     def __init__(self, monitor: Any, is_behind: bool, owners: dict[str, Any]):

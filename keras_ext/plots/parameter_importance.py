@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ext.tracking.optional import require
+from keras_ext._optional import require
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -124,7 +124,7 @@ def parameter_importance(
         ImportError: Matplotlib or scikit-learn is missing.
 
     Example:
-        >>> from keras_ext.tracking.parameter_importance import (
+        >>> from keras_ext.plots.parameter_importance import (
         ...     parameter_importance,
         ... )
         >>> rows = [{"rate": i, "score": i} for i in range(5)]

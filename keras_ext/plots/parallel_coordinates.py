@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ext.tracking.optional import require
+from keras_ext._optional import require
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,7 +52,7 @@ def parallel_coordinates(
             neither.
 
     Example:
-        >>> from keras_ext.tracking import parallel_coordinates
+        >>> from keras_ext.plots import parallel_coordinates
         >>> rows = [{"units": 8, "loss": 0.5}, {"units": 16, "loss": 0.25}]
         >>> figure = parallel_coordinates(rows, ["units"], "loss")
         >>> print(figure.axes[0].get_title())

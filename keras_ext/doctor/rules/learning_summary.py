@@ -1,11 +1,11 @@
-"""What the rules read off the records: how well a run learns, and when."""
+"""What the rules read off the history: how well a run learns, and when."""
 
 import functools
 import math
 
 import numpy as np
 
-from keras_ext.doctor.records import Records
+from keras_ext.doctor.run_history import RunHistory
 
 # Losses whose value is known for a model that predicts the classes' shares
 # or the targets' mean, whatever the input.
@@ -34,29 +34,29 @@ UNFITTED = 0.7
 WORSE_THAN_A_GUESS = 1.5
 
 
-class Signs:
+class LearningSummary:
     """Numbers that several rules ask for.
 
     Args:
-        records: What was recorded.
+        history: What was recorded.
 
     Attributes:
-        records: The same.
+        history: The same.
     """
 
-    def __init__(self, records: Records):
-        self.records = records
+    def __init__(self, history: RunHistory):
+        self.history = history
 
     @functools.cached_property
     def loss(self) -> np.ndarray:
         """The loss of each sampled step, NaN where unknown."""
-        unknown = np.full(len(self.records.steps), np.nan)
-        return self.records.series.get("loss", unknown)
+        unknown = np.full(len(self.history.steps), np.nan)
+        return self.history.series.get("loss", unknown)
 
     @functools.cached_property
     def epoch_losses(self) -> np.ndarray:
         """The training loss of each epoch."""
-        return self.records.logs.get("loss", np.zeros(0))
+        return self.history.logs.get("loss", np.zeros(0))
 
     @property
     def epochs(self) -> int:
@@ -66,15 +66,15 @@ class Signs:
     @property
     def has_begun(self) -> bool:
         """Whether there were steps enough to speak of what was learned."""
-        steps = self.records.steps
+        steps = self.history.steps
         return bool(len(steps)) and int(steps[-1]) + 1 >= LEAST_STEPS
 
     @property
     def share_done(self) -> float:
         """The share of the planned training that is done."""
-        if self.records.finished:
+        if self.history.finished:
             return 1.0
-        planned = self.records.planned_epochs or max(2 * self.epochs, 1)
+        planned = self.history.planned_epochs or max(2 * self.epochs, 1)
         return min(self.epochs / planned, 1.0)
 
     @functools.cached_property
@@ -83,7 +83,7 @@ class Signs:
 
         `None` if it is not known for the loss.
         """
-        batch, outputs = self.records.batch, self.records.facts.outputs
+        batch, outputs = self.history.batch, self.history.facts.outputs
         if batch is None or len(outputs) != 1:
             return None
         loss = outputs[0].loss
@@ -131,7 +131,7 @@ class Signs:
     @functools.cached_property
     def _penalties(self) -> float:
         """What L2 adds to the loss of the initial weights, about."""
-        layers = self.records.facts.layers
+        layers = self.history.facts.layers
         if any(layer.penalty >= STRONG_PENALTY for layer in layers):
             return 0.0
         return sum(
@@ -143,7 +143,7 @@ class Signs:
         )
 
     @functools.cached_property
-    def skill(self) -> float:
+    def improvement(self) -> float:
         """How far the run has come, from the baseline (0) to perfect (1).
 
         By the last epoch's loss or accuracy, in training or validation,
@@ -151,37 +151,37 @@ class Signs:
         from the training loss.
         """
         candidates = [0.0]
-        logs = self.records.logs
+        logs = self.history.logs
         # What a person's own `test_step` calls loss may be another one.
-        own = self.records.facts.own_train_step and self.baseline is None
+        own = self.history.facts.own_train_step and self.baseline is None
         for key in ("loss",) if own else ("loss", "val_loss"):
             values = logs.get(key, np.zeros(0))
             if len(values):
-                candidates.append(self.way_to_fit(values[-1]))
+                candidates.append(self.improvement_of(values[-1]))
         finite = self.loss[np.isfinite(self.loss)]
         if len(finite):
-            candidates.append(self.way_to_fit(np.median(finite[-3:])))
+            candidates.append(self.improvement_of(np.median(finite[-3:])))
         candidates += [
-            self.way_to_one(float(values[-1]))
+            self.accuracy_improvement(float(values[-1]))
             for key, values in logs.items()
             if is_accuracy(key) and len(values)
         ]
         return max(c for c in candidates if not math.isnan(c))
 
-    def way_to_one(self, accuracy: float) -> float:
+    def accuracy_improvement(self, accuracy: float) -> float:
         """Return how far an accuracy is from that of a guess (0) to 1."""
-        batch = self.records.batch
+        batch = self.history.batch
         if batch is None or len(batch.class_shares) < 2:
             return 0.0
         chance = float(batch.class_shares.max())
         return (accuracy - chance) / (1 - chance) if chance < 1 else 0.0
 
-    def way_to_fit(self, loss: float) -> float:
+    def improvement_of(self, loss: float) -> float:
         """Return how far a loss is from a guess's (0) to a perfect one."""
         if not self.reference > 0:
             return 0.0
         ratio = float(loss) / self.reference
-        outputs = self.records.facts.outputs
+        outputs = self.history.facts.outputs
         if len(outputs) == 1 and outputs[0].loss == "mean_absolute_error":
             ratio *= abs(ratio)  # on the scale of squared errors
         return 1.0 - ratio
@@ -195,24 +195,24 @@ class Signs:
         loss has come to rest since; or until a third, if it rests, while the
         means moved, well below that of a guess, where it does not begin.
         """
-        records = self.records
-        kinds = [layer.kind for layer in records.facts.layers]
+        history = self.history
+        kinds = [layer.kind for layer in history.facts.layers]
         if "BatchNormalization" not in kinds:
             return False
-        last = int(records.steps[-1]) if len(records.steps) else 0
-        since = last - 3 * records.steps_per_epoch
-        val = records.logs.get("val_loss", np.zeros(0))[-6:]
+        last = int(history.steps[-1]) if len(history.steps) else 0
+        since = last - 3 * history.steps_per_epoch
+        val = history.logs.get("val_loss", np.zeros(0))[-6:]
         rests = len(val) == 6 and np.ptp(val) < AT_REST * abs(val[-1])
         if not rests:
             return since < SETTLING
-        moved = 6 * records.steps_per_epoch >= MOVING
+        moved = 6 * history.steps_per_epoch >= MOVING
         low = self.baseline is not None and val[-1] < UNFITTED * self.baseline
         return since < (SETTLING / 3 if moved and low else 2 * SETTLING / 3)
 
     @property
     def is_lost_on_new_data(self) -> bool:
         """Whether the validation loss stays far above that of a guess."""
-        val = self.records.logs.get("val_loss", np.zeros(0))
+        val = self.history.logs.get("val_loss", np.zeros(0))
         if self.baseline is None or len(val) < 3 or self.is_settling:
             return False
         return bool(np.min(val) > WORSE_THAN_A_GUESS * self.reference)
@@ -220,7 +220,7 @@ class Signs:
     @property
     def guesses_on_new_data(self) -> bool:
         """Whether the validation loss is near a guess's, settled or not."""
-        val = self.records.logs.get("val_loss", np.zeros(0))
+        val = self.history.logs.get("val_loss", np.zeros(0))
         if self.baseline is None or not len(val):
             return False
         return bool(np.median(val[-3:]) > UNFITTED * self.reference)
@@ -230,10 +230,10 @@ class Signs:
         """Whether the run has come far, or goes on at a good pace."""
         if self.first_nonfinite is not None:
             return False
-        if self.skill > 0.5:
+        if self.improvement > 0.5:
             return True
         ends = self.share_done > 0.9
-        return not ends and self.skill > 0.2 and self.recent_gain > 0.02
+        return not ends and self.improvement > 0.2 and self.recent_gain > 0.02
 
     @property
     def fails(self) -> bool:
@@ -241,14 +241,16 @@ class Signs:
         if self.first_nonfinite is not None:
             return True
         had_time = self.epochs >= 3 or self.share_done >= 0.3
-        return had_time and self.skill < 0.25 and not self.recent_gain > 0.02
+        return (
+            had_time and self.improvement < 0.25 and not self.recent_gain > 0.02
+        )
 
-    def has_levelled_off(self, skill: float) -> bool:
-        """Return whether the run had its time, and stays below a skill."""
+    def has_levelled_off(self, improvement: float) -> bool:
+        """Return whether the loss levelled off below an improvement."""
         if self.share_done < 0.6 or self.epochs < 3 or not self.has_begun:
             return False
-        level = 3 * LEVEL if self.records.finished else LEVEL
-        return self.skill < skill and not self.recent_gain > level
+        level = 3 * LEVEL if self.history.finished else LEVEL
+        return self.improvement < improvement and not self.recent_gain > level
 
     @functools.cached_property
     def gain(self) -> float:
@@ -278,7 +280,7 @@ class Signs:
 
         Steps that loss scaling skips do not count.
         """
-        series = self.records.series
+        series = self.history.series
         bad = np.isinf(self.loss)
         norms = series.get("grad_norm/global")
         if norms is not None:
@@ -293,22 +295,22 @@ class Signs:
             bad &= series["skipped_steps"] == 0
         places = np.flatnonzero(bad)
         if len(places):
-            return int(self.records.steps[places[0]])
+            return int(self.history.steps[places[0]])
         if not np.isfinite(self.epoch_losses).all():
-            return int(self.records.steps[-1]) if len(self.records.steps) else 0
+            return int(self.history.steps[-1]) if len(self.history.steps) else 0
         return None
 
     def norms(self, kind: str = "grad_norm/") -> dict[str, np.ndarray]:
         """Return the finite values of each layer, in the layers' order."""
         return {
             layer: values[np.isfinite(values)]
-            for layer, values in self.records.of_kind(kind).items()
+            for layer, values in self.history.of_kind(kind).items()
         }
 
     @functools.cached_property
     def updates(self) -> np.ndarray:
         """Update ratios of the whole model, where it moved."""
-        values = self.records.series.get("update_ratio/global", np.zeros(0))
+        values = self.history.series.get("update_ratio/global", np.zeros(0))
         return values[np.isfinite(values) & (values > 0)]
 
     @functools.cached_property
@@ -316,8 +318,8 @@ class Signs:
         """By how much of their length the weights can have moved at most."""
         if not len(self.updates):
             return 0.0
-        steps = self.records.steps
-        values = self.records.series["update_ratio/global"]
+        steps = self.history.steps
+        values = self.history.series["update_ratio/global"]
         # Each measured step stands for those up to the next one, of which
         # there may be more later in a run than in its beginning.
         apart = np.diff(steps)
@@ -327,9 +329,9 @@ class Signs:
 
     def epoch_of(self, step: int | None) -> int | None:
         """Return the epoch in which a step was taken."""
-        if step is None or not self.records.steps_per_epoch:
-            return self.records.epoch
-        return step // self.records.steps_per_epoch
+        if step is None or not self.history.steps_per_epoch:
+            return self.history.epoch
+        return step // self.history.steps_per_epoch
 
 
 def is_accuracy(key: str) -> bool:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_ext.tracking.drawing import power_of_ten
-from keras_ext.tracking.layer_series import matrix, short
-from keras_ext.tracking.optional import require
+from keras_ext._optional import require
+from keras_ext.plots.drawing import power_of_ten
+from keras_ext.plots.layer_series import matrix, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

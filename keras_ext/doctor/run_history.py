@@ -150,7 +150,7 @@ class BatchFacts:
 
 
 @dataclass(frozen=True)
-class Records:
+class RunHistory:
     """What was recorded of a training run up to now.
 
     Attributes:

@@ -123,33 +123,33 @@ class Model:
         return 1
 
 
-Record = Points | Param | Tag | Artifact | Status | Create | Reopen | Model
+Message = Points | Param | Tag | Artifact | Status | Create | Reopen | Model
 _KINDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (Points, Param, Tag, Artifact, Status, Create, Reopen, Model)
 }
 
 
-def encode(record: Record) -> tuple[str, str, bytes | None]:
-    """Return a record as kind, JSON and bytes; `decode` is the inverse."""
-    kind = type(record).__name__
-    if isinstance(record, Points):
+def encode(message: Message) -> tuple[str, str, bytes | None]:
+    """Return a message as kind, JSON and bytes; `decode` is the inverse."""
+    kind = type(message).__name__
+    if isinstance(message, Points):
         head = {
-            "run_id": record.run_id,
-            "key": record.key,
-            "timestamp": record.timestamp,
+            "run_id": message.run_id,
+            "key": message.key,
+            "timestamp": message.timestamp,
         }
-        steps = np.asarray(record.steps, "<i8").tobytes()
-        values = np.asarray(record.values, "<f8").tobytes()
+        steps = np.asarray(message.steps, "<i8").tobytes()
+        values = np.asarray(message.values, "<f8").tobytes()
         return kind, json.dumps(head), steps + values
-    if isinstance(record, Artifact):
-        head = {"run_id": record.run_id, "path": record.path}
-        return kind, json.dumps(head), record.data
-    return kind, json.dumps(asdict(record)), None
+    if isinstance(message, Artifact):
+        head = {"run_id": message.run_id, "path": message.path}
+        return kind, json.dumps(head), message.data
+    return kind, json.dumps(asdict(message)), None
 
 
-def decode(kind: str, text: str, data: bytes | None) -> Record:
-    """Return the record that `encode` was given.
+def decode(kind: str, text: str, data: bytes | None) -> Message:
+    """Return the message that `encode` was given.
 
     Args:
         kind: Name of its class.

@@ -7,10 +7,10 @@ returns `None` where it does not fit the case.
 from collections.abc import Callable
 
 from keras_ext.doctor.finding import PROBLEMS, Remedy
-from keras_ext.doctor.records import BatchFacts, Facts
 from keras_ext.doctor.remedies import treatments
 from keras_ext.doctor.remedies.case import Case
 from keras_ext.doctor.remedies.outputs import output_remedies
+from keras_ext.doctor.run_history import BatchFacts, Facts
 
 Entry = Callable[[Case], Remedy | None]
 

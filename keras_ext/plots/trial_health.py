@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ext.tracking.heatmap import _NOT_FINITE, _ZERO
-from keras_ext.tracking.layer_series import short
-from keras_ext.tracking.optional import require
+from keras_ext._optional import require
+from keras_ext.plots.heatmap import _NOT_FINITE, _ZERO
+from keras_ext.plots.layer_series import short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +65,7 @@ def trial_health(
         ImportError: Matplotlib is missing.
 
     Example:
-        >>> from keras_ext.tracking.trial_health import trial_health
+        >>> from keras_ext.plots.trial_health import trial_health
         >>> trial = {"trial": "0", "status": "FINISHED", "score": 0.5}
         >>> trial["grad_norms"] = {"hidden": 0.1, "output": 0.2}
         >>> figure = trial_health([trial])
