@@ -28,12 +28,17 @@ import numpy as np
 import pytest
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     backend = keras.config.backend()
-    for item in items:
-        marker = item.get_closest_marker("backend")
-        if marker and backend not in marker.args:
-            item.add_marker(pytest.mark.skip(reason=f"not a test of {backend}"))
+    others = [
+        item
+        for item in items
+        if (marker := item.get_closest_marker("backend"))
+        and backend not in marker.args
+    ]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
 
 
 @pytest.fixture(autouse=True)

@@ -30,7 +30,7 @@ CLASSES = [
 # The examples leave it to Python to remove their folders.
 @pytest.mark.filterwarnings("ignore:Implicitly cleaning up")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.backend("tensorflow")
+@pytest.mark.backend("torch")
 @pytest.mark.parametrize("subject", CLASSES, ids=lambda c: c.__name__)
 def test_example(subject, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -18,6 +18,7 @@ def loaded_by_import(*names):
     return run_python(LOADED.format(names=names)).split()
 
 
+@pytest.mark.backend("torch")
 def test_import_loads_neither_mlflow_nor_keras_tuner():
     names = ("mlflow", "keras_tuner", "matplotlib", "sklearn", "pandas")
     assert loaded_by_import(*names) == []
@@ -55,12 +56,14 @@ for use in (
 """
 
 
+@pytest.mark.backend("torch")
 def test_a_missing_extra_is_named_with_its_install_command():
     tuner, mlflow = run_python(WITHOUT).strip().splitlines()
     assert 'pip install "keras-ext[tuner]"' in tuner
     assert 'pip install "keras-ext[mlflow]"' in mlflow
 
 
+@pytest.mark.backend("torch")
 def test_unknown_attributes_are_named():
     import keras_ext
 

@@ -12,6 +12,8 @@ from keras_ext.doctor import Finding
 from keras_ext.tracking import RunWriter, connect
 from keras_ext.tracking.runs import experiment_id
 
+pytestmark = pytest.mark.backend("torch")
+
 EXPERIMENT = "doctor and mlflow"
 DEAD = Finding(
     "dying_relu", "net/relu", 0, 3, "error", {"dead": 1.0}, "No unit fires."

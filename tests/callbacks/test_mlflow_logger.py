@@ -17,6 +17,8 @@ from keras_ext.callbacks.monitor import Monitor
 from keras_ext.tracking import RunWriter, TrackingError, connect
 from keras_ext.tracking.runs import experiment_id
 
+pytestmark = pytest.mark.backend("torch")
+
 STEPS, EPOCHS = 4, 3
 
 
@@ -114,6 +116,7 @@ def run_of(client, log):
     return client.get_run(log.current_run_id)
 
 
+@pytest.mark.backend("tensorflow", "jax", "torch")
 def test_a_new_run(client, new):
     log = MLflowLogger(**new, run_name="first", tags={"a": 1})
     x = np.ones((2, 3), "float32")

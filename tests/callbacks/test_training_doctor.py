@@ -79,6 +79,7 @@ def test_healthy_run_is_left_alone(digits, capsys):
     assert history.batch.class_shares.sum() == pytest.approx(1.0)
 
 
+@pytest.mark.backend("torch")
 def test_long_epochs_are_measured_more_rarely(digits):
     x, y = digits
     every_step = callbacks.GradientNormLogger(1)
@@ -102,6 +103,7 @@ def test_long_epochs_are_measured_more_rarely(digits):
             )
 
 
+@pytest.mark.backend("torch")
 def test_very_long_epochs_are_measured_still_more_rarely(digits):
     x, y = digits
     doctor = callbacks.TrainingDoctor(on_finding=lambda finding: None)
@@ -188,6 +190,7 @@ def test_unscaled_input_is_one_finding_with_a_chain(digits):
     assert "saturated_activation" in doctor.findings[0].chain
 
 
+@pytest.mark.backend("torch")
 def test_overfitting_needs_validation_data(digits, rng):
     x, _ = digits
     y = rng.integers(0, 10, 120)
@@ -206,6 +209,7 @@ def test_overfitting_needs_validation_data(digits, rng):
     assert problems(doctor.findings)[0] == "overfitting"
 
 
+@pytest.mark.backend("torch")
 def test_stop_ends_training_after_an_error(digits, capsys):
     doctor = callbacks.TrainingDoctor(on_finding="stop")
     history = classifier(**silent_biases()).fit(
@@ -217,6 +221,7 @@ def test_stop_ends_training_after_an_error(digits, capsys):
     assert "\033" not in printed  # no terminal
 
 
+@pytest.mark.backend("torch")
 def test_what_comes_back_is_told_on_a_new_line_and_explained_once(
     digits, capsys, monkeypatch
 ):
@@ -235,6 +240,7 @@ def test_what_comes_back_is_told_on_a_new_line_and_explained_once(
     assert printed.count("Hm.") == 2 and printed.count("Do.") == 1
 
 
+@pytest.mark.backend("torch")
 def test_a_rule_of_ones_own_is_asked_and_cannot_end_training(
     digits, capsys, tmp_path
 ):
@@ -267,6 +273,7 @@ def test_a_rule_of_ones_own_is_asked_and_cannot_end_training(
         Finding("two words", None, None, None, "info", {}, "")
 
 
+@pytest.mark.backend("torch")
 def test_without_a_step_the_report_tells_what_it_has(tmp_path, digits):
     doctor = callbacks.TrainingDoctor(on_finding=lambda finding: None)
     nothing = "The doctor has seen no training step."
@@ -283,6 +290,7 @@ def test_without_a_step_the_report_tells_what_it_has(tmp_path, digits):
     assert doctor.report(tmp_path / "b.txt") == doctor.report()
 
 
+@pytest.mark.backend("torch")
 def test_raise_raises_and_leaves_nothing_behind(digits):
     doctor = callbacks.TrainingDoctor(on_finding="raise")
     model = classifier(**silent_biases())
@@ -294,6 +302,7 @@ def test_raise_raises_and_leaves_nothing_behind(digits):
     assert "_run" not in repr(vars(model).get("train_function"))
 
 
+@pytest.mark.backend("torch")
 def test_a_long_epoch_is_looked_at_in_its_midst(digits):
     x, y = digits
     told = []
@@ -346,6 +355,7 @@ def test_logs_are_those_of_a_bare_run(digits):
     assert sorted(history.history) == ["accuracy", "loss"]
 
 
+@pytest.mark.backend("torch")
 def test_it_works_beside_monitors_and_in_another_fit(digits):
     doctor = callbacks.TrainingDoctor(on_finding=lambda finding: None)
     norms = callbacks.GradientNormLogger(every_n_steps=7)
@@ -380,6 +390,7 @@ def own_loss():
     return LAYERS.Dense(4, "relu"), OwnLoss()
 
 
+@pytest.mark.backend("torch")
 @pytest.mark.parametrize("make", [no_relu, one_layer, own_loss])
 def test_rules_that_cannot_apply_stay_silent(make, rng):
     keras.utils.set_random_seed(2)
@@ -394,6 +405,7 @@ def test_rules_that_cannot_apply_stay_silent(make, rng):
     examine(model, x, y, epochs=1)
 
 
+@pytest.mark.backend("torch")
 def test_recurrent_autoencoder_and_generator_models(rng):
     x = rng.normal(size=(64, 5, 3)).astype("float32")
     model = keras.Sequential(
@@ -437,6 +449,7 @@ def test_data_that_cannot_be_measured_do_not_end_training():
     assert len(doctor.history.epochs["grad_norm/global"]) == 2
 
 
+@pytest.mark.backend("torch")
 def test_a_copy_keeps_the_records(digits):
     doctor, _ = examine(classifier(), *digits, epochs=1)
     again = copy.deepcopy(doctor)
@@ -445,6 +458,7 @@ def test_a_copy_keeps_the_records(digits):
     )
 
 
+@pytest.mark.backend("torch")
 @pytest.mark.parametrize(
     "arguments, name",
     [
@@ -458,6 +472,7 @@ def test_bad_arguments(arguments, name):
         callbacks.TrainingDoctor(**arguments)
 
 
+@pytest.mark.backend("torch")
 def test_uncompiled_model_and_interrupt(digits):
     doctor = callbacks.TrainingDoctor()
 

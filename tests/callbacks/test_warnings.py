@@ -11,6 +11,8 @@ from monitored_models import LAYERS, MODELS, compiled, data
 from keras_ext import callbacks
 from keras_ext.callbacks.alarms import GradientAlarms
 
+pytestmark = pytest.mark.backend("torch")
+
 
 def fit(layers, *monitors, optimizer="adam", epochs=2, y=None, **options):
     """Fit a small classifier and return the texts of its warnings."""
@@ -43,6 +45,7 @@ def sigmoids(count):
     return [*hidden, LAYERS.Dense(3, activation="softmax", name="out")]
 
 
+@pytest.mark.backend("tensorflow", "jax", "torch")
 def test_a_vanishing_gradient_is_told_once():
     norms = callbacks.GradientNormLogger(every_n_steps=1)
     (said,) = fit(sigmoids(12), norms, epochs=3)
@@ -77,6 +80,7 @@ def test_an_exploding_gradient_is_told_once():
     assert re.search("its norm is (nan|inf) at step [0-9]", said[1])
 
 
+@pytest.mark.backend("tensorflow", "jax", "torch")
 def test_a_mostly_dead_layer_is_told_once():
     def layers():
         return [

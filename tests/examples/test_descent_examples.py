@@ -43,7 +43,6 @@ def test_sigmoids_starve_the_first_layer_and_learn_last(run_example):
     assert verdict(low, np.array([0.9, 0.7, 0.84]))[0] == "cannot be told"
 
 
-@pytest.mark.backend("torch", "tensorflow", "jax")
 def test_smaller_steps_read_fewer_rows_and_never_rest(run_example):
     done = run_example("descent_trajectories")
     steps, rows, detour, excess = zip(
@@ -76,7 +75,6 @@ def test_small_batches_save_epochs_large_ones_updates_and_noise(run_example):
     assert 3 < noise[1] / noise[16] < 5
 
 
-@pytest.mark.backend("torch", "tensorflow", "jax")
 def test_doctor_tells_a_rate_too_low_from_one_too_high(
     run_example, tracking_uri
 ):

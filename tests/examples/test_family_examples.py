@@ -7,6 +7,8 @@ import re
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.backend("torch")
+
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
@@ -28,7 +30,6 @@ def test_generators_gradient_fades_with_the_saturating_loss_alone(run_example):
     assert "G's fades under the saturating loss" in done.out
 
 
-@pytest.mark.backend("torch")
 def test_post_norm_fades_through_the_blocks(run_example, tracking_uri):
     done = run_example("transformer_monitor", "--mlflow", tracking_uri)
     pre, post = (
@@ -62,7 +63,6 @@ def test_post_norm_fades_through_the_blocks(run_example, tracking_uri):
         assert run.data.metrics["grad_norm/block_0_wide"] > 0
 
 
-@pytest.mark.backend("torch")
 def test_frozen_layers_have_no_gradient(run_example):
     done = run_example("transfer_learning")
     assert line(done, "frozen: gradients of ").split()[3:] == ["head"]
@@ -76,7 +76,6 @@ def test_frozen_layers_have_no_gradient(run_example):
     assert "each digit fine-tuned is best" in done.out
 
 
-@pytest.mark.backend("torch")
 def test_a_heavy_loss_takes_the_shared_layers(run_example):
     done = run_example("multitask")
     rows = {x: numbers(line(done, x)[12:]) for x in done.names["SETTINGS"]}
@@ -89,7 +88,6 @@ def test_a_heavy_loss_takes_the_shared_layers(run_example):
     assert heavy[3] > light[3] + 0.3
 
 
-@pytest.mark.backend("torch")
 def test_thinned_networks_together_come_near_the_scaled_one(run_example):
     done = run_example("dropout_as_ensemble")
     scaled, one, many, root, apart = (

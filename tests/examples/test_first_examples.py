@@ -7,6 +7,8 @@ import sys
 
 import keras
 
+pytestmark = pytest.mark.backend("torch")
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 

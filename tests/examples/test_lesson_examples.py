@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+pytestmark = pytest.mark.backend("torch")
+
 
 def number(pattern, text):
     """Return the number that stands where the pattern has its group."""
@@ -47,7 +49,6 @@ def test_one_neuron_learns_and_and_or_but_not_xor(run_example, tracking_uri):
         assert len(history) == 15
 
 
-@pytest.mark.backend("torch")
 def test_first_layer_learns_strokes_and_a_high_rate_kills_units(run_example):
     done = run_example("first_layer")
     dead = r"At a rate of {} (\d+)% of the units are dead"
@@ -61,7 +62,6 @@ def test_first_layer_learns_strokes_and_a_high_rate_kills_units(run_example):
     assert number(r"fires for ([\d.]+) of 10 digits", done.out) > 1
 
 
-@pytest.mark.backend("torch")
 def test_remedies_lower_the_loss_of_an_overfitting_network(run_example):
     done = run_example("overfitting_remedies")
     loss = r"{} +loss ([\d.]+) in training"
@@ -83,7 +83,6 @@ def test_optimizers_make_the_losses_of_the_built_ins(run_example):
     assert number(r"rates of one by (\d+):", done.out) > 3
 
 
-@pytest.mark.backend("torch")
 def test_normalization_helps_though_inputs_are_shifted_again(run_example):
     done = run_example("batch_norm_shift")
     row = r"rate {}, {} +deviation ([\d.]+) to ([\d.]+), the mean jumps by "

@@ -11,6 +11,8 @@ import mlflow
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.backend("torch")
+
 SCRIPT = pathlib.Path(__file__).parent / "killed_search.py"
 
 
@@ -86,7 +88,6 @@ def undisturbed(tmp_path_factory, tracking_uri):
     ],
 )
 @pytest.mark.slow
-@pytest.mark.backend("torch")
 def test_killed_search_goes_on(
     moment, torn, tmp_path, tracking_uri, undisturbed
 ):
@@ -144,7 +145,6 @@ def test_killed_trial_goes_on_after_its_last_epoch(
 
 
 @pytest.mark.slow
-@pytest.mark.backend("torch")
 def test_killed_hyperband_goes_on(tmp_path, tracking_uri):
     options = {"kind": "Hyperband"}
     whole, torn = tmp_path / "whole", tmp_path / "torn"
@@ -157,7 +157,6 @@ def test_killed_hyperband_goes_on(tmp_path, tracking_uri):
 
 
 @pytest.mark.slow
-@pytest.mark.backend("torch")
 def test_killed_optuna_search_goes_on(tmp_path, tracking_uri):
     options = {"kind": "OptunaSearch"}
     whole, torn = tmp_path / "whole", tmp_path / "torn"

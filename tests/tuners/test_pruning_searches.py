@@ -13,6 +13,8 @@ from scripted import NAN, InOrder, endings, scores
 from keras_ext import tuners
 from keras_ext.tuners import ASHAPruner, MedianPruner
 
+pytestmark = pytest.mark.backend("torch")
+
 # For what does not depend on the backend.
 ONCE = pytest.mark.backend("torch")
 

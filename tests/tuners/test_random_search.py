@@ -14,6 +14,8 @@ from searching import EPOCHS, artifact, children, images, parent, table
 
 from keras_ext import callbacks, tuners
 
+pytestmark = pytest.mark.backend("torch")
+
 
 def trials(tuner):
     return {trial.trial_id: trial for trial in tuner.oracle.trials.values()}
@@ -24,6 +26,7 @@ def history(tuner, run, key):
     return {point.step: point.value for point in points}
 
 
+@pytest.mark.backend("tensorflow", "jax", "torch")
 def test_one_parent_and_one_child_per_trial(finished):
     run = parent(finished)
     assert run.info.status == "FINISHED"
@@ -84,6 +87,7 @@ def test_epoch_metrics_have_the_epoch_as_step(finished):
         assert child.data.metrics["duration"] > 0
 
 
+@pytest.mark.backend("tensorflow", "jax", "torch")
 def test_children_have_gradient_norms_and_dead_units(finished, tmp_path):
     for child in children(finished):
         for layer in ("hidden", "top", "output", "global"):
@@ -128,6 +132,7 @@ def test_best_trial_and_figure(finished, tmp_path):
     assert picture.startswith(b"\x89PNG\r\n") and len(picture) > 5000
 
 
+@pytest.mark.backend("tensorflow", "jax", "torch")
 def test_the_best_model_is_logged_once(finished):
     run = parent(finished)
     logged = finished.client.search_logged_models([run.info.experiment_id])

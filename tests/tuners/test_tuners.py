@@ -10,6 +10,8 @@ from searching import children, parent
 
 from keras_ext import tuners
 
+pytestmark = pytest.mark.backend("torch")
+
 
 class Iterations(keras.callbacks.Callback):
     """Notes the optimizer's steps when a `fit` begins and when it ends."""
@@ -42,6 +44,7 @@ def hyperband(kind, folder, **options):
     )
 
 
+@pytest.mark.backend("tensorflow", "jax", "torch")
 def test_hyperband_carries_the_optimizer_over_its_rungs(
     tmp_path, tracking_uri, iterations
 ):
@@ -74,7 +77,6 @@ def test_hyperband_carries_the_optimizer_over_its_rungs(
         )
 
 
-@pytest.mark.backend("torch")
 @pytest.mark.filterwarnings("ignore:Skipping variable loading")
 def test_keras_tuners_hyperband_begins_a_new_optimizer(
     tmp_path, iterations, capsys

@@ -11,6 +11,8 @@ import pytest
 from keras_ext.cli import main
 from keras_ext.tuners import TrackedTuner
 
+pytestmark = pytest.mark.backend("torch")
+
 
 @pytest.fixture(autouse=True)
 def empty_directory(tmp_path, monkeypatch):
@@ -123,7 +125,6 @@ def stopped_clock(monkeypatch):
     return stop, go_on
 
 
-@pytest.mark.backend("torch")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "tuner", ["random", "grid", "bayesian", "hyperband", "optuna"]
