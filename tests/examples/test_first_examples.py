@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import keras
+import pytest
 
 pytestmark = pytest.mark.backend("torch")
 
