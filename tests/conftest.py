@@ -6,6 +6,7 @@ tests one backend.
 
 import contextlib
 import os
+import pathlib
 import sys
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -13,13 +14,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Processes of tests share the processors; threads that wait for each other
 # would take what is left.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Models of tests take longer to compile than to train.
+# Models of tests take longer to compile than to train, and many are the same.
 if os.environ["KERAS_BACKEND"] == "jax":
     os.environ.setdefault(
         "XLA_FLAGS",
         "--xla_backend_optimization_level=0 "
         "--xla_llvm_disable_expensive_passes=true",
     )
+    cache = pathlib.Path(__file__).parents[1] / ".pytest_cache" / "jax"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 # No test talks to anything outside this machine.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
