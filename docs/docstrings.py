@@ -56,7 +56,7 @@ def _objects(obj: Any) -> Iterator[Any]:
 def _complete(obj: Any, decorator: Any) -> None:
     """Complete the docstring of a component, which its decorator shows."""
     if decorator.callable_path == "keras_ext._registration.registered":
-        shared = _docstrings.SHARED.get(obj.path.split(".")[1], "")
+        shared = _docstrings.SHARED[obj.path.split(".")[1]]
     elif decorator.callable_path == "keras_ext._registration.function_of":
         owner = obj.parent[str(decorator.value.arguments[0])]
         path = f"{obj.parent.parent.path}.{owner.name}"

@@ -52,7 +52,109 @@ Raises:
     ValueError: If `reduction` is unknown.
 """
 
-SHARED = {"losses": _LOSSES}
+_ACTIVATIONS = """
+Args:
+    x: Input tensor of any shape.
+
+Returns:
+    A tensor of the shape and dtype of `x`.
+"""
+
+_INITIALIZERS = """
+Args:
+    seed: An integer, `None` or a `keras.random.SeedGenerator`. With an
+        integer or `None` every call of one instance returns the same values;
+        with a generator each call draws new values.
+    input_axes: Axes of the weight that count as inputs; their sizes multiply
+        to the fan-in `n_in`. By default `n_in` is the number of rows of a
+        dense kernel, or input channels times receptive field of a
+        convolution kernel. `keras.layers.EinsumDense` sets the axes.
+    output_axes: Axes of the weight that count as outputs, for the fan-out
+        `n_out`: by default the columns, or output channels times receptive
+        field. The two arguments are used only if both are given.
+    truncated: `True` truncates the distribution at two standard deviations
+        and widens it, so that the variance after truncation is that of the
+        formula. `False` draws from the plain normal distribution, as the
+        paper does.
+
+Call arguments:
+    shape: Shape of the weight, such as `(..., n_in, n_out)` of a kernel.
+    dtype: Dtype of the weight; `None` means `keras.config.floatx()`.
+
+Raises:
+    ValueError: If an argument is of another type.
+"""
+
+_LAYERS = """
+Args:
+    activation: Activation function, by name or as a callable; `None` is the
+        identity. Names are those of Keras, and `"step"`.
+    use_bias: Whether to add a bias.
+    kernel_initializer: Initializer of the kernel.
+    bias_initializer: Initializer of the bias.
+    kernel_regularizer: Regularizer of the kernel.
+    bias_regularizer: Regularizer of the bias.
+    kernel_constraint: Constraint on the kernel.
+    bias_constraint: Constraint on the bias.
+    units: Number of units, a positive integer.
+    axis: Axis or axes, each of whose indices has its own statistics: `-1` for
+        each feature or channel, `(1, 2, 3)` for each pixel and channel of
+        images, `None` for one statistic of all inputs.
+    invert: `True` turns scaled values into the original ones.
+    **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
+
+Input shape:
+    Any: `(batch_size, ...)`. Masks are passed on.
+
+Output shape:
+    The shape of the input.
+"""
+
+_OPTIMIZERS = """
+Saved state is interchangeable with that of the Keras optimizer. Updates of
+dense variables run in the backend's own kernels where there are any. For
+float16 and bfloat16 variables the arithmetic is float32; the result of the
+Keras optimizer differs by rounding.
+
+Args:
+    learning_rate: A float, a
+        `keras.optimizers.schedules.LearningRateSchedule` or a callable that
+        takes no arguments.
+    epsilon: Small constant that keeps the denominator from 0, >= 0.
+    weight_decay: If set, every step first subtracts `weight_decay *
+        learning_rate` times each weight from it.
+    clipnorm: If set, the largest L2 norm of a variable's gradient.
+    clipvalue: If set, the largest absolute value of a gradient's entry.
+    global_clipnorm: If set, the largest L2 norm of all gradients together.
+    use_ema: Whether to keep an exponential moving average of the weights.
+    ema_momentum: Decay of that average.
+    ema_overwrite_frequency: Number of steps after which the average
+        overwrites the weights, or `None`.
+    loss_scale_factor: If set, the loss is multiplied by this factor and the
+        gradients are divided by it.
+    gradient_accumulation_steps: If set, the number of steps, >= 2, whose mean
+        gradient makes one update.
+    name: Name of the optimizer and its variables.
+    **kwargs: Only the former argument `decay`, which is ignored with a
+        warning.
+"""
+
+_REGULARIZERS = """
+Call arguments:
+    x: A weight of any shape.
+
+Output shape:
+    A scalar, in the dtype of the weight.
+"""
+
+SHARED = {
+    "activations": _ACTIVATIONS,
+    "initializers": _INITIALIZERS,
+    "layers": _LAYERS,
+    "losses": _LOSSES,
+    "optimizers": _OPTIMIZERS,
+    "regularizers": _REGULARIZERS,
+}
 
 
 def complete(
@@ -71,15 +173,18 @@ def complete(
     """
     own, common = _sections(docstring), _sections(shared)
     entries = _entries(common, "Args") | _entries(own, "Args")
-    if defaults:
-        own["Args"] = "".join(
-            _entry(name, entries[name], default)
-            for name, default in defaults.items()
-        )
+    own["Args"] = "".join(
+        _entry(name, entries[name], default)
+        for name, default in defaults.items()
+    )
     calls = _entries(common, "Call arguments") | _entries(own, "Call arguments")
     if calls:
         own["Call arguments"] = "".join(map(_entry, calls, calls.values()))
     sections = common | own | {"": f"{own['']}\n\n{common['']}"}
+    if not defaults:
+        sections = {
+            k: sections[k] for k in sections.keys() - {"Args", "Raises"}
+        }
     return "\n\n".join(
         f"{head}:\n{sections[head].rstrip()}" if head else sections[""].strip()
         for head in ("", *_HEADS)

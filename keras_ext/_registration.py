@@ -22,7 +22,7 @@ def registered(component: _Component) -> _Component:
     Returns:
         The same, its docstring completed by `keras_ext._docstrings`.
     """
-    shared = _docstrings.SHARED.get(component.__module__.split(".")[1], "")
+    shared = _docstrings.SHARED[component.__module__.split(".")[1]]
     return _registered(component, shared)
 
 

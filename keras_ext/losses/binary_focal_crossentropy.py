@@ -55,9 +55,7 @@ class BinaryFocalCrossentropy(Loss, keras.losses.BinaryFocalCrossentropy):
     >>> print(round(float(loss([[1.0], [1.0]], [[0.9], [0.1]])), 4))
     0.9331
 
-    Reference:
-
-    - [Lin et al., 2018](https://arxiv.org/abs/1708.02002)
+    Reference: [Lin et al., 2018](https://arxiv.org/abs/1708.02002)
 
     It computes what `keras.losses.BinaryFocalCrossentropy` computes. From
     logits beyond about 16 on the wrong side, that class follows the formula

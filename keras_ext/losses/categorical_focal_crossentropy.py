@@ -52,9 +52,7 @@ class CategoricalFocalCrossentropy(
     >>> print(round(float(loss([[1, 0]], [[0.1, 0.9]])), 4))
     1.8651
 
-    Reference:
-
-    - [Lin et al., 2018](https://arxiv.org/abs/1708.02002)
+    Reference: [Lin et al., 2018](https://arxiv.org/abs/1708.02002)
 
     It computes what `keras.losses.CategoricalFocalCrossentropy` computes.
     With an `axis` other than the last, that class smooths by the length of

@@ -39,9 +39,7 @@ class Huber(Loss, keras.losses.Huber):
     >>> print(float(loss([[0.0, 0.0]], [[0.5, 3.0]])))
     1.3125
 
-    Reference:
-
-    - [Huber, 1964](https://doi.org/10.1214/aoms/1177703732)
+    Reference: [Huber, 1964](https://doi.org/10.1214/aoms/1177703732)
 
     It computes what `keras.losses.Huber` computes. That class leaves `delta`
     and `dtype` out of its config, so a saved model comes back with the

@@ -37,9 +37,7 @@ class KLDivergence(Loss, keras.losses.KLDivergence):
     >>> print(round(float(loss([[0.0, 1.0]], [[0.5, 0.5]])), 4))
     0.6931
 
-    Reference:
-
-    - [Kullback and Leibler, 1951](https://doi.org/10.1214/aoms/1177729694)
+    Reference: [Kullback and Leibler, 1951](https://doi.org/10.1214/aoms/1177729694)
 
     It computes what `keras.losses.KLDivergence` computes, also in float16,
     which cannot hold that class's quotient. That class leaves `dtype` out of

@@ -32,9 +32,7 @@ class Hinge(Loss, keras.losses.Hinge):
     >>> print(float(loss([[0.0], [1.0]], [[0.5], [0.5]])))
     1.0
 
-    Reference:
-
-    - [Cortes and Vapnik, 1995](https://doi.org/10.1007/BF00994018)
+    Reference: [Cortes and Vapnik, 1995](https://doi.org/10.1007/BF00994018)
 
     It computes what `keras.losses.Hinge` computes. That class leaves `dtype`
     out of its config; here `dtype` is saved.
@@ -88,9 +86,7 @@ class Exponential(Loss):
     >>> print(round(float(loss([[0.0], [1.0]], [[0.5], [0.5]])), 4))
     1.1276
 
-    Reference:
-
-    - [Freund and Schapire, 1997](https://doi.org/10.1006/jcss.1997.1504)
+    Reference: [Freund and Schapire, 1997](https://doi.org/10.1006/jcss.1997.1504)
 
     Keras has no such loss. The loss grows exponentially with the margin by
     which a sample is on the wrong side; above a margin of 88 it is infinite

@@ -53,9 +53,7 @@ class Quantile(Loss):
     >>> print(round(float(loss([1.0], [[0.0, 1.0, 3.0]])), 4))
     0.1
 
-    Reference:
-
-    - [Koenker and Bassett, 1978](https://doi.org/10.2307/1913643)
+    Reference: [Koenker and Bassett, 1978](https://doi.org/10.2307/1913643)
 
     Keras has no such loss. It is scikit-learn's `mean_pinball_loss`.
     """
