@@ -1,4 +1,4 @@
-"""Saves arguments that the Keras class does not know."""
+"""Configs with arguments that the Keras class does not have."""
 
 from typing import Any
 

@@ -1,11 +1,13 @@
 """Paragraphs that the docstrings of components share.
 
-A component's docstring describes what is special about the component.
-`complete` adds the arguments and sections that it leaves out, from `SHARED`
-or from the class that a function belongs to, and the defaults of all
-arguments. `keras_ext._registration` completes docstrings at import,
-`docs/docstrings.py` completes them for the site, which is built
-without importing Keras. So this module imports nothing of the package.
+The docstring in a component's source describes what is special about the
+component. `complete` adds the defaults of all arguments, and the arguments and
+sections that the source leaves out. These come from `SHARED`, or from the
+class that a function belongs to.
+
+`keras_ext._registration` completes docstrings at import. `docs/docstrings.py`
+completes them for the site, which is built without importing Keras; so this
+module imports nothing of the package.
 """
 
 import json
@@ -97,9 +99,9 @@ Args:
     kernel_constraint: Constraint on the kernel.
     bias_constraint: Constraint on the bias.
     units: Number of units, a positive integer.
-    axis: Axis or axes, each of whose indices has its own statistics: `-1` for
-        each feature or channel, `(1, 2, 3)` for each pixel and channel of
-        images, `None` for one statistic of all inputs.
+    axis: Axis or axes that keep separate statistics: `-1` for each feature or
+        channel, `(1, 2, 3)` for each pixel and channel of images, `None` for
+        statistics over all inputs.
     invert: `True` turns scaled values into the original ones.
     **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
@@ -112,7 +114,7 @@ Output shape:
 
 _OPTIMIZERS = """
 Saved state is interchangeable with that of the Keras optimizer. Updates of
-dense variables run in the backend's own kernels where there are any. For
+dense variables run in the backend's own kernels, if it has them. For
 float16 and bfloat16 variables the arithmetic is float32; the result of the
 Keras optimizer differs by rounding.
 
@@ -181,19 +183,16 @@ def complete(
     if calls:
         own["Call arguments"] = "".join(map(_entry, calls, calls.values()))
     sections = common | own | {"": f"{own['']}\n\n{common['']}"}
-    if not defaults:
-        sections = {
-            k: sections[k] for k in sections.keys() - {"Args", "Raises"}
-        }
+    without = () if defaults else ("Args", "Raises")
     return "\n\n".join(
         f"{head}:\n{sections[head].rstrip()}" if head else sections[""].strip()
         for head in ("", *_HEADS)
-        if head in sections
+        if head in sections and head not in without
     )
 
 
 def of_class(path: str, docstring: str) -> str:
-    """Return what the docstring of a function takes from that of its class.
+    """Return what a function's docstring shares with that of its class.
 
     Args:
         path: The class's public path.
@@ -210,9 +209,9 @@ def of_class(path: str, docstring: str) -> str:
 
 
 def _sections(docstring: str) -> dict[str, str]:
-    """Split a docstring at its section heads; the key "" is the beginning.
+    """Return the text before the first section as "", then each section.
 
-    The last section holds all that follows.
+    The last section holds all text that follows.
     """
     begin, *parts = _HEAD.split(docstring)
     texts = (text.strip("\n") + "\n" for text in parts[1::2])
@@ -235,4 +234,6 @@ def _entry(name: str, text: str, default: str | None = None) -> str:
 
 def literal(value: object) -> str:
     """Return a default as docstrings write it."""
-    return json.dumps(value) if isinstance(value, str) else repr(value)
+    if isinstance(value, str):
+        return json.dumps(value)
+    return repr(value).replace("e-0", "e-")

@@ -14,7 +14,7 @@ _Component = TypeVar("_Component", bound=Callable[..., Any])
 def registered(component: _Component) -> _Component:
     """Register a class or function with Keras, in this package's name.
 
-    Type checkers go on knowing its signature, which Keras's decorator hides.
+    Type checkers still see its signature, which Keras's decorator hides.
 
     Args:
         component: A class or function that a model may hold.

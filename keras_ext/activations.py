@@ -1,9 +1,9 @@
 """Activation functions.
 
-Each takes the place of the function of the same name in
-`keras.activations`, works on every backend and on symbolic inputs, and is
-registered with Keras as `keras_ext>name`. Value and gradient come from the
-backend's own kernel wherever that is the formula.
+Each replaces the function of the same name in `keras.activations`, works on
+every backend and on symbolic inputs, and is registered with Keras as
+`keras_ext>name`. Value and gradient come from the backend's own kernel if that
+kernel computes the formula.
 
 Integers are converted to dtype `keras.config.floatx()`. The built-ins fail on
 integers on some backends. `linear`, `step` and `relu` return integers.

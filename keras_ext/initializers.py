@@ -1,8 +1,8 @@
 """Weight initializers.
 
-Each takes the place of the class of the same name in
-`keras.initializers`. Keras truncates its normal distributions;
-`truncated=False` draws the plain normal distributions of the lectures.
+Each replaces the class of the same name in `keras.initializers`. Keras
+truncates its normal distributions; `truncated=False` draws the plain normal
+distributions of the lectures.
 """
 
 import math

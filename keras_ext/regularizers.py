@@ -1,6 +1,6 @@
 """Penalties on the size of weights, added to the loss.
 
-Each takes the place of the class of the same name in `keras.regularizers`.
+Each replaces the class of the same name in `keras.regularizers`.
 """
 
 import math
@@ -29,7 +29,7 @@ class L1(keras.regularizers.L1):
         l1: Factor, >= 0; `None` means 0.01.
 
     Raises:
-        ValueError: If `l1` is negative, not finite or no number.
+        ValueError: If `l1` is negative, not finite or not a number.
 
     Example:
     >>> import keras
@@ -71,7 +71,7 @@ class L2(keras.regularizers.L2):
         l2: Factor, >= 0; `None` means 0.01.
 
     Raises:
-        ValueError: If `l2` is negative, not finite or no number.
+        ValueError: If `l2` is negative, not finite or not a number.
 
     Example:
     >>> import keras
@@ -110,7 +110,7 @@ class L1L2(keras.regularizers.L1L2):
         l2: Factor of the second, >= 0; `None` means 0.
 
     Raises:
-        ValueError: If `l1` or `l2` is negative, not finite or no number.
+        ValueError: If `l1` or `l2` is negative, not finite or not a number.
 
     Example:
     >>> import keras

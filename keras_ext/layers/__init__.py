@@ -1,4 +1,4 @@
-"""Layers that take the place of those of the same name in `keras.layers`."""
+"""Layers that replace those of the same name in `keras.layers`."""
 
 from keras_ext import _builtins
 from keras_ext.layers.activation_layers import SELU as SELU

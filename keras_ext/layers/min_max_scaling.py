@@ -37,6 +37,9 @@ class MinMaxScaling(InputScaling):
         clip: `True` clips the result to `feature_range`, for values outside
             the range of that data.
 
+    Input shape:
+        `(batch_size, ...)`, of any real dtype. Masks are passed on.
+
     Raises:
         ValueError: If `feature_range` is not a range; if `axis` names the
             batch axis or an axis of unknown size; if only one of `minimum`

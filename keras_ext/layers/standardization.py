@@ -34,6 +34,9 @@ class Standardization(SavesArguments, InputScaling):
         scale: `False` subtracts the mean and does not divide. Then `mean`
             may be given alone.
 
+    Input shape:
+        `(batch_size, ...)`, of any real dtype. Masks are passed on.
+
     Raises:
         ValueError: If `axis` names the batch axis or an axis of unknown size;
             if only one of `mean` and `variance` is given, or `variance` is
@@ -56,7 +59,7 @@ class Standardization(SavesArguments, InputScaling):
     Reference: [LeCun et al., 1998](https://doi.org/10.1007/3-540-49430-8_2)
 
     It has the arguments and the weights of `keras.layers.Normalization` and
-    computes the same, with four differences. That class multiplies constant
+    computes the same, with these differences. That class multiplies constant
     features by 1e7; here they become 0. It learns in the compute dtype; here
     in float64. It computes in half precision under a mixed policy; here in
     float32 at least. Here learnt statistics are used at once, also in

@@ -1,4 +1,4 @@
-"""Losses that take the place of those of the same name in `keras.losses`."""
+"""Losses that replace those of the same name in `keras.losses`."""
 
 from keras_ext import _builtins
 from keras_ext.losses.binary_crossentropy import (

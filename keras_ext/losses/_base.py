@@ -13,7 +13,7 @@ class Loss(keras.losses.Loss):
 
     It comes before the Keras loss among the bases of a class. Keras leaves
     `dtype`, and in some losses other arguments, out of the config, so that a
-    saved loss would come back with the defaults.
+    loaded loss would have the defaults.
     """
 
     def __init__(

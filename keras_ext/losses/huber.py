@@ -42,8 +42,8 @@ class Huber(Loss, keras.losses.Huber):
     Reference: [Huber, 1964](https://doi.org/10.1214/aoms/1177703732)
 
     It computes what `keras.losses.Huber` computes. That class leaves `delta`
-    and `dtype` out of its config, so a saved model comes back with the
-    defaults; here both are saved.
+    and `dtype` out of its config, so that a loaded model has the defaults;
+    here both are saved.
     """
 
     def __init__(

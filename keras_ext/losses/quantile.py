@@ -101,7 +101,7 @@ def quantile(
         y_true, y_pred = _columns(y_true, y_pred, q)
         q = ops.convert_to_tensor(q, dtype=y_pred.dtype)
     e = y_true - y_pred
-    # max(q * e, (q - 1) * e), whose slope at 0 is q on all backends.
+    # max(q * e, (q - 1) * e), in a form with slope q at 0 on all backends.
     return ops.mean(e * q + ops.relu(-e), axis=-1)
 
 

@@ -92,7 +92,7 @@ class SparseCategoricalCrossentropy(
         return in_base(loss, self.base)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return one value per sample, in nats whatever `base` is."""
+        """Return one value per sample, in nats for any `base`."""
         if isinstance(y_true, tuple):
             y_true = _from_digits(y_true)
         y_true, y_pred = same_rank(

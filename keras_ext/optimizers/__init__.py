@@ -1,4 +1,4 @@
-"""Optimizers that take the place of those in `keras.optimizers`.
+"""Optimizers that replace those of the same name in `keras.optimizers`.
 
 Each optimizer's file has its formula, in `keras.ops`. `_tensorflow.py` and
 `_torch.py` (with `_torch_groups.py`) compute the same with the backend's own

@@ -54,9 +54,9 @@ class Adagrad(SavesArguments, AdagradKernel, keras.optimizers.Adagrad):
 
     Reference: [Duchi et al., 2011](https://jmlr.org/papers/v12/duchi11a.html)
 
-    It computes what `keras.optimizers.Adagrad` computes.
-    In sparse gradients a row that occurs several times adds the squares of
-    its parts to `s`, as in the built-in, not the square of their sum.
+    It computes what `keras.optimizers.Adagrad` computes. In sparse gradients
+    a row that occurs several times adds the squares of its parts to `s`, as
+    in the built-in, not the square of their sum.
     """
 
     SAVED = ("epsilon_inside_root",)

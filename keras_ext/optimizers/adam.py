@@ -67,10 +67,9 @@ class Adam(SavesArguments, AdamKernel, keras.optimizers.Adam):
     It computes what `keras.optimizers.Adam` computes. Kernels run on
     TensorFlow for dense float32 and float64 variables without `amsgrad`, on
     PyTorch for all. The built-in learns nothing in bfloat16 variables, where
-    its `beta_2` rounds to 1.
-
-    In sparse gradients a row that occurs several times adds the squares of
-    its parts to `v`, as in the built-in, not the square of their sum.
+    its `beta_2` rounds to 1. In sparse gradients a row that occurs several
+    times adds the squares of its parts to `v`, as in the built-in, not the
+    square of their sum.
     """
 
     SAVED = ("epsilon_hat",)

@@ -62,10 +62,9 @@ class RMSprop(RMSpropKernel, keras.optimizers.RMSprop):
 
     It computes what `keras.optimizers.RMSprop` computes. Rounding can make a
     variance near 0 negative. Here such a variance counts as 0; the built-in
-    turns the weight into NaN.
-
-    In sparse gradients a row that occurs several times adds the squares of
-    its parts to `s`, as in the built-in, not the square of their sum.
+    turns the weight into NaN. In sparse gradients a row that occurs several
+    times adds the squares of its parts to `s`, as in the built-in, not the
+    square of their sum.
     """
 
     def __init__(

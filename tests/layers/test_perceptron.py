@@ -1,4 +1,4 @@
-"""The perceptron learns what its theorem says, by Rosenblatt's rule."""
+"""The perceptron: Rosenblatt's rule and its convergence theorem."""
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ def compiled(loss="huber", rate=1.0, **arguments):
 
 
 def rosenblatt(x, y, kernel, bias, rate):
-    """Yields the weights after each sample, in float64."""
+    """Yield the weights after each sample, in float64."""
     kernel, bias = kernel.astype("float64"), float(bias)
     for x_i, y_i in zip(x, y, strict=True):
         error = y_i - float(x_i @ kernel + bias > 0)
@@ -32,7 +32,7 @@ def test_by_hand():
     layer = Perceptron(2, kernel_initializer="ones", bias_initializer="zeros")
     y = numpy64(layer(np.array([[1, -1], [1, 1], [-3, 1]], "float32")))
     assert y.tolist() == [[0, 0], [1, 1], [0, 0]]
-    # In floats of any size, and at infinity, exactly 0 or 1.
+    # Exactly 0 or 1 for floats of any size and for infinity.
     big = np.array([[3e38, 0], [1e8, 3], [2e-38, 0], [np.inf, 0]], "float32")
     assert numpy64(layer(big)[:, 0]).tolist() == [1, 1, 1, 1]
     assert numpy64(layer(-big)[:, 0]).tolist() == [0, 0, 0, 0]
@@ -71,7 +71,7 @@ def test_every_step_is_rosenblatts(rng, loss, rate):
 
 
 def test_units_share_the_step(rng):
-    # A mean over three units: each moves by a third of the rate.
+    # A mean over three units: each takes a third of the learning rate.
     model = compiled(rate=3.0, units=3, kernel_initializer="zeros")
     model.train_on_batch(X[3:], np.array([[1, 0, 1]], "float32"))
     kernel, bias = model.get_weights()
