@@ -69,5 +69,5 @@ def test_tensorflow_reads_what_all_variables_share_once():
     step = tf.function(lambda grads: optimizer.apply(grads, variables))
     graph = step.get_concrete_function([tf.ones(9000)] * 4).graph
     kinds = [operation.type for operation in graph.get_operations()]
-    # Reads of the iteration, for the powers and to count, and of the rate.
+    # Reads: the iteration, for the powers and to count, and the learning rate.
     assert kinds.count("ReadVariableOp") <= 4
