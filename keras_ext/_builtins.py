@@ -1,7 +1,6 @@
-"""What has no counterpart here is Keras's own.
+"""Fallback to Keras for names that a module lacks.
 
-So that `from keras_ext import layers` in the place of `from keras import
-layers` takes nothing away.
+So `from keras_ext import layers` can replace `from keras import layers`.
 """
 
 import sys
@@ -12,7 +11,7 @@ import keras
 
 
 def fall_back(module_name: str) -> Callable[[str], Any]:
-    """Returns the `__getattr__` of a module that stands for one of Keras.
+    """Return the `__getattr__` of a module that replaces one of Keras.
 
     Args:
         module_name: Name of the module, such as `"keras_ext.layers"`.
@@ -27,7 +26,7 @@ def fall_back(module_name: str) -> Callable[[str], Any]:
                 f"attribute {name!r}"
             )
         value = getattr(theirs, name)
-        # Some names of Keras's are aliases, such as `regularizers.l2`.
+        # Some names in Keras are aliases, such as `regularizers.l2`.
         ours = vars(sys.modules[module_name])
         return ours.get(getattr(value, "__name__", ""), value)
 

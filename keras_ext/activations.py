@@ -1,13 +1,12 @@
 """Activation functions.
 
-Each takes the place of the function of the same name in
-`keras.activations`, works on every backend and on symbolic inputs, and is
-registered with Keras as `keras_ext>name`. Value and gradient come from the
-backend's own kernel wherever that is the formula.
+Each replaces the function of the same name in `keras.activations`, works on
+every backend and on symbolic inputs, and is registered with Keras as
+`keras_ext>name`. Value and gradient come from the backend's own kernel if that
+kernel computes the formula.
 
-Integers are taken as numbers of dtype `keras.config.floatx()`, where the
-built-ins fail or not, as the backend likes; `linear`, `step` and `relu` keep
-them.
+Integers are converted to dtype `keras.config.floatx()`. The built-ins fail on
+integers on some backends. `linear`, `step` and `relu` return integers.
 """
 
 import math
@@ -17,7 +16,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ext import _builtins, _registration
+from keras_ext import _builtins, _checks, _registration
 
 Tensor = Any
 
@@ -43,7 +42,7 @@ def linear(x: Tensor) -> Tensor:
     >>> print(linear([-1.0, 2.0]))
     [-1.0, 2.0]
 
-    It is what `keras.activations.linear` is.
+    It is the same as `keras.activations.linear`.
     """
     return x
 
@@ -59,14 +58,8 @@ def step(x: Tensor) -> Tensor:
     step(z) = 0    otherwise
     ```
 
-    The gradient is 0 everywhere, so nothing in front of it learns from
-    gradients: `keras_ext.layers.Perceptron` learns by the rule of its own.
-
-    Args:
-        x: Input tensor of any shape.
-
-    Returns:
-        A tensor of the shape and dtype of `x`.
+    The gradient is 0 everywhere, so layers before a step learn nothing from
+    gradients. `keras_ext.layers.Perceptron` has its own learning rule.
 
     Example:
     >>> import keras
@@ -74,9 +67,7 @@ def step(x: Tensor) -> Tensor:
     >>> print(keras.ops.convert_to_numpy(step([-0.5, 0.0, 0.5])))
     [0. 0. 1.]
 
-    Reference:
-
-    - [Rosenblatt, 1958](https://doi.org/10.1037/h0042519)
+    Reference: [Rosenblatt, 1958](https://doi.org/10.1037/h0042519)
 
     Keras has no such function.
     """
@@ -97,12 +88,6 @@ def sigmoid(x: Tensor) -> Tensor:
     The gradient, `sigmoid(z) * (1 - sigmoid(z))`, is 0.25 at 0 and
     4.54e-5 at -10 and 10.
 
-    Args:
-        x: Input tensor of any shape.
-
-    Returns:
-        A tensor of the shape and dtype of `x`.
-
     Example:
     >>> import keras
     >>> from keras_ext.activations import sigmoid
@@ -110,8 +95,8 @@ def sigmoid(x: Tensor) -> Tensor:
     >>> print([round(float(value), 4) for value in y])
     [0.0, 0.5, 0.8808]
 
-    It computes what `keras.activations.sigmoid` computes, and hands the
-    logits on to the cross-entropy losses likewise.
+    It computes what `keras.activations.sigmoid` computes, and like that
+    function passes the logits on to the crossentropy losses.
     """
     x = _as_float(x)
     return _remember_logits(ops.sigmoid(x), x)
@@ -129,12 +114,6 @@ def tanh(x: Tensor) -> Tensor:
 
     The gradient, `1 - tanh(z)**2`, is 1 at 0.
 
-    Args:
-        x: Input tensor of any shape.
-
-    Returns:
-        A tensor of the shape and dtype of `x`.
-
     Example:
     >>> import keras
     >>> from keras_ext.activations import tanh
@@ -149,7 +128,7 @@ def tanh(x: Tensor) -> Tensor:
     y = ops.tanh(x)
     if y.dtype == x.dtype:
         return y
-    # On JAX, Keras rounds float64 to float32. tanh is 1 from 20 on.
+    # On JAX, Keras rounds float64 to float32. Above 20, tanh is 1.
     exp_minus_1 = ops.expm1(2.0 * ops.clip(x, -20.0, 20.0))
     return exp_minus_1 / (exp_minus_1 + 2.0)
 
@@ -176,20 +155,15 @@ def relu(
     relu(z) = negative_slope * (z - threshold)    otherwise
     ```
 
-    where `max_value` confines the first of these to [0, max_value].
+    where `max_value` limits the first line to [0, max_value].
 
     The gradient is 1 for `z > 0` and 0 for `z <= 0`.
 
     Args:
         x: Input tensor of any shape.
-        negative_slope: Slope below the threshold. Defaults to `0.0`.
+        negative_slope: Slope below the threshold.
         max_value: Largest value returned, >= 0; `None` means no limit.
-            Defaults to `None`.
         threshold: Value up to which the unit does not fire.
-            Defaults to `0.0`.
-
-    Returns:
-        A tensor of the shape and dtype of `x`.
 
     Raises:
         ValueError: If `max_value` is negative.
@@ -205,18 +179,13 @@ def relu(
     >>> print(keras.ops.convert_to_numpy(relu(z, max_value=6.0)))
     [0. 0. 0. 5. 6.]
 
-    Reference:
+    Reference: [Nair and Hinton, 2010](https://dl.acm.org/doi/10.5555/3104322.3104425)
 
-    - [Nair and Hinton, 2010](https://dl.acm.org/doi/10.5555/3104322.3104425)
-
-    It computes what `keras.activations.relu` computes; a negative
-    `max_value`, for which that function returns a constant, is refused.
+    It computes what `keras.activations.relu` computes. A negative
+    `max_value`, for which that function returns a constant, is an error.
     """
-    if max_value is not None and max_value < 0:
-        raise ValueError(
-            "`max_value` must be `None` or a number >= 0. "
-            f"Received: max_value={max_value}"
-        )
+    holds = max_value is None or not max_value < 0
+    _checks.require(holds, "be `None` or a number >= 0", max_value=max_value)
     x = _as_tensor(x)
     if max_value is None and threshold == 0:
         # The backends' own kernels, for value and gradient.
@@ -256,10 +225,7 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
     Args:
         x: Input tensor of any shape.
         negative_slope: Slope for negative inputs. The lectures use 0.01 and
-            0.1. Defaults to `0.2`.
-
-    Returns:
-        A tensor of the shape and dtype of `x`.
+            0.1.
 
     Example:
     >>> import keras
@@ -268,9 +234,7 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
     >>> print(keras.ops.convert_to_numpy(y))
     [-5.  0. 10.]
 
-    Reference:
-
-    - [Maas et al.,
+    Reference: [Maas et al.,
       2013](https://ai.stanford.edu/~amaas/papers/relu_hybrid_icml2013_final.pdf)
 
     It computes what `keras.activations.leaky_relu` computes.
@@ -291,10 +255,7 @@ def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
 
     Args:
         x: Input tensor of any shape.
-        alpha: The unit saturates at `-alpha`. Defaults to `1.0`.
-
-    Returns:
-        A tensor of the shape and dtype of `x`.
+        alpha: The unit saturates at `-alpha`.
 
     Example:
     >>> import keras
@@ -303,9 +264,7 @@ def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     >>> print([round(float(value), 4) for value in y])
     [-0.6321, 0.0, 2.0]
 
-    Reference:
-
-    - [Clevert et al., 2016](https://arxiv.org/abs/1511.07289)
+    Reference: [Clevert et al., 2016](https://arxiv.org/abs/1511.07289)
 
     It computes what `keras.activations.elu` computes.
     """
@@ -323,14 +282,8 @@ def selu(x: Tensor) -> Tensor:
     selu(z) = scale * alpha * (exp(z) - 1)     otherwise
     ```
 
-    The two numbers keep mean 0 and variance 1 from layer to layer if the
-    weights are drawn by `keras_ext.initializers.LecunNormal`.
-
-    Args:
-        x: Input tensor of any shape.
-
-    Returns:
-        A tensor of the shape and dtype of `x`.
+    The two numbers keep mean 0 and variance 1 from layer to layer if
+    `keras_ext.initializers.LecunNormal` draws the weights.
 
     Example:
     >>> import keras
@@ -339,9 +292,7 @@ def selu(x: Tensor) -> Tensor:
     >>> print([round(float(value), 4) for value in y])
     [-1.1113, 0.0, 1.0507]
 
-    Reference:
-
-    - [Klambauer et al., 2017](https://arxiv.org/abs/1706.02515)
+    Reference: [Klambauer et al., 2017](https://arxiv.org/abs/1706.02515)
 
     It computes what `keras.activations.selu` computes.
     """
@@ -358,12 +309,6 @@ def swish(x: Tensor) -> Tensor:
     swish(z) = z * sigmoid(z)
     ```
 
-    Args:
-        x: Input tensor of any shape.
-
-    Returns:
-        A tensor of the shape and dtype of `x`.
-
     Example:
     >>> import keras
     >>> from keras_ext.activations import swish
@@ -371,12 +316,10 @@ def swish(x: Tensor) -> Tensor:
     >>> print([round(float(value), 4) for value in y])
     [-0.2689, 0.0, 0.7311]
 
-    Reference:
+    Reference: [Ramachandran et al., 2017](https://arxiv.org/abs/1710.05941)
 
-    - [Ramachandran et al., 2017](https://arxiv.org/abs/1710.05941)
-
-    It computes what `keras.activations.silu` computes; `swish` and `silu`
-    name one function here as there.
+    It computes what `keras.activations.silu` computes. `swish` and `silu` are
+    one function, as in Keras.
     """
     return ops.silu(_as_float(x))
 
@@ -394,18 +337,15 @@ def softmax(x: Tensor, axis: int | Sequence[int] | None = -1) -> Tensor:
     softmax(z)_i = exp(z_i) / sum_j exp(z_j)
     ```
 
-    computed from `z - max(z)`, so that no logit is too large.
+    computed from `z - max(z)`, so that large logits do not overflow.
 
     Args:
         x: Input tensor, `(batch_size, ..., num_classes)`.
-        axis: Axis over which the outputs sum to 1; several axes for one sum
-            over all of them; `None` for all axes. Defaults to `-1`.
-
-    Returns:
-        A tensor of the shape and dtype of `x`.
+        axis: Axis over which the outputs sum to 1. Several axes share one
+            sum; `None` means all axes.
 
     Raises:
-        ValueError: If `axis` is not an axis of `x`, or one comes twice.
+        ValueError: If `axis` is not an axis of `x`, or repeats an axis.
 
     Example:
     >>> import keras
@@ -414,13 +354,11 @@ def softmax(x: Tensor, axis: int | Sequence[int] | None = -1) -> Tensor:
     >>> print([round(float(value), 3) for value in y])
     [0.659, 0.242, 0.099]
 
-    Reference:
+    Reference: [Bridle, 1990](https://doi.org/10.1007/978-3-642-76153-9_28)
 
-    - [Bridle, 1990](https://doi.org/10.1007/978-3-642-76153-9_28)
-
-    It computes what `keras.activations.softmax` computes, and hands the
-    logits on to the cross-entropy losses likewise. Several axes are given in
-    any order, negative ones too, and the shape of `x` need not be known.
+    It computes what `keras.activations.softmax` computes, and like that
+    function passes the logits on to the crossentropy losses. Several axes may
+    come in any order and be negative, and the shape of `x` may be unknown.
     """
     x = _as_float(x)
     if axis is None:
@@ -441,7 +379,7 @@ def _as_tensor(x: Any) -> Tensor:
 
 
 def _as_float(x: Any) -> Tensor:
-    """Makes a tensor of it, and numbers with a fraction of integers."""
+    """Return a tensor, of a float dtype if the input has integers."""
     x = _as_tensor(x)
     dtype = keras.backend.standardize_dtype(x.dtype)
     if "int" in dtype or dtype == "bool":
@@ -450,7 +388,7 @@ def _as_float(x: Any) -> Tensor:
 
 
 def _axes(axis: int | Sequence[int], rank: int) -> tuple[int, ...]:
-    """Returns the axes counted from the front."""
+    """Return the axes counted from the front."""
     axes = tuple(axis) if isinstance(axis, Iterable) else (axis,)
     try:
         positive = {range(rank)[a] for a in axes}
@@ -458,14 +396,14 @@ def _axes(axis: int | Sequence[int], rank: int) -> tuple[int, ...]:
         positive = set()
     if len(positive) < len(axes):
         raise ValueError(
-            f"`axis` must name axes of the input, of which there are {rank}, "
-            f"each once. Received: axis={axis}"
+            f"`axis` must name axes of an input of rank {rank}, each once. "
+            f"Received: axis={axis}"
         )
     return tuple(sorted(positive))
 
 
 def _remember_logits(y: Tensor, logits: Tensor) -> Tensor:
-    """Attaches the logits, from which Keras's cross-entropies compute."""
+    """Attach the logits, from which Keras's crossentropies compute."""
     try:
         y._keras_logits = logits
     except AttributeError:

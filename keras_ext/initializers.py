@@ -1,8 +1,8 @@
 """Weight initializers.
 
-Each takes the place of the class of the same name in
-`keras.initializers`. The lectures' plain normal distributions, which Keras
-truncates, are `truncated=False`.
+Each replaces the class of the same name in `keras.initializers`. Keras
+truncates its normal distributions; `truncated=False` draws the plain normal
+distributions of the lectures.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ext import _builtins, _registration
+from keras_ext import _builtins, _checks, _config, _registration
 
 Tensor = Any
 
@@ -31,13 +31,8 @@ class Zeros(keras.initializers.Zeros):
     w = 0
     ```
 
-    For the kernels of hidden layers they are the wrong choice: all units of
-    a layer compute the same, get the same gradient and stay the same for
-    ever.
-
-    Call arguments:
-        shape: Shape of the weight.
-        dtype: Dtype of the weight; `None` means `keras.config.floatx()`.
+    Zeros are wrong for the kernels of hidden layers: all units of a layer
+    compute the same, get the same gradient and stay identical.
 
     Example:
     >>> import keras
@@ -49,12 +44,12 @@ class Zeros(keras.initializers.Zeros):
     """
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
-        """Makes a weight of this shape."""
+        """Make a weight of this shape."""
         return ops.zeros(shape, dtype=dtype or keras.config.floatx())
 
 
 @_registration.registered
-class RandomNormal(keras.initializers.RandomNormal):
+class RandomNormal(_config.SavesArguments, keras.initializers.RandomNormal):
     """Normal distribution of a given standard deviation.
 
     Formula:
@@ -63,25 +58,16 @@ class RandomNormal(keras.initializers.RandomNormal):
     w ~ N(mean, stddev**2)
     ```
 
-    The size of the layer does not count. So with a small `stddev` the signal
-    vanishes with depth, with a large one it explodes; `GlorotNormal` and
-    `HeNormal` take the size into account.
+    The formula ignores the size of the layer. So with a small `stddev` the
+    signal vanishes with depth, with a large one it explodes; `GlorotNormal`
+    and `HeNormal` take the size into account.
 
     Args:
-        mean: Mean of the distribution. Defaults to `0.0`.
-        stddev: Standard deviation, >= 0. Defaults to `0.05`.
-        seed: An integer, `None` or a `keras.random.SeedGenerator`. With an
-            integer or `None` every call of one instance returns the same
-            values; with a generator each call draws anew.
-            Defaults to `None`.
-        truncated: `True` draws anew what lies more than two `stddev` from
-            the mean, as `keras.initializers.TruncatedNormal` does. That
-            leaves a standard deviation of `0.88 * stddev`.
-            Defaults to `False`.
-
-    Call arguments:
-        shape: Shape of the weight.
-        dtype: Dtype of the weight; `None` means `keras.config.floatx()`.
+        mean: Mean of the distribution.
+        stddev: Standard deviation, >= 0.
+        truncated: `True` draws again what lies more than two `stddev` from
+            the mean, as `keras.initializers.TruncatedNormal` does. The
+            standard deviation is then `0.88 * stddev`.
 
     Raises:
         ValueError: If `stddev` is negative, or `seed` or `truncated` is of
@@ -97,6 +83,8 @@ class RandomNormal(keras.initializers.RandomNormal):
     The same seed draws the same values as `keras.initializers.RandomNormal`.
     """
 
+    SAVED = ("truncated",)
+
     def __init__(
         self,
         mean: float = 0.0,
@@ -105,28 +93,20 @@ class RandomNormal(keras.initializers.RandomNormal):
         *,
         truncated: bool = False,
     ):
-        if isinstance(stddev, int | float) and not stddev >= 0:
-            raise ValueError(
-                f"`stddev` must be a number >= 0. Received: stddev={stddev}"
-            )
+        negative = isinstance(stddev, int | float) and not stddev >= 0
+        _checks.require(not negative, "be a number >= 0", stddev=stddev)
         _check_truncated(truncated)
         super().__init__(mean, stddev, seed)
         self.truncated = truncated
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
-        """Draws a weight of this shape."""
+        """Draw a weight of this shape."""
         draw = (
             keras.random.truncated_normal
             if self.truncated
             else keras.random.normal
         )
         return draw(shape, self.mean, self.stddev, dtype=dtype, seed=self.seed)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = super().get_config()
-        config.update({"truncated": self.truncated})
-        return config
 
 
 @_registration.registered
@@ -139,21 +119,13 @@ class RandomUniform(keras.initializers.RandomUniform):
     w ~ U(minval, maxval)
     ```
 
-    The size of the layer does not count. So with a small range the signal
-    vanishes with depth, with a large one it explodes; `GlorotUniform` and
-    `HeUniform` take the size into account.
+    The formula ignores the size of the layer. So with a small range the
+    signal vanishes with depth, with a large one it explodes; `GlorotUniform`
+    and `HeUniform` take the size into account.
 
     Args:
-        minval: Lower bound. Defaults to `-0.05`.
-        maxval: Upper bound, >= `minval`. Defaults to `0.05`.
-        seed: An integer, `None` or a `keras.random.SeedGenerator`. With an
-            integer or `None` every call of one instance returns the same
-            values; with a generator each call draws anew.
-            Defaults to `None`.
-
-    Call arguments:
-        shape: Shape of the weight.
-        dtype: Dtype of the weight; `None` means `keras.config.floatx()`.
+        minval: Lower bound.
+        maxval: Upper bound, >= `minval`.
 
     Raises:
         ValueError: If `minval` is greater than `maxval`, or `seed` is of
@@ -176,25 +148,24 @@ class RandomUniform(keras.initializers.RandomUniform):
         maxval: float = 0.05,
         seed: Any = None,
     ):
-        numbers = isinstance(minval, int | float) and isinstance(
-            maxval, int | float
-        )
-        if numbers and not minval <= maxval:
-            raise ValueError(
-                "`minval` must not be greater than `maxval`. "
-                f"Received: minval={minval}, maxval={maxval}"
+        if isinstance(minval, int | float) and isinstance(maxval, int | float):
+            must = "not be greater than `maxval`"
+            _checks.require(
+                minval <= maxval, must, minval=minval, maxval=maxval
             )
         super().__init__(minval, maxval, seed)
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
-        """Draws a weight of this shape."""
+        """Draw a weight of this shape."""
         return keras.random.uniform(
             shape, self.minval, self.maxval, dtype=dtype, seed=self.seed
         )
 
 
-class _VarianceScaling(keras.initializers.VarianceScaling):
-    """What the initializers below share: a variance that fits the size.
+class _VarianceScaling(
+    _config.SavesArguments, keras.initializers.VarianceScaling
+):
+    """Base of the initializers below: a variance that fits the layer's size.
 
     Formula:
 
@@ -202,10 +173,11 @@ class _VarianceScaling(keras.initializers.VarianceScaling):
     variance = scale / n
     ```
 
-    where `n` is the fan-in or the mean of fan-in and fan-out, as `mode`
-    says. Each initializer has `scale` and `mode` from the Keras class that
-    it takes the place of.
+    where `n` is the fan-in or the mean of fan-in and fan-out, as `mode` says.
+    Each initializer has `scale` and `mode` from its Keras class.
     """
+
+    SAVED: tuple[str, ...] = ("input_axes", "output_axes")
 
     def __init__(
         self,
@@ -213,18 +185,10 @@ class _VarianceScaling(keras.initializers.VarianceScaling):
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ):
-        # Not handed on: Keras before 3.15 does not know the axes.
+        # Not passed on: Keras before 3.15 does not know the axes.
         super().__init__(seed=seed)
         self.input_axes = input_axes
         self.output_axes = output_axes
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = super().get_config()
-        config.update(
-            {"input_axes": self.input_axes, "output_axes": self.output_axes}
-        )
-        return config
 
     def _variance(self, shape: Sequence[int]) -> float:
         n_in, n_out = _fans(shape, self.input_axes, self.output_axes)
@@ -234,6 +198,8 @@ class _VarianceScaling(keras.initializers.VarianceScaling):
 
 class _Normal(_VarianceScaling):
     """Normal distribution of that variance, truncated or not."""
+
+    SAVED: tuple[str, ...] = ("input_axes", "output_axes", "truncated")
 
     def __init__(
         self,
@@ -248,31 +214,20 @@ class _Normal(_VarianceScaling):
         self.truncated = truncated
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
-        """Draws a weight of this shape."""
+        """Draw a weight of this shape."""
         stddev = math.sqrt(self._variance(shape))
-        if not self.truncated:
-            return keras.random.normal(
-                shape, stddev=stddev, dtype=dtype, seed=self.seed
-            )
-        return keras.random.truncated_normal(
-            shape,
-            stddev=stddev / _TRUNCATED_STDDEV,
-            dtype=dtype,
-            seed=self.seed,
-        )
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = super().get_config()
-        config.update({"truncated": self.truncated})
-        return config
+        draw = keras.random.normal
+        if self.truncated:
+            draw = keras.random.truncated_normal
+            stddev /= _TRUNCATED_STDDEV
+        return draw(shape, stddev=stddev, dtype=dtype, seed=self.seed)
 
 
 class _Uniform(_VarianceScaling):
     """Uniform distribution of that variance: U(-b, b) has b**2 / 3."""
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
-        """Draws a weight of this shape."""
+        """Draw a weight of this shape."""
         bound = math.sqrt(3 * self._variance(shape))
         return keras.random.uniform(
             shape, -bound, bound, dtype=dtype, seed=self.seed
@@ -283,37 +238,11 @@ class _Uniform(_VarianceScaling):
 class GlorotNormal(_Normal, keras.initializers.GlorotNormal):
     """Glorot (Xavier) normal initializer, for sigmoid and tanh.
 
-    Formula:
+    Formula, with fan-in `n_in` and fan-out `n_out`:
 
     ```
     w ~ N(0, 2 / (n_in + n_out))
     ```
-
-    where `n_in` and `n_out` are fan-in and fan-out: rows and columns of a
-    dense kernel, or input and output channels times receptive field of a
-    convolution kernel. The distribution is
-    truncated at two standard deviations, and widened so that its variance
-    after truncation is `2 / (n_in + n_out)`.
-
-    Args:
-        seed: An integer, `None` or a `keras.random.SeedGenerator`. With an
-            integer or `None` every call of one instance returns the same
-            values; with a generator each call draws anew.
-            Defaults to `None`.
-        input_axes: Axes of the weight that count as inputs, if the last but
-            one and the receptive field do not. `keras.layers.EinsumDense`
-            sets it. Defaults to `None`.
-        output_axes: Axes of the weight that count as outputs. The two are
-            used only if both are given. Defaults to `None`.
-        truncated: `False` draws from the plain normal distribution of the
-            paper. Defaults to `True`.
-
-    Call arguments:
-        shape: Shape of the weight, `(..., n_in, n_out)`.
-        dtype: Dtype of the weight; `None` means `keras.config.floatx()`.
-
-    Raises:
-        ValueError: If `seed` or `truncated` is of another type.
 
     Example:
     >>> import keras
@@ -322,13 +251,10 @@ class GlorotNormal(_Normal, keras.initializers.GlorotNormal):
     >>> print(round(float(keras.ops.std(kernel)), 3))
     0.039
 
-    Reference:
+    Reference: [Glorot and Bengio, 2010](https://proceedings.mlr.press/v9/glorot10a.html)
 
-    - [Glorot and Bengio, 2010](https://proceedings.mlr.press/v9/glorot10a.html)
-
-    The paper draws from the plain normal distribution; the default is the
-    truncated one, and the same seed draws the same values as
-    `keras.initializers.GlorotNormal`. `XavierNormal` is another name of it.
+    The same seed draws the same values as `keras.initializers.GlorotNormal`.
+    `XavierNormal` is another name of this class.
     """
 
 
@@ -336,33 +262,11 @@ class GlorotNormal(_Normal, keras.initializers.GlorotNormal):
 class GlorotUniform(_Uniform, keras.initializers.GlorotUniform):
     """Glorot (Xavier) uniform initializer, for sigmoid and tanh.
 
-    Formula:
+    Formula, with fan-in `n_in` and fan-out `n_out`:
 
     ```
     w ~ U(-b, b),  b = sqrt(6 / (n_in + n_out))
     ```
-
-    where `n_in` and `n_out` are fan-in and fan-out: rows and columns of a
-    dense kernel, or input and output channels times receptive field of a
-    convolution kernel.
-
-    Args:
-        seed: An integer, `None` or a `keras.random.SeedGenerator`. With an
-            integer or `None` every call of one instance returns the same
-            values; with a generator each call draws anew.
-            Defaults to `None`.
-        input_axes: Axes of the weight that count as inputs, if the last but
-            one and the receptive field do not. `keras.layers.EinsumDense`
-            sets it. Defaults to `None`.
-        output_axes: Axes of the weight that count as outputs. The two are
-            used only if both are given. Defaults to `None`.
-
-    Call arguments:
-        shape: Shape of the weight, `(..., n_in, n_out)`.
-        dtype: Dtype of the weight; `None` means `keras.config.floatx()`.
-
-    Raises:
-        ValueError: If `seed` is of another type.
 
     Example:
     >>> import keras
@@ -371,13 +275,11 @@ class GlorotUniform(_Uniform, keras.initializers.GlorotUniform):
     >>> print(round(float(keras.ops.std(kernel)), 3))
     0.039
 
-    Reference:
-
-    - [Glorot and Bengio, 2010](https://proceedings.mlr.press/v9/glorot10a.html)
+    Reference: [Glorot and Bengio, 2010](https://proceedings.mlr.press/v9/glorot10a.html)
 
     The same seed draws the same values as
-    `keras.initializers.GlorotUniform`. `XavierUniform` is another name
-    of it.
+    `keras.initializers.GlorotUniform`. `XavierUniform` is another name of
+    this class.
     """
 
 
@@ -385,36 +287,11 @@ class GlorotUniform(_Uniform, keras.initializers.GlorotUniform):
 class HeNormal(_Normal, keras.initializers.HeNormal):
     """He (Kaiming) normal initializer, for ReLU and its variants.
 
-    Formula:
+    Formula, with fan-in `n_in`:
 
     ```
     w ~ N(0, 2 / n_in)
     ```
-
-    where `n_in` is the fan-in: the rows of a dense kernel, or input channels
-    times receptive field of a convolution kernel. The distribution is
-    truncated at two standard deviations, and widened so that its variance
-    after truncation is `2 / n_in`.
-
-    Args:
-        seed: An integer, `None` or a `keras.random.SeedGenerator`. With an
-            integer or `None` every call of one instance returns the same
-            values; with a generator each call draws anew.
-            Defaults to `None`.
-        input_axes: Axes of the weight that count as inputs, if the last but
-            one and the receptive field do not. `keras.layers.EinsumDense`
-            sets it. Defaults to `None`.
-        output_axes: Axes of the weight that count as outputs. The two are
-            used only if both are given. Defaults to `None`.
-        truncated: `False` draws from the plain normal distribution of the
-            paper. Defaults to `True`.
-
-    Call arguments:
-        shape: Shape of the weight, `(..., n_in, n_out)`.
-        dtype: Dtype of the weight; `None` means `keras.config.floatx()`.
-
-    Raises:
-        ValueError: If `seed` or `truncated` is of another type.
 
     Example:
     >>> import keras
@@ -423,13 +300,9 @@ class HeNormal(_Normal, keras.initializers.HeNormal):
     >>> print(round(float(keras.ops.std(kernel)), 3))
     0.05
 
-    Reference:
+    Reference: [He et al., 2015](https://arxiv.org/abs/1502.01852)
 
-    - [He et al., 2015](https://arxiv.org/abs/1502.01852)
-
-    The paper draws from the plain normal distribution; the default is the
-    truncated one, and the same seed draws the same values as
-    `keras.initializers.HeNormal`.
+    The same seed draws the same values as `keras.initializers.HeNormal`.
     """
 
 
@@ -437,32 +310,11 @@ class HeNormal(_Normal, keras.initializers.HeNormal):
 class HeUniform(_Uniform, keras.initializers.HeUniform):
     """He (Kaiming) uniform initializer, for ReLU and its variants.
 
-    Formula:
+    Formula, with fan-in `n_in`:
 
     ```
     w ~ U(-b, b),  b = sqrt(6 / n_in)
     ```
-
-    where `n_in` is the fan-in: the rows of a dense kernel, or input channels
-    times receptive field of a convolution kernel.
-
-    Args:
-        seed: An integer, `None` or a `keras.random.SeedGenerator`. With an
-            integer or `None` every call of one instance returns the same
-            values; with a generator each call draws anew.
-            Defaults to `None`.
-        input_axes: Axes of the weight that count as inputs, if the last but
-            one and the receptive field do not. `keras.layers.EinsumDense`
-            sets it. Defaults to `None`.
-        output_axes: Axes of the weight that count as outputs. The two are
-            used only if both are given. Defaults to `None`.
-
-    Call arguments:
-        shape: Shape of the weight, `(..., n_in, n_out)`.
-        dtype: Dtype of the weight; `None` means `keras.config.floatx()`.
-
-    Raises:
-        ValueError: If `seed` is of another type.
 
     Example:
     >>> import keras
@@ -471,12 +323,9 @@ class HeUniform(_Uniform, keras.initializers.HeUniform):
     >>> print(round(float(keras.ops.std(kernel)), 3))
     0.05
 
-    Reference:
+    Reference: [He et al., 2015](https://arxiv.org/abs/1502.01852)
 
-    - [He et al., 2015](https://arxiv.org/abs/1502.01852)
-
-    The same seed draws the same values as
-    `keras.initializers.HeUniform`.
+    The same seed draws the same values as `keras.initializers.HeUniform`.
     """
 
 
@@ -484,36 +333,11 @@ class HeUniform(_Uniform, keras.initializers.HeUniform):
 class LecunNormal(_Normal, keras.initializers.LecunNormal):
     """LeCun normal initializer, for SELU.
 
-    Formula:
+    Formula, with fan-in `n_in`:
 
     ```
     w ~ N(0, 1 / n_in)
     ```
-
-    where `n_in` is the fan-in: the rows of a dense kernel, or input channels
-    times receptive field of a convolution kernel. The distribution is
-    truncated at two standard deviations, and widened so that its variance
-    after truncation is `1 / n_in`.
-
-    Args:
-        seed: An integer, `None` or a `keras.random.SeedGenerator`. With an
-            integer or `None` every call of one instance returns the same
-            values; with a generator each call draws anew.
-            Defaults to `None`.
-        input_axes: Axes of the weight that count as inputs, if the last but
-            one and the receptive field do not. `keras.layers.EinsumDense`
-            sets it. Defaults to `None`.
-        output_axes: Axes of the weight that count as outputs. The two are
-            used only if both are given. Defaults to `None`.
-        truncated: `False` draws from the plain normal distribution of the
-            paper. Defaults to `True`.
-
-    Call arguments:
-        shape: Shape of the weight, `(..., n_in, n_out)`.
-        dtype: Dtype of the weight; `None` means `keras.config.floatx()`.
-
-    Raises:
-        ValueError: If `seed` or `truncated` is of another type.
 
     Example:
     >>> import keras
@@ -522,13 +346,9 @@ class LecunNormal(_Normal, keras.initializers.LecunNormal):
     >>> print(round(float(keras.ops.std(kernel)), 3))
     0.035
 
-    Reference:
+    Reference: [LeCun et al., 1998](https://doi.org/10.1007/3-540-49430-8_2)
 
-    - [LeCun et al., 1998](https://doi.org/10.1007/3-540-49430-8_2)
-
-    The paper draws from the plain normal distribution; the default is the
-    truncated one, and the same seed draws the same values as
-    `keras.initializers.LecunNormal`.
+    The same seed draws the same values as `keras.initializers.LecunNormal`.
     """
 
 
@@ -536,32 +356,11 @@ class LecunNormal(_Normal, keras.initializers.LecunNormal):
 class LecunUniform(_Uniform, keras.initializers.LecunUniform):
     """LeCun uniform initializer, for SELU.
 
-    Formula:
+    Formula, with fan-in `n_in`:
 
     ```
     w ~ U(-b, b),  b = sqrt(3 / n_in)
     ```
-
-    where `n_in` is the fan-in: the rows of a dense kernel, or input channels
-    times receptive field of a convolution kernel.
-
-    Args:
-        seed: An integer, `None` or a `keras.random.SeedGenerator`. With an
-            integer or `None` every call of one instance returns the same
-            values; with a generator each call draws anew.
-            Defaults to `None`.
-        input_axes: Axes of the weight that count as inputs, if the last but
-            one and the receptive field do not. `keras.layers.EinsumDense`
-            sets it. Defaults to `None`.
-        output_axes: Axes of the weight that count as outputs. The two are
-            used only if both are given. Defaults to `None`.
-
-    Call arguments:
-        shape: Shape of the weight, `(..., n_in, n_out)`.
-        dtype: Dtype of the weight; `None` means `keras.config.floatx()`.
-
-    Raises:
-        ValueError: If `seed` is of another type.
 
     Example:
     >>> import keras
@@ -570,12 +369,9 @@ class LecunUniform(_Uniform, keras.initializers.LecunUniform):
     >>> print(round(float(keras.ops.std(kernel)), 3))
     0.035
 
-    Reference:
+    Reference: [LeCun et al., 1998](https://doi.org/10.1007/3-540-49430-8_2)
 
-    - [LeCun et al., 1998](https://doi.org/10.1007/3-540-49430-8_2)
-
-    The same seed draws the same values as
-    `keras.initializers.LecunUniform`.
+    The same seed draws the same values as `keras.initializers.LecunUniform`.
     """
 
 
@@ -583,34 +379,14 @@ class LecunUniform(_Uniform, keras.initializers.LecunUniform):
 class ScaledNormal(LecunNormal):
     """Standard normal numbers, scaled by the root of the fan-in.
 
-    Formula:
+    Formula, with fan-in `n_in`:
 
     ```
     w = z * sqrt(1 / n_in),  z ~ N(0, 1)
     ```
 
-    where `n_in` is the fan-in: the rows of a dense kernel, or input channels
-    times receptive field of a convolution kernel. A lecture
-    teaches it under the name of Xavier; it is the scaling of LeCun, without
-    truncation: `LecunNormal(truncated=False)`.
-
-    Args:
-        seed: An integer, `None` or a `keras.random.SeedGenerator`. With an
-            integer or `None` every call of one instance returns the same
-            values; with a generator each call draws anew.
-            Defaults to `None`.
-        input_axes: Axes of the weight that count as inputs, if the last but
-            one and the receptive field do not. `keras.layers.EinsumDense`
-            sets it. Defaults to `None`.
-        output_axes: Axes of the weight that count as outputs. The two are
-            used only if both are given. Defaults to `None`.
-
-    Call arguments:
-        shape: Shape of the weight, `(..., n_in, n_out)`.
-        dtype: Dtype of the weight; `None` means `keras.config.floatx()`.
-
-    Raises:
-        ValueError: If `seed` is of another type.
+    One of the lectures calls this scaling Xavier. It is the scaling of LeCun
+    without truncation: `LecunNormal(truncated=False)`.
 
     Example:
     >>> import keras
@@ -619,12 +395,12 @@ class ScaledNormal(LecunNormal):
     >>> print(round(float(keras.ops.std(kernel)), 2))
     0.05
 
-    Reference:
-
-    - [LeCun et al., 1998](https://doi.org/10.1007/3-540-49430-8_2)
+    Reference: [LeCun et al., 1998](https://doi.org/10.1007/3-540-49430-8_2)
 
     Keras has it as `VarianceScaling(distribution="untruncated_normal")`.
     """
+
+    SAVED = ("input_axes", "output_axes")
 
     def __init__(
         self,
@@ -633,12 +409,6 @@ class ScaledNormal(LecunNormal):
         output_axes: Sequence[int] | None = None,
     ):
         super().__init__(seed, input_axes, output_axes, truncated=False)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = super().get_config()
-        del config["truncated"]
-        return config
 
 
 XavierNormal = GlorotNormal
@@ -661,9 +431,9 @@ def _fans(
     input_axes: Sequence[int] | None = None,
     output_axes: Sequence[int] | None = None,
 ) -> tuple[int, int]:
-    """Counts the inputs and the outputs that a weight connects.
+    """Count the inputs and the outputs that a weight connects.
 
-    A kernel's last two axes are input and output channels, the axes before
+    A kernel's last two axes are input and output channels. The axes before
     them are the receptive field, through which each channel passes. A vector
     counts its length as both, a scalar counts as one of each.
     """
@@ -680,10 +450,9 @@ def _fans(
 
 
 def _check_truncated(truncated: bool) -> None:
-    if not isinstance(truncated, bool):
-        raise ValueError(
-            f"`truncated` must be a boolean. Received: truncated={truncated}"
-        )
+    _checks.require(
+        isinstance(truncated, bool), "be a boolean", truncated=truncated
+    )
 
 
 __getattr__ = _builtins.fall_back(__name__)

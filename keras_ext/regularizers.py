@@ -1,6 +1,6 @@
 """Penalties on the size of weights, added to the loss.
 
-Each takes the place of the class of the same name in `keras.regularizers`.
+Each replaces the class of the same name in `keras.regularizers`.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ext import _builtins, _registration
+from keras_ext import _builtins, _checks, _registration
 
 Tensor = Any
 
@@ -26,16 +26,10 @@ class L1(keras.regularizers.L1):
     ```
 
     Args:
-        l1: Factor, >= 0; `None` means 0.01. Defaults to `0.01`.
-
-    Call arguments:
-        x: A weight of any shape.
-
-    Output shape:
-        A scalar, in the dtype of the weight.
+        l1: Factor, >= 0; `None` means 0.01.
 
     Raises:
-        ValueError: If `l1` is negative, not finite or no number.
+        ValueError: If `l1` is negative, not finite or not a number.
 
     Example:
     >>> import keras
@@ -44,29 +38,23 @@ class L1(keras.regularizers.L1):
     >>> print(float(L1(0.5)(w)))
     3.0
 
-    Reference:
+    Reference: [Tibshirani, 1996](https://doi.org/10.1111/j.2517-6161.1996.tb02080.x)
 
-    - [Tibshirani, 1996](https://doi.org/10.1111/j.2517-6161.1996.tb02080.x)
-
-    It computes what `keras.regularizers.L1` computes. That class rounds
-    `l1` to float32 in its config, and sums half-precision weights in half
-    precision, which overflows; here the config is exact and the sum is in
-    float32.
+    It computes what `keras.regularizers.L1` computes. That class rounds `l1`
+    to float32 in its config; here the config is exact. That class sums
+    half-precision weights in half precision, which overflows; here the sum is
+    in float32.
     """
 
     def __init__(self, l1: float | None = 0.01):
         l1 = _factor("l1", 0.01 if l1 is None else l1)
         super().__init__(l1)
-        # The built-in keeps a tensor, which rounds.
+        # The built-in keeps a tensor, which rounds the number.
         self.l1 = l1
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Returns the penalty of a weight."""
+        """Return the penalty of a weight."""
         return _penalty(x, self.l1, 0.0)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {"l1": self.l1}
 
 
 @_registration.registered
@@ -80,16 +68,10 @@ class L2(keras.regularizers.L2):
     ```
 
     Args:
-        l2: Factor, >= 0; `None` means 0.01. Defaults to `0.01`.
-
-    Call arguments:
-        x: A weight of any shape.
-
-    Output shape:
-        A scalar, in the dtype of the weight.
+        l2: Factor, >= 0; `None` means 0.01.
 
     Raises:
-        ValueError: If `l2` is negative, not finite or no number.
+        ValueError: If `l2` is negative, not finite or not a number.
 
     Example:
     >>> import keras
@@ -98,9 +80,7 @@ class L2(keras.regularizers.L2):
     >>> print(float(L2(0.5)(w)))
     7.0
 
-    Reference:
-
-    - [Krogh and Hertz, 1991](https://proceedings.neurips.cc/paper/1991/hash/8eefcfdf5990e441f0fb6f3fad709e21-Abstract.html)
+    Reference: [Krogh and Hertz, 1991](https://proceedings.neurips.cc/paper/1991/hash/8eefcfdf5990e441f0fb6f3fad709e21-Abstract.html)
 
     It computes what `keras.regularizers.L2` computes. That class sums
     half-precision weights in half precision, which overflows; here the sum
@@ -111,12 +91,8 @@ class L2(keras.regularizers.L2):
         super().__init__(_factor("l2", 0.01 if l2 is None else l2))
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Returns the penalty of a weight."""
+        """Return the penalty of a weight."""
         return _penalty(x, 0.0, self.l2)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {"l2": self.l2}
 
 
 @_registration.registered
@@ -130,17 +106,11 @@ class L1L2(keras.regularizers.L1L2):
     ```
 
     Args:
-        l1: Factor of the first, >= 0; `None` means 0. Defaults to `0.0`.
-        l2: Factor of the second, >= 0; `None` means 0. Defaults to `0.0`.
-
-    Call arguments:
-        x: A weight of any shape.
-
-    Output shape:
-        A scalar, in the dtype of the weight.
+        l1: Factor of the first, >= 0; `None` means 0.
+        l2: Factor of the second, >= 0; `None` means 0.
 
     Raises:
-        ValueError: If `l1` or `l2` is negative, not finite or no number.
+        ValueError: If `l1` or `l2` is negative, not finite or not a number.
 
     Example:
     >>> import keras
@@ -149,9 +119,7 @@ class L1L2(keras.regularizers.L1L2):
     >>> print(float(L1L2(l1=0.5, l2=0.25)(w)))
     6.5
 
-    Reference:
-
-    - [Zou and Hastie, 2005](https://doi.org/10.1111/j.1467-9868.2005.00503.x)
+    Reference: [Zou and Hastie, 2005](https://doi.org/10.1111/j.1467-9868.2005.00503.x)
 
     It computes what `keras.regularizers.L1L2` computes. That class sums
     half-precision weights in half precision, which overflows; here the sum
@@ -165,12 +133,8 @@ class L1L2(keras.regularizers.L1L2):
         )
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Returns the penalty of a weight."""
+        """Return the penalty of a weight."""
         return _penalty(x, self.l1, self.l2)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {"l1": self.l1, "l2": self.l2}
 
 
 # `keras.regularizers` has these names too.
@@ -193,14 +157,8 @@ def _penalty(w: Tensor, l1: float, l2: float) -> Tensor:
 
 
 def _factor(name: str, value: Any) -> float:
-    if (
-        not isinstance(value, numbers.Real)
-        or not math.isfinite(value)
-        or value < 0
-    ):
-        raise ValueError(
-            f"`{name}` must be a finite number >= 0. Received: {name}={value}"
-        )
+    holds = isinstance(value, numbers.Real) and 0 <= float(value) < math.inf
+    _checks.require(holds, "be a finite number >= 0", **{name: value})
     return float(value)
 
 

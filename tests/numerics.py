@@ -6,18 +6,18 @@ import keras
 import numpy as np
 from keras import ops
 
-# JAX compiles anew for every shape.
+# JAX compiles for every shape.
 EXAMPLES = 6 if keras.config.backend() == "jax" else 15
 
 
 def numpy64(x):
-    """Returns a float64 array of a tensor, a variable or a list of numbers."""
+    """Return a float64 array of a tensor, a variable or a list of numbers."""
     return np.asarray(ops.convert_to_numpy(ops.cast(x, "float32")), "float64")
 
 
 @contextlib.contextmanager
 def float64():
-    """Makes float64 available, which JAX else turns into float32."""
+    """Make float64 available; by default JAX converts it to float32."""
     if keras.config.backend() != "jax":
         yield
         return
@@ -32,7 +32,7 @@ def float64():
 
 
 def gradient(function, x):
-    """Returns the gradient of the sum of `function(x)` with respect to `x`."""
+    """Return the gradient of the sum of `function(x)` with respect to `x`."""
     backend = keras.config.backend()
     if backend == "tensorflow":
         import tensorflow as tf

@@ -75,7 +75,7 @@ CASES = [
 ]
 NAMES = sorted(REFERENCES)
 SAME_AS_KERAS = [case for case in CASES if case[0] != "step"]
-# One of each function, and that with most branches.
+# Each function once, with most of its branches.
 SOME = list({case[0]: case for case in reversed(CASES)}.values())
 SOME.append(("relu", {"negative_slope": 0.1, "max_value": 6, "threshold": 1}))
 
@@ -143,7 +143,7 @@ def test_reference(case, shape, seed, size):
     name, options = case
     z = size * np.random.default_rng(seed).normal(size=shape)
     if name == "softmax" and options.get("axis", -1) is not None:
-        # Over one class alone, Keras warns.
+        # Keras warns of a single class.
         z = np.concatenate([z, -z], options.get("axis", -1))
     z = z.astype("float32")
     result = ours(name, options)(z)
@@ -231,7 +231,7 @@ def test_softmax_over_several_axes(axis, rng):
     result = activations.softmax(z, axis)
     np.testing.assert_allclose(numpy64(result), expected, rtol=2e-6)
 
-    # With a batch size that is not known beforehand, and with none.
+    # With an unknown batch size, and without a batch.
     if axis == [1, 2]:
         inputs = keras.Input((3, 4))
         model = keras.Model(inputs, activations.softmax(inputs, axis))

@@ -17,9 +17,13 @@ from keras_ext.doctor import PROBLEMS, report
 pytestmark = pytest.mark.backend("torch")
 
 DOCS = ROOT / "docs"
+COMPONENTS = [
+    *("activations", "initializers", "layers"),
+    *("losses", "optimizers", "regularizers"),
+]
 MODULES = [
-    *("activations", "callbacks", "convert", "doctor", "initializers"),
-    *("layers", "losses", "optimizers", "regularizers", "tracking", "tuners"),
+    *COMPONENTS,
+    *("callbacks", "convert", "doctor", "tracking", "tuners"),
 ]
 # What a page would fetch when it is read.
 FETCHED = re.compile(
@@ -94,6 +98,26 @@ def test_reference_is_complete(module_name):
         public = {"keras_ext.convert.convert"}
     page = (DOCS / "api" / f"{module_name}.md").read_text("utf-8")
     assert set(re.findall(r"^::: (\S+)$", page, re.M)) == public
+
+
+def test_components_read_on_the_site_as_in_help(monkeypatch):
+    griffe = pytest.importorskip("griffe")
+    monkeypatch.syspath_prepend(DOCS)
+    import docstrings
+
+    extensions = griffe.load_extensions(docstrings.SiteDocstrings)
+    package = griffe.load(
+        "keras_ext", search_paths=[ROOT], extensions=extensions
+    )
+    for path in re.findall(
+        r"^::: keras_ext\.(\S+)$",
+        "".join((DOCS / "api" / f"{m}.md").read_text() for m in COMPONENTS),
+        re.M,
+    ):
+        module, _, name = f"keras_ext.{path}".rpartition(".")
+        component = getattr(importlib.import_module(module), name)
+        expected = docstrings.boxed(inspect.getdoc(component))
+        assert package[path].docstring.value == expected
 
 
 def test_every_page_is_reached_by_the_menu():

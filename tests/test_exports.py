@@ -1,4 +1,4 @@
-"""What holds of every public component, and would drift if nobody looked."""
+"""Every public component: docstring, example, registration, defaults."""
 
 import ast
 import doctest
@@ -40,7 +40,7 @@ EXPORTS = list(exports())
 
 
 def documented_arguments(docstring):
-    """Returns the text about each argument of the `Args:` section."""
+    """Return the text about each argument of the `Args:` section."""
     match = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", docstring, re.M | re.S)
     if match is None:
         return {}
@@ -88,7 +88,7 @@ def test_example(component):
 
 @pytest.mark.parametrize("component", EXPORTS)
 def test_registered_under_the_package(component):
-    # An alias is registered once, under the name of what it stands for.
+    # An alias is registered once, under the name of its class.
     name = f"keras_ext>{component.__name__}"
     assert keras.saving.get_registered_name(component) == name
     assert keras.saving.get_registered_object(name) is component

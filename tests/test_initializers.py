@@ -48,7 +48,7 @@ def make(name, arguments, /, seed=None):
 
 
 def make_builtin(name, arguments, /, seed=None):
-    """Returns what Keras has for it, by whichever name."""
+    """Return the built-in, which may have another name."""
     arguments = dict(arguments)
     if name == "Zeros":
         return keras.initializers.Zeros()
@@ -73,7 +73,7 @@ def fans(shape):
 
 def variance_of(name, arguments, shape):
     if name == "RandomNormal":
-        # Of a standard normal, truncation at 2 leaves 0.774.
+        # Truncation at 2 reduces the variance of a standard normal to 0.774.
         left = 0.7737 if arguments.get("truncated") else 1.0
         return left * arguments.get("stddev", 0.05) ** 2
     if name == "RandomUniform":
@@ -187,7 +187,7 @@ def test_builtin(case):
 )
 @pytest.mark.parametrize("name", sorted(VARIANCES))
 def test_inside_layers(layer, name):
-    # EinsumDense makes a copy of it, with the axes of its equation.
+    # EinsumDense copies the initializer, with the axes of its equation.
     draws = []
     for make_one in (make, make_builtin):
         built = layer(make_one(name, {}, seed=0))
@@ -221,7 +221,7 @@ def test_seeds(case):
     other = numpy64(make(*case, seed=None)((4, 3)))
     assert not np.array_equal(other, numpy64(make(*case, seed=None)((4, 3))))
 
-    # A generator: each call draws anew.
+    # A generator: each call draws new values.
     ours = make(*case, seed=keras.random.SeedGenerator(5))
     builtin = make_builtin(*case, seed=keras.random.SeedGenerator(5))
     draws = [numpy64(ours((4, 3))) for _ in range(2)]

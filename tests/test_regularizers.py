@@ -88,7 +88,7 @@ def test_dtypes(dtype):
 
 
 def test_half_precision_neither_overflows_nor_rounds_while_summing():
-    # The sums, 90000 and 1000.125, are none that float16 could hold.
+    # float16 cannot hold the sums, 90000 and 1000.125.
     many = ops.cast(np.ones(90_000), "float16")
     for regularizer in (regularizers.L1(0.25), regularizers.L2(0.25)):
         assert float(regularizer(many)) == 22_496  # 22500, rounded
@@ -114,7 +114,7 @@ def test_config_round_trip(case):
     regularizer = make(*case)
     config = keras.regularizers.serialize(regularizer)
     assert config["registered_name"] == f"keras_ext>{case[0]}"
-    # The factors come back to the last digit.
+    # The factors are saved exactly.
     for argument, value in case[1].items():
         assert regularizer.get_config()[argument] == value
     for again in (

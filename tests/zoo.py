@@ -15,7 +15,7 @@ SAMPLES, FEATURES = 24, 8
 
 
 def data():
-    """Returns inputs, and labels for the outputs of both models."""
+    """Return inputs, and labels for the outputs of both models."""
     rng = np.random.default_rng(7)
     x = {
         "features": rng.normal(size=(SAMPLES, FEATURES)).astype("float32"),
@@ -51,7 +51,7 @@ def data():
 
 
 def twin(source, optimizer=None, penalties=True, **compile_arguments):
-    """Returns a compiled model of components from `keras` or `keras_ext`.
+    """Return a compiled model of components from `keras` or `keras_ext`.
 
     The branches lie side by side, so that a difference in rounding does not
     grow from layer to layer.
@@ -174,7 +174,7 @@ def twin(source, optimizer=None, penalties=True, **compile_arguments):
 
 
 def novelties(optimizer=None, rate=0.3, **compile_arguments):
-    """Returns a compiled model of what only keras_ext has."""
+    """Return a compiled model of what only keras_ext has."""
     act, init, lay = (
         keras_ext.activations,
         keras_ext.initializers,
@@ -254,7 +254,7 @@ def novelties(optimizer=None, rate=0.3, **compile_arguments):
 
 
 def fit(model, epochs=2, batch_size=8):
-    """Trains without shuffling; returns the history."""
+    """Train without shuffling; returns the history."""
     x, y = data()
     y = {name: y[name] for name in model.output_names}
     return model.fit(
@@ -269,7 +269,7 @@ def predict(model, samples=SAMPLES, batch_size=32):
 
 
 def call(model, samples=SAMPLES):
-    """Returns the outputs without Keras's loop, as arrays."""
+    """Return the outputs without Keras's loop, as arrays."""
     x, _ = data()
     outputs = model([x["features"][:samples], x["image"][:samples]])
     return {name: ops.convert_to_numpy(y) for name, y in outputs.items()}

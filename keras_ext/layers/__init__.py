@@ -1,4 +1,4 @@
-"""Layers that take the place of those of the same name in `keras.layers`."""
+"""Layers that replace those of the same name in `keras.layers`."""
 
 from keras_ext import _builtins
 from keras_ext.layers.activation_layers import SELU as SELU
@@ -12,11 +12,11 @@ from keras_ext.layers.batch_normalization import (
 )
 from keras_ext.layers.dense import Dense as Dense
 from keras_ext.layers.dropout import Dropout as Dropout
-from keras_ext.layers.elu import ELU as ELU
-from keras_ext.layers.leaky_relu import LeakyReLU as LeakyReLU
 from keras_ext.layers.min_max_scaling import MinMaxScaling as MinMaxScaling
 from keras_ext.layers.perceptron import Perceptron as Perceptron
-from keras_ext.layers.relu import ReLU as ReLU
+from keras_ext.layers.rectifiers import ELU as ELU
+from keras_ext.layers.rectifiers import LeakyReLU as LeakyReLU
+from keras_ext.layers.rectifiers import ReLU as ReLU
 from keras_ext.layers.residual import Residual as Residual
 from keras_ext.layers.softmax import Softmax as Softmax
 from keras_ext.layers.standardization import Standardization as Standardization

@@ -1,4 +1,4 @@
-"""What the layers that scale inputs share: axes, statistics, dtypes."""
+"""The base class of the layers that scale inputs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,23 +6,24 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ext._checks import require
 from keras_ext.layers._statistics import Statistics, slices
 
 Tensor = Any
 Axis = int | Sequence[int] | None
 
-# Of the two statistics and the count.
+# Initial values of the two statistics and the count.
 INITIAL = (0, 1, 0)
 
 
 class InputScaling(keras.layers.Normalization):
     """Base of the layers that scale inputs by two learnt statistics.
 
-    A subclass names the two in `STATISTICS`, as its arguments and
-    attributes are called, and writes `scaled`.
+    A subclass defines `scaled`, and `STATISTICS`: the names of the two
+    arguments and attributes.
 
-    The Keras class gives what `tf.data` needs: a layer that can be called in
-    a pipeline of TensorFlow's, whichever backend trains.
+    With the Keras class as base, the layer can be called in a `tf.data`
+    pipeline on every backend.
     """
 
     STATISTICS: tuple[str, str]
@@ -30,6 +31,10 @@ class InputScaling(keras.layers.Normalization):
     def __init__(
         self, axis: Axis, given: Sequence[Any], invert: bool, **kwargs: Any
     ):
+        must = f"be given together with `{self.STATISTICS[1]}`"
+        one_alone = (given[0] is None) != (given[1] is None)
+        values = zip(self.STATISTICS, given, strict=True)
+        require(not one_alone, must, **dict(values))
         super().__init__(axis=_check_axis(axis), invert=invert, **kwargs)
         self._given = None
         if given[0] is not None:
@@ -43,13 +48,13 @@ class InputScaling(keras.layers.Normalization):
     def compute_dtype(self) -> str:
         """The dtype of the computation, at least float32.
 
-        Raw data may have a range that half precision has not, so only the
-        result is cast to the compute dtype of the policy.
+        Raw data may exceed the range of half precision, so only the result is
+        cast to the compute dtype of the policy.
         """
         return "float64" if super().compute_dtype == "float64" else "float32"
 
     def build(self, input_shape: Any) -> None:
-        """Creates the statistics, unless they were given."""
+        """Create the statistics, unless they were given."""
         if self._given is not None and not any(v.ndim for v in self._given):
             # Two numbers fit inputs of any shape.
             for name, value in zip(self.STATISTICS, self._given, strict=True):
@@ -65,22 +70,19 @@ class InputScaling(keras.layers.Normalization):
             kept = {range(rank)[axis] for axis in self.axis}
         except IndexError:
             kept = set()
-        if len(kept) < len(self.axis):
-            raise ValueError(
-                f"`axis` must name axes of the input, each once. "
-                f"Received: axis={self.axis}, input_shape={input_shape}"
-            )
-        if 0 in kept:
-            raise ValueError(
-                "`axis` must not name the batch axis; for inputs without "
-                "features, it must be `None`. "
-                f"Received: axis={self.axis}, input_shape={input_shape}"
-            )
-        if any(input_shape[axis] is None for axis in kept):
-            raise ValueError(
-                "`axis` must name axes of known size. "
-                f"Received: axis={self.axis}, input_shape={input_shape}"
-            )
+        for holds, must in (
+            (len(kept) == len(self.axis), "name axes of the input, each once"),
+            (
+                0 not in kept,
+                "not name the batch axis; for inputs without features, it "
+                "must be `None`",
+            ),
+            (
+                all(input_shape[axis] is not None for axis in kept),
+                "name axes of known size",
+            ),
+        ):
+            require(holds, must, axis=self.axis, input_shape=input_shape)
         self._kept_axes = sorted(kept)
         shape = tuple(input_shape[axis] for axis in self._kept_axes)
         self._broadcast_to = [
@@ -90,7 +92,7 @@ class InputScaling(keras.layers.Normalization):
             for name, value in zip(self.STATISTICS, self._given, strict=True):
                 setattr(self, name, _broadcast(name, value, shape))
             return
-        # Until `adapt` is called, the input is passed on.
+        # Before `adapt`, the layer returns its input.
         for name, initial in zip(self.STATISTICS, INITIAL, strict=False):
             weight = self.add_weight(
                 name=name,
@@ -110,22 +112,22 @@ class InputScaling(keras.layers.Normalization):
         )
 
     def adapt(self, data: Any) -> None:
-        """Learns the statistics of the data, and forgets earlier ones.
+        """Learn the statistics of the data and forget earlier ones.
 
-        One pass over the data, in float64 on the CPU.
+        This takes one pass over the data, in float64 on the CPU.
 
         Args:
             data: Inputs `(num_samples, ...)` as an array, a tensor or
                 anything that can be sliced, such as `numpy.memmap`; or
-                batches of them as a `tf.data.Dataset`, a
-                `keras.utils.PyDataset` or any iterable. Of batches
-                `(inputs, targets, ...)` the inputs are taken.
+                batches of inputs as a `tf.data.Dataset`, a
+                `keras.utils.PyDataset` or any iterable. In a batch
+                `(inputs, targets, ...)` only the inputs are used.
 
         Raises:
             ValueError: If the statistics were given to the constructor, or
                 the data is empty, holds NaN or infinity, or does not have
                 the shape that the layer was built for.
-            TypeError: If `data` is nothing of this kind.
+            TypeError: If `data` is of another type.
         """
         if self._given is not None:
             raise ValueError(
@@ -149,10 +151,10 @@ class InputScaling(keras.layers.Normalization):
         self._adapted = True
 
     def finalize_state(self) -> None:
-        """Does nothing: what `adapt` learns is in use at once."""
+        """Do nothing: the layer uses what `adapt` learns at once."""
 
     def call(self, inputs: Tensor) -> Tensor:
-        """Scales the inputs."""
+        """Scale the inputs."""
         if not self._adapted:
             self._check_adapted(inputs)
         x = self.backend.convert_to_tensor(inputs)
@@ -165,26 +167,26 @@ class InputScaling(keras.layers.Normalization):
         )
 
     def scaled(self, x: Tensor, first: Tensor, second: Tensor) -> Tensor:
-        """Returns the scaled inputs; in `self.backend`, for `tf.data`."""
+        """Return the scaled inputs, computed with `self.backend`."""
         raise NotImplementedError
 
     def compute_output_spec(self, inputs: Tensor) -> keras.KerasTensor:
-        """Returns shape and dtype of the result."""
+        """Return shape and dtype of the result."""
         return keras.KerasTensor(inputs.shape, dtype=super().compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
+        """Return the constructor's arguments."""
         config = super().get_config()
         del config["mean"], config["variance"]
         return config | self._arguments()
 
     def get_build_config(self) -> dict[str, Any] | None:
-        """Returns the shape of the input."""
-        # The one of `Normalization` knows only what that class builds.
+        """Return the shape of the input."""
+        # The method of `Normalization` fits only what that class builds.
         return keras.layers.Layer.get_build_config(self)
 
     def load_own_variables(self, store: Any) -> None:
-        """Loads the statistics."""
+        """Load the statistics."""
         super().load_own_variables(store)
         self._adapted = True
 
@@ -217,16 +219,17 @@ class InputScaling(keras.layers.Normalization):
             )
 
     def _check_adapted(self, inputs: Tensor) -> None:
-        """Fails if there are no statistics, where that can be seen.
+        """Check that there are statistics.
 
-        In a compiled function neither inputs nor weights have values.
+        In a compiled function neither inputs nor weights have values, and
+        there is no check.
         """
         try:
             keras.ops.convert_to_numpy(inputs)
             weights = [keras.ops.convert_to_numpy(w) for w in self.weights]
         except Exception:
             return
-        # They may have come by `set_weights`.
+        # `set_weights` may have set them.
         if all(np.all(w == i) for w, i in zip(weights, INITIAL, strict=True)):
             first, second = self.STATISTICS
             raise ValueError(
@@ -239,11 +242,8 @@ class InputScaling(keras.layers.Normalization):
 def _check_axis(axis: Any) -> tuple[int, ...]:
     axes = () if axis is None else axis
     axes = tuple(axes) if isinstance(axes, Sequence) else (axes,)
-    if not all(isinstance(a, int) and not isinstance(a, bool) for a in axes):
-        raise ValueError(
-            "`axis` must be an integer, several integers or `None`. "
-            f"Received: axis={axis}"
-        )
+    holds = all(isinstance(a, int) and not isinstance(a, bool) for a in axes)
+    require(holds, "be an integer, several integers or `None`", axis=axis)
     return axes
 
 
@@ -263,8 +263,6 @@ def _check_given(name: str, value: Any) -> np.ndarray:
     if keras.ops.is_tensor(value):
         value = keras.ops.convert_to_numpy(value)
     value = np.asarray(value, "float64")
-    if not np.all(np.isfinite(value)):
-        raise ValueError(
-            f"`{name}` must be finite. Received: {name}={value.tolist()}"
-        )
+    finite = bool(np.all(np.isfinite(value)))
+    require(finite, "be finite", **{name: value.tolist()})
     return value

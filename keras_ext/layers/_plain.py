@@ -1,6 +1,6 @@
-"""No kernels: everything is computed by the formula in `keras.ops`.
+"""No kernels: the formula in `keras.ops` computes everything.
 
-It is also the interface: the files of the backends offer the same functions.
+This file is also the interface: the backends' files have the same functions.
 """
 
 from typing import Any
@@ -17,11 +17,9 @@ def normalize_batch(
     beta: Tensor | None,
     epsilon: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalizes over all axes but one.
+    """Return the normalized tensor, and mean and variance of each channel.
 
-    Returns:
-        The normalized, scaled and shifted tensor, and the mean and the
-        variance of each channel, through which no gradient flows.
+    No gradient flows through the mean and the variance.
     """
     axes = [i for i in range(len(x.shape)) if i != axis % len(x.shape)]
     mean, variance = ops.moments(x, axes)

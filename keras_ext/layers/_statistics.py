@@ -1,7 +1,7 @@
-"""One pass over data: count, mean, variance, least and greatest value.
+"""One pass over data: count, mean, variance, minimum and maximum.
 
-NumPy and float64 on every backend, a slice of the data at a time, so data
-may be larger than memory.
+NumPy computes them in float64 on every backend, one slice of the data at a
+time, so that data may be larger than memory.
 """
 
 import math
@@ -12,22 +12,22 @@ import keras
 import numpy as np
 from keras import ops
 
-# Entries of a slice: 2 MB in float64.
+# Numbers in a slice: 2 MB in float64.
 _SLICE = 2**18
 
 
 class Statistics:
-    """Statistics of all that was added, for each index of the kept axes.
+    """Statistics of the data added so far, for each index of the kept axes.
 
-    Slices are merged as Chan, Golub and LeVeque (1983) do, which loses no
-    digits where the mean is large and the variance small.
+    Slices are merged as in Chan, Golub and LeVeque (1983), which loses no
+    digits if the mean is large and the variance small.
 
     Attributes:
         count: Number of values for each index.
-        mean: Mean; exact where all values are equal.
-        variance: Variance, divided by `count`; 0 where all values are equal.
-        minimum: Least value.
-        maximum: Greatest value.
+        mean: Mean; exact if all values are equal.
+        variance: Variance, divided by `count`; 0 if all values are equal.
+        minimum: Smallest value.
+        maximum: Largest value.
     """
 
     def __init__(self, kept_axes: Sequence[int]):
@@ -39,7 +39,7 @@ class Statistics:
         self._squares: Any = 0.0  # sum of squared deviations from the mean
 
     def add(self, x: np.ndarray) -> None:
-        """Takes a slice of the data in."""
+        """Add a slice of the data."""
         axes = tuple(a for a in range(x.ndim) if a not in self.kept_axes)
         n = math.prod(x.shape[a] for a in axes)
         if n == 0:
@@ -89,11 +89,7 @@ class Statistics:
 
 
 def slices(data: Any) -> Iterator[np.ndarray]:
-    """Yields the data, whatever holds it, as arrays `(some_samples, ...)`.
-
-    Args:
-        data: What `adapt` takes.
-    """
+    """Yield the data of `adapt` as arrays `(some_samples, ...)`."""
     for batch in _batches(data):
         shape = batch.shape
         if len(shape) == 0:
@@ -101,7 +97,7 @@ def slices(data: Any) -> Iterator[np.ndarray]:
                 f"`data` must have a batch axis. Received: data={data}"
             )
         rows = max(1, _SLICE // max(1, math.prod(shape[1:])))
-        # The end is not skipped if there are no rows: the shape tells much.
+        # Data without rows has one slice, whose shape builds the layer.
         for start in range(0, max(1, shape[0]), rows):
             yield _numbers(batch[start : start + rows])
 
@@ -113,8 +109,8 @@ def _batches(data: Any) -> Iterator[Any]:
         for i in range(len(data)):
             yield _inputs(data[i])
     elif hasattr(data, "element_spec"):
-        # A `tf.data.Dataset`. Of vectors without a batch axis, as Keras
-        # takes it, if the elements have one axis.
+        # A `tf.data.Dataset`. As in Keras, elements with one axis are vectors
+        # without a batch axis.
         spec = data.element_spec
         spec = spec[0] if isinstance(spec, tuple) else spec
         if len(getattr(spec, "shape", ())) == 1:
@@ -135,9 +131,9 @@ def _batches(data: Any) -> Iterator[Any]:
 
 
 def _pick(batch: Any) -> Any:
-    """Returns the inputs of `(inputs, targets)` and the like."""
+    """Return the inputs of `(inputs, targets)` and the like."""
     if isinstance(batch, tuple) or (
-        # What a `DataLoader` of PyTorch makes.
+        # As PyTorch's `DataLoader` yields it.
         isinstance(batch, list) and len(batch) and hasattr(batch[0], "shape")
     ):
         return batch[0]

@@ -17,11 +17,11 @@ def normalize_batch(
     beta: Tensor | None,
     epsilon: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalizes with a gradient of few kernels.
+    """Normalize with a gradient of few kernels.
 
     TensorFlow's own gradient of the formula moves the whole tensor through
-    memory about twice as often, and its second derivatives leave out that
-    the deviations in the variance depend on the mean.
+    memory about twice as often, and its second derivatives ignore that the
+    deviations in the variance depend on the mean.
     """
     axis %= len(x.shape)
     last = axis == len(x.shape) - 1
@@ -44,20 +44,21 @@ def normalize_batch(
         size = tf.size(x) // channels
         gamma = None if gamma is None else tf.reshape(gamma, (1, -1, 1))
         beta = None if beta is None else tf.reshape(beta, (1, -1, 1))
-    # Without rows there is nothing to be divided.
+    # An empty batch must not divide by 0.
     size = tf.cast(tf.maximum(size, 1), x.dtype)
 
     mean = sum_rows(rows) / size
     variance = sum_rows(tf.square(rows - mean)) / size
     error = tf.zeros_like(mean)
     if by_matmul:
-        # Products sum with larger rounding errors: what the mean lacks.
+        # Sums by products have larger rounding errors; `error` is the mean's.
         error = sum_rows(rows - mean) / size
         variance = tf.maximum(variance - tf.square(error), 0)
     inverse = tf.math.rsqrt(variance + epsilon)
 
-    # The statistics are arguments, so that second derivatives see how they
-    # depend on the rows; the first derivatives are all in those of the rows.
+    # The statistics are arguments, so that second derivatives include how
+    # they depend on the rows. The gradient of the rows holds all first
+    # derivatives.
     @tf.custom_gradient
     def normalize(
         x: Tensor,
@@ -75,7 +76,7 @@ def normalize_batch(
             y += weights[-1]
 
         def gradient(dy: Tensor) -> tuple[Tensor | None, ...]:
-            # Anew: kept, it would take as much memory as `x`.
+            # Computed again: stored, it would take as much memory as `x`.
             centered = x - mean
             d_beta = sum_rows(dy)
             product = sum_rows(dy * centered)
@@ -107,10 +108,10 @@ def normalize_batch(
 
 
 def _matmul_sums(x: Tensor) -> bool:
-    # Few columns make a slow product, and few numbers are not worth it; of
-    # an unknown batch size we suppose 64. Accelerators may round the factors
-    # to fewer digits, and so may mixed precision as a rewriting of graphs.
-    # XLA sums well itself.
+    # A product is slow for few columns, and not worth it for few numbers; an
+    # unknown batch size counts as 64. Accelerators may round the factors to
+    # fewer digits, and so may graph rewriting for mixed precision. XLA has
+    # fast sums.
     if x.shape[-1] < 4 or math.prod(n or 64 for n in x.shape) < 2**15:
         return False
     if _in_xla():
@@ -126,7 +127,7 @@ def _in_xla() -> bool:
 
 
 def _sum_rows(x: Tensor) -> Tensor:
-    # On a CPU several times as fast as `tf.reduce_sum` along the first axis.
+    # On a CPU several times faster than `tf.reduce_sum` over the first axis.
     ones = tf.ones((1, tf.shape(x)[0]), x.dtype)
     return tf.reshape(tf.matmul(ones, x), (-1,))
 

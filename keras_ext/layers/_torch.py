@@ -6,7 +6,7 @@ import torch
 
 Tensor = Any
 
-# From this many numbers on PyTorch uses several threads.
+# From this size on PyTorch uses several threads.
 _LARGE = 2**15
 
 
@@ -17,10 +17,10 @@ def normalize_batch(
     beta: Tensor | None,
     epsilon: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalizes large tensors by PyTorch's own kernel.
+    """Normalize large tensors by PyTorch's own kernel.
 
-    Small ones are faster by the formula, here with a variance that is never
-    negative.
+    The formula is faster for small tensors. The form here never gives a
+    negative variance.
     """
     axis %= x.ndim
     channels = x.shape[axis]
@@ -28,7 +28,7 @@ def normalize_batch(
     if size > 1 and x.numel() >= _LARGE:
         mean = torch.zeros(channels, dtype=x.dtype, device=x.device)
         variance = torch.zeros_like(mean)
-        # With a momentum of 1 the moving averages are the batch's.
+        # With a momentum of 1 the moving averages are the batch's statistics.
         y = torch.batch_norm(
             x.movedim(axis, 1),
             gamma,

@@ -16,7 +16,7 @@ Tensor = Any
 
 
 class _ActivationLayer(keras.layers.Activation):
-    """What the layers of this file share: all but the function."""
+    """Base of the layers of this file, which set `function`."""
 
     function: Callable[[Tensor], Tensor]
 
@@ -24,7 +24,7 @@ class _ActivationLayer(keras.layers.Activation):
         super().__init__(type(self).function, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
+        """Return the constructor's arguments."""
         config = super().get_config()
         del config["activation"]
         return config
@@ -39,16 +39,6 @@ class Linear(_ActivationLayer):
     ```
     f(z) = z
     ```
-
-    Args:
-        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and
-            `dtype`.
-
-    Input shape:
-        Any: `(batch_size, ...)`. Masks are passed on.
-
-    Output shape:
-        The shape of the input.
 
     Example:
     >>> import keras
@@ -74,18 +64,8 @@ class SELU(_ActivationLayer):
     f(z) = scale * alpha * (exp(z) - 1)     otherwise
     ```
 
-    with `scale = 1.0507` and `alpha = 1.6733`. Its weights are to be drawn by
+    with `scale = 1.0507` and `alpha = 1.6733`. Use it with weights from
     `keras_ext.initializers.LecunNormal`.
-
-    Args:
-        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and
-            `dtype`.
-
-    Input shape:
-        Any: `(batch_size, ...)`. Masks are passed on.
-
-    Output shape:
-        The shape of the input.
 
     Example:
     >>> import keras
@@ -109,16 +89,6 @@ class Sigmoid(_ActivationLayer):
     ```
     f(z) = 1 / (1 + exp(-z))
     ```
-
-    Args:
-        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and
-            `dtype`.
-
-    Input shape:
-        Any: `(batch_size, ...)`. Masks are passed on.
-
-    Output shape:
-        The shape of the input.
 
     Example:
     >>> import keras
@@ -144,18 +114,8 @@ class Step(_ActivationLayer):
     f(z) = 0    otherwise
     ```
 
-    Its gradient is 0 everywhere, so nothing in front of it learns from
+    The gradient is 0 everywhere, so layers before a step learn nothing from
     gradients.
-
-    Args:
-        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and
-            `dtype`.
-
-    Input shape:
-        Any: `(batch_size, ...)`. Masks are passed on.
-
-    Output shape:
-        The shape of the input.
 
     Example:
     >>> import keras
@@ -180,16 +140,6 @@ class Swish(_ActivationLayer):
     f(z) = z * sigmoid(z)
     ```
 
-    Args:
-        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and
-            `dtype`.
-
-    Input shape:
-        Any: `(batch_size, ...)`. Masks are passed on.
-
-    Output shape:
-        The shape of the input.
-
     Example:
     >>> import keras
     >>> from keras_ext.layers import Swish
@@ -212,16 +162,6 @@ class Tanh(_ActivationLayer):
     ```
     f(z) = (exp(z) - exp(-z)) / (exp(z) + exp(-z))
     ```
-
-    Args:
-        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and
-            `dtype`.
-
-    Input shape:
-        Any: `(batch_size, ...)`. Masks are passed on.
-
-    Output shape:
-        The shape of the input.
 
     Example:
     >>> import keras

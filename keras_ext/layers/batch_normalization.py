@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._checks import require
 from keras_ext._registration import registered
 from keras_ext.layers._backend import normalize_batch
 
@@ -31,47 +32,40 @@ class BatchNormalization(keras.layers.BatchNormalization):
     moving_variance <- momentum * moving_variance + (1 - momentum) * sigma2
     ```
 
-    At inference the moving averages take the place of `mu` and `sigma2`, and
-    so they do in a frozen layer (`trainable = False`), whose averages stay as
-    they are. `sigma2` is the mean squared deviation, divided by `n` and not
-    by `n - 1`. In half precision the arithmetic is float32.
+    At inference the moving averages replace `mu` and `sigma2`. They also do so
+    in a frozen layer (`trainable = False`), whose averages do not change.
+    `sigma2` is the mean squared deviation, divided by `n` and not by `n - 1`.
+    In half precision the arithmetic is float32.
 
     Args:
-        axis: The axis of the channels, each of which is normalized by
-            itself: -1, or 1 for images with the channels first.
-            Defaults to `-1`.
+        axis: The axis of the channels, each normalized separately: -1, or 1
+            for images with the channels first.
         momentum: Weight of the past in the moving averages, in [0, 1].
-            Defaults to `0.99`.
         epsilon: Small constant that keeps the root from 0, >= 0.
-            Defaults to `0.001`.
-        center: Whether to add `beta`. Defaults to `True`.
-        scale: Whether to multiply by `gamma`. Defaults to `True`.
-        beta_initializer: Initializer of `beta`. Defaults to `"zeros"`.
-        gamma_initializer: Initializer of `gamma`. Defaults to `"ones"`.
+        center: Whether to add `beta`.
+        scale: Whether to multiply by `gamma`.
+        beta_initializer: Initializer of `beta`.
+        gamma_initializer: Initializer of `gamma`.
         moving_mean_initializer: Initializer of the moving mean.
-            Defaults to `"zeros"`.
         moving_variance_initializer: Initializer of the moving variance.
-            Defaults to `"ones"`.
-        beta_regularizer: Regularizer of `beta`. Defaults to `None`.
-        gamma_regularizer: Regularizer of `gamma`. Defaults to `None`.
-        beta_constraint: Constraint on `beta`. Defaults to `None`.
-        gamma_constraint: Constraint on `gamma`. Defaults to `None`.
+        beta_regularizer: Regularizer of `beta`.
+        gamma_regularizer: Regularizer of `gamma`.
+        beta_constraint: Constraint on `beta`.
+        gamma_constraint: Constraint on `gamma`.
         renorm: Whether to use batch renormalization, as the built-in
-            computes it; not in Keras 3.12. Defaults to `False`.
-        renorm_clipping: Limits `"rmax"`, `"rmin"` and `"dmax"` of its
-            correction, in a dictionary. Defaults to `None`.
-        renorm_momentum: Weight of the past in its own averages.
-            Defaults to `0.99`.
+            computes it; not in Keras 3.12.
+        renorm_clipping: Limits `"rmax"`, `"rmin"` and `"dmax"` of the
+            renormalization's correction, in a dictionary.
+        renorm_momentum: Weight of the past in the renormalization's averages.
         synchronized: Whether the replicas of a `tf.distribute` strategy
-            share their statistics; TensorFlow only. Defaults to `False`.
-        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and
-            `dtype`.
+            share their statistics; TensorFlow only.
 
     Call arguments:
         inputs: Tensor of any rank.
-        training: Whether to normalize by the batch and to move the averages.
-        mask: Tensor of the shape of `inputs` without the last axis; what it
-            leaves out does not count for the statistics.
+        training: Whether to normalize by the batch and to update the
+            averages.
+        mask: Tensor of the shape of `inputs` without the last axis; masked
+            entries do not count for the statistics.
 
     Input shape:
         `(batch_size, ..., channels)`, or with the channels at `axis`.
@@ -96,21 +90,21 @@ class BatchNormalization(keras.layers.BatchNormalization):
     >>> print(layer.moving_mean.numpy().round(2))
     [0.02 0.3 ]
 
-    Reference:
+    References: [Ioffe and Szegedy, 2015](https://arxiv.org/abs/1502.03167);
+    [Ioffe, 2017](https://arxiv.org/abs/1702.03275) for `renorm`
 
-    - [Ioffe and Szegedy, 2015](https://arxiv.org/abs/1502.03167)
-    - [Ioffe, 2017](https://arxiv.org/abs/1702.03275) for `renorm`
+    It computes what `keras.layers.BatchNormalization` computes. In the moving
+    variance the paper divides by `n - 1`. Differences from the built-in:
 
-    It computes what `keras.layers.BatchNormalization` computes; in the
-    moving variance the paper divides by `n - 1`. An empty batch leaves the
-    moving averages as they are, where the built-in's become NaN. In float64
-    the arithmetic is float64 on every backend, where the built-in's is
-    float32 on JAX and PyTorch. On PyTorch the variance comes from the
-    deviations, where the built-in's difference of two squares loses its
-    digits if the mean is large. On TensorFlow the second derivatives are
-    right, where the built-in's leave out how the deviations depend on the
-    mean; left as they are with `synchronized`, and under XLA if the channels
-    are not last.
+    - An empty batch leaves the moving averages unchanged; the built-in makes
+      them NaN.
+    - In float64 the arithmetic is float64 on every backend; the built-in's is
+      float32 on JAX and PyTorch.
+    - On PyTorch the variance is the mean of squared deviations; the built-in's
+      difference of two squares loses its digits if the mean is large.
+    - On TensorFlow the second derivatives include how the deviations depend on
+      the mean; the built-in's do not. With `synchronized`, and under XLA if
+      the channels are not last, they are those of the built-in.
     """
 
     def __init__(
@@ -134,25 +128,17 @@ class BatchNormalization(keras.layers.BatchNormalization):
         synchronized: bool = False,
         **kwargs: Any,
     ):
-        if not 0 <= momentum <= 1:
-            raise ValueError(
-                f"`momentum` must be in [0, 1]. Received: momentum={momentum}"
-            )
-        if not epsilon >= 0:
-            raise ValueError(
-                f"`epsilon` must be a number >= 0. Received: epsilon={epsilon}"
-            )
+        require(0 <= momentum <= 1, "be in [0, 1]", momentum=momentum)
+        require(epsilon >= 0, "be a number >= 0", epsilon=epsilon)
         if _RENORM:
             kwargs.update(
                 renorm=renorm,
                 renorm_clipping=renorm_clipping,
                 renorm_momentum=renorm_momentum,
             )
-        elif renorm:
-            raise ValueError(
-                "`renorm` must be `False` in this version of Keras. "
-                f"Received: renorm={renorm}"
-            )
+        else:
+            must = "be `False` in this version of Keras"
+            require(not renorm, must, renorm=renorm)
         super().__init__(
             axis=axis,
             momentum=momentum,
@@ -172,13 +158,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
         )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Creates the weights, one number per channel."""
+        """Create the weights, one number per channel."""
         rank = len(input_shape)
-        if not -rank <= self.axis < rank or input_shape[self.axis] is None:
-            raise ValueError(
-                "`axis` must be an axis of the input of known length. "
-                f"Received: axis={self.axis}, input_shape={input_shape}"
-            )
+        is_axis = -rank <= self.axis < rank
+        require(
+            is_axis and input_shape[self.axis] is not None,
+            "be an axis of the input of known length",
+            axis=self.axis,
+            input_shape=input_shape,
+        )
         super().build(input_shape)
 
     def call(
@@ -187,7 +175,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         training: bool | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """Normalizes by the batch in training, else by the moving averages."""
+        """Normalize by the batch in training, else by the moving averages."""
         if getattr(self, "renorm", False):
             return super().call(inputs, training=training, mask=mask)
         if mask is not None and len(mask.shape) != len(inputs.shape) - 1:
@@ -195,8 +183,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
                 "`mask` must have one axis less than the inputs. Received: "
                 f"mask.shape={mask.shape}, inputs.shape={inputs.shape}"
             )
-        # Squares overflow in half precision, and outside TensorFlow Keras
-        # takes float64 and float32 to be float32.
+        # Squares overflow in half precision. Except on TensorFlow, Keras's
+        # result type of float64 and float32 is float32.
         dtype = keras.backend.standardize_dtype(inputs.dtype)
         if dtype != "float64":
             dtype = keras.backend.result_type(dtype, "float32")
@@ -236,7 +224,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         mask = ops.cast(ops.expand_dims(mask, -1), "bool")
         mask = ops.broadcast_to(mask, ops.shape(x))
         size = ops.sum(ops.cast(mask, x.dtype), axes, keepdims=True)
-        # As in Keras: 0, and not NaN, where everything is masked.
+        # As in Keras: 0 instead of NaN if everything is masked.
         size = size + keras.config.epsilon()
         total = ops.sum(ops.where(mask, x, 0), axes, keepdims=True)
         mean = total / size

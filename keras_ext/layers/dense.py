@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_ext import activations
+from keras_ext._checks import require
 from keras_ext._registration import registered
 
 Tensor = Any
@@ -18,10 +19,10 @@ _QUANTIZATION_CONFIG = (
 
 
 def get_activation(identifier: Any) -> Any:
-    """Returns what a layer's `activation` argument stands for.
+    """Return the function that a layer's `activation` argument names.
 
-    Names mean what they mean to Keras; those that Keras does not know, such
-    as `"step"`, are looked up in `keras_ext.activations`.
+    Names that Keras does not know, such as `"step"`, are looked up in
+    `keras_ext.activations`.
     """
     if isinstance(identifier, str) and not hasattr(
         keras.activations, identifier
@@ -40,30 +41,15 @@ class Dense(keras.layers.Dense):
     y = activation(x @ kernel + bias)
     ```
 
-    along the last axis of the input, whatever the others are.
+    along the last axis of an input of any rank.
 
     Args:
-        units: Number of units, a positive integer.
-        activation: Activation function, by name or as a callable; `None` is
-            the identity. Beside the names of Keras `"step"` is known.
-            Defaults to `None`.
-        use_bias: Whether to add a bias. Defaults to `True`.
-        kernel_initializer: Initializer of the kernel.
-            Defaults to `"glorot_uniform"`.
-        bias_initializer: Initializer of the bias. Defaults to `"zeros"`.
-        kernel_regularizer: Regularizer of the kernel. Defaults to `None`.
-        bias_regularizer: Regularizer of the bias. Defaults to `None`.
-        activity_regularizer: Regularizer of the output. Defaults to `None`.
-        kernel_constraint: Constraint on the kernel. Defaults to `None`.
-        bias_constraint: Constraint on the bias. Defaults to `None`.
+        activity_regularizer: Regularizer of the output.
         lora_rank: If set, the kernel is frozen and a trainable product of
-            two matrices of this rank is added to it. Defaults to `None`.
+            two matrices of this rank is added to it.
         lora_alpha: Scale of that product, times `lora_rank`; `None` means
-            `lora_rank`. Defaults to `None`.
-        quantization_config: How `quantize` is to quantize; not in Keras
-            3.12. Defaults to `None`.
-        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and
-            `dtype`.
+            `lora_rank`.
+        quantization_config: Configuration of `quantize`; not in Keras 3.12.
 
     Input shape:
         `(batch_size, ..., input_dim)`. Masks are passed on.
@@ -72,7 +58,7 @@ class Dense(keras.layers.Dense):
         `(batch_size, ..., units)`.
 
     Raises:
-        ValueError: If `units` is no positive integer, or
+        ValueError: If `units` is not a positive integer, or
             `keras.layers.Dense` refuses an argument.
 
     Example:
@@ -84,13 +70,12 @@ class Dense(keras.layers.Dense):
     [[1. 1.]
      [0. 0.]]
 
-    Reference:
+    Reference: [Goodfellow et al., 2016](https://www.deeplearningbook.org),
+    chapter 6
 
-    - [Goodfellow et al., 2016](https://www.deeplearningbook.org), chapter 6
-
-    It computes what `keras.layers.Dense` computes, and either loads the
-    other's weights; `activation` knows the functions that only this package
-    has.
+    It computes what `keras.layers.Dense` computes, and weights are
+    interchangeable. `activation` also accepts the names of functions that
+    only this package has.
     """
 
     def __init__(
@@ -110,16 +95,15 @@ class Dense(keras.layers.Dense):
         quantization_config: Any = None,
         **kwargs: Any,
     ):
-        if not isinstance(units, int) or units <= 0:
-            raise ValueError(
-                f"`units` must be a positive integer. Received: units={units}"
-            )
+        holds = isinstance(units, int) and units > 0
+        require(holds, "be a positive integer", units=units)
         if _QUANTIZATION_CONFIG:
             kwargs["quantization_config"] = quantization_config
-        elif quantization_config is not None:
-            raise ValueError(
-                "`quantization_config` must be `None` in this version of "
-                f"Keras. Received: quantization_config={quantization_config}"
+        else:
+            require(
+                quantization_config is None,
+                "be `None` in this version of Keras",
+                quantization_config=quantization_config,
             )
         super().__init__(
             units=units,
@@ -138,7 +122,7 @@ class Dense(keras.layers.Dense):
         )
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        """Computes the units' outputs."""
+        """Compute the units' outputs."""
         z = self._weigh(inputs)
         return z if self.activation is None else self.activation(z)
 
@@ -153,14 +137,14 @@ class Dense(keras.layers.Dense):
         type_check: bool = True,
         config: Any = None,
     ) -> None:
-        """Quantizes the weights, as the built-in does.
+        """Quantize the weights, as the built-in does.
 
         Args:
             mode: Name of the mode, such as `"int8"`.
             type_check: Whether to refuse subclasses.
             config: Configuration of the quantization.
         """
-        # The built-in would refuse this class too.
+        # The built-in treats this class as a subclass and refuses it.
         type_check = type_check and type(self) is not Dense
         arguments = {} if config is None else {"config": config}
         super().quantize(mode, type_check=type_check, **arguments)

@@ -8,16 +8,18 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._checks import require
+from keras_ext._config import SavesArguments
 from keras_ext._registration import registered
 
 Tensor = Any
 
 
 @registered
-class Dropout(keras.layers.Dropout):
+class Dropout(SavesArguments, keras.layers.Dropout):
     """Dropout: in training each input is 0 with probability `rate`.
 
-    Formula, with `m = 1` with probability `1 - rate`, else 0, drawn anew for
+    Formula, where `m` is 1 with probability `1 - rate` and else 0, drawn for
     each input at each step:
 
     ```
@@ -25,7 +27,7 @@ class Dropout(keras.layers.Dropout):
     inference:  y = x
     ```
 
-    and with `inverted=False` the classic form, which scales at inference:
+    `inverted=False` is the classic form, which scales at inference:
 
     ```
     training:   y = m * x
@@ -33,30 +35,21 @@ class Dropout(keras.layers.Dropout):
     ```
 
     Args:
-        rate: Probability with which an input is dropped, in [0, 1]. With a
-            rate of 1 nothing is left.
-        noise_shape: Shape of `m`, in which a 1 stands for an axis along which
-            inputs are dropped together and `None` for the length of the
-            input; `None` is the shape of the input. Defaults to `None`.
-        seed: Seed of the draw, an integer. Defaults to `None`.
+        rate: Drop rate: the probability with which an input is dropped, in
+            [0, 1]. A drop rate of 1 drops all inputs.
+        noise_shape: Shape of `m`; `None` is the shape of the input. Along an
+            axis of size 1 inputs are dropped together. A size of `None` is
+            the size of the input.
+        seed: Seed of the draw, an integer.
         inverted: Whether to scale in training, and not at inference.
-            Defaults to `True`.
-        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and
-            `dtype`.
 
     Call arguments:
         inputs: Tensor of any rank.
         training: Whether to drop.
 
-    Input shape:
-        Any: `(batch_size, ...)`. Masks are passed on.
-
-    Output shape:
-        The shape of the input.
-
     Raises:
-        ValueError: If `rate` is outside [0, 1], `inverted` is no boolean, or
-            `keras.layers.Dropout` refuses an argument.
+        ValueError: If `rate` is outside [0, 1], `inverted` is not a boolean,
+            or `keras.layers.Dropout` refuses an argument.
 
     Example:
     >>> import keras
@@ -70,18 +63,18 @@ class Dropout(keras.layers.Dropout):
     [[0.75 0.75 0.75]
      [0.75 0.75 0.75]]
 
-    Reference:
-
-    - [Srivastava et al.,
+    Reference: [Srivastava et al.,
       2014](https://jmlr.org/papers/v15/srivastava14a.html)
 
-    The paper has the classic form; the default is that of
-    `keras.layers.Dropout`, which the same seed makes drop the same inputs.
-    A `.keras` file also holds how far the draw has come, and a loaded model
-    goes on from there; the built-in starts from the seed again.
-    One lecture prints `rate` for the factor at inference, where it is
+    The paper has the classic form. The default is the form of
+    `keras.layers.Dropout`; the same seed drops the same inputs. A `.keras`
+    file also holds the state of the random generator, so that a loaded model
+    continues the draw; the built-in starts from the seed again. One lecture
+    prints `rate` for the factor at inference; the correct factor is
     `1 - rate`.
     """
+
+    SAVED = ("inverted",)
 
     def __init__(
         self,
@@ -92,62 +85,52 @@ class Dropout(keras.layers.Dropout):
         inverted: bool = True,
         **kwargs: Any,
     ):
-        if not isinstance(rate, int | float) or not 0 <= rate <= 1:
-            raise ValueError(f"`rate` must be in [0, 1]. Received: rate={rate}")
-        if not isinstance(inverted, bool):
-            raise ValueError(
-                f"`inverted` must be a boolean. Received: inverted={inverted}"
-            )
-        if noise_shape is not None and not (
+        holds = isinstance(rate, int | float) and 0 <= rate <= 1
+        require(holds, "be in [0, 1]", rate=rate)
+        is_boolean = isinstance(inverted, bool)
+        require(is_boolean, "be a boolean", inverted=inverted)
+        holds = noise_shape is None or (
             isinstance(noise_shape, tuple | list)
             and all(
                 n is None or (isinstance(n, int) and n > 0) for n in noise_shape
             )
-        ):
-            raise ValueError(
-                "`noise_shape` must be a tuple of positive integers and "
-                f"`None`. Received: noise_shape={noise_shape}"
-            )
+        )
+        must = "be a tuple of positive integers and `None`"
+        require(holds, must, noise_shape=noise_shape)
         super().__init__(
             rate=rate, noise_shape=noise_shape, seed=seed, **kwargs
         )
         self.inverted = inverted
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
-        """Drops inputs in training."""
+        """Drop inputs in training."""
         if self.rate == 0:
             return inputs
         if not training:
             return inputs if self.inverted else (1 - self.rate) * inputs
         if self.inverted:
             return self._drop(inputs)
-        # What is left of ones tells who is kept; dividing the result by its
-        # scale would not give back each input to the last bit.
+        # Dropping ones shows which inputs are kept. Dividing scaled inputs by
+        # the scale would not return each input exactly.
         kept = self._drop(ops.ones_like(inputs)) > 0
         return ops.where(kept, inputs, ops.zeros_like(inputs))
 
     def _drop(self, x: Tensor) -> Tensor:
-        if self.rate == 1:  # which not every version of Keras can draw
+        if self.rate == 1:  # Some versions of Keras cannot draw this.
             return ops.zeros_like(x)
         return keras.random.dropout(
             x, self.rate, self.noise_shape, self.seed_generator
         )
 
-    # Not as a variable: the built-in could not load the weights any more.
+    # With a variable, the built-in could not load the weights.
     def save_assets(self, dir_path: str) -> None:
-        """Saves the state of the draw in a `.keras` file."""
+        """Save the state of the random generator in a `.keras` file."""
         if self.rate > 0:
             state = ops.convert_to_numpy(self.seed_generator.state).tolist()
             pathlib.Path(dir_path, "seed.json").write_text(json.dumps(state))
 
     def load_assets(self, dir_path: str | None) -> None:
-        """Goes on with the draw where the saved model was."""
+        """Continue the draw where the saved model was."""
         path = pathlib.Path(dir_path or "", "seed.json")
         if self.rate > 0 and dir_path and path.exists():
             self.seed_generator.state.assign(json.loads(path.read_text()))
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = super().get_config()
-        config.update({"inverted": self.inverted})
-        return config

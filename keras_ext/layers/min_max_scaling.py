@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ext._checks import require
 from keras_ext._registration import registered
 from keras_ext.layers._input_scaling import Axis, InputScaling
 
@@ -22,41 +23,29 @@ class MinMaxScaling(InputScaling):
     y = low + (high - low) * (x - minimum) / (maximum - minimum)
     ```
 
-    with the least and the greatest value of the data that `adapt` has seen,
-    for each feature or for all inputs at once. A feature that was constant
-    there comes out as `low`. `MinMaxScaling(minimum=0, maximum=255)` divides
-    pixels by 255.
+    with the minimum and the maximum of the data given to `adapt`, for each
+    feature or for all inputs at once. A feature that is constant in that data
+    becomes `low`. `MinMaxScaling(minimum=0, maximum=255)` divides pixels by
+    255.
 
     Args:
-        feature_range: Least and greatest result, of the data seen.
-            Defaults to `(0, 1)`.
-        axis: Axis or axes, each of whose indices has its own minimum and
-            maximum: `-1` for each feature or channel, `(1, 2, 3)` for each
-            pixel and channel of images, `None` for one minimum and maximum
-            of all. Defaults to `-1`.
-        minimum: The minimum, if it is known beforehand: a number, or an array
-            that broadcasts to the sizes of `axis`. Defaults to `None`.
-        maximum: The maximum, likewise; the two are given together.
-            Defaults to `None`.
-        clip: `True` confines the result for values that are outside of what
-            was seen. Defaults to `False`.
-        invert: `True` turns scaled values into the original ones.
-            Defaults to `False`.
-        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and
-            `dtype`.
+        feature_range: Smallest and largest result for that data.
+        minimum: The minimum, if it is known: a number, or an array that
+            broadcasts to the sizes of `axis`.
+        maximum: The maximum, in the same form; it is given together with
+            `minimum`.
+        clip: `True` clips the result to `feature_range`, for values outside
+            the range of that data.
 
     Input shape:
         `(batch_size, ...)`, of any real dtype. Masks are passed on.
 
-    Output shape:
-        The shape of the input.
-
     Raises:
-        ValueError: If `feature_range` is no range; if `axis` names the batch
-            axis or one of unknown size; if of `minimum` and `maximum` only
-            one is given, or `minimum` is the greater one; or if the layer is
-            called before it has statistics. (Within a compiled function,
-            that cannot be seen: there minimum and maximum are 0 and 1.)
+        ValueError: If `feature_range` is not a range; if `axis` names the
+            batch axis or an axis of unknown size; if only one of `minimum`
+            and `maximum` is given, or `minimum` is the larger one; or if the
+            layer is called before it has statistics. (A compiled function
+            cannot check this: there minimum and maximum are 0 and 1.)
 
     Example:
     >>> import numpy as np
@@ -70,9 +59,9 @@ class MinMaxScaling(InputScaling):
     [0.0, -1.0]
     [1.0, -1.0]
 
-    Keras has no such layer; its base is `keras.layers.Normalization`, whose
-    `adapt` it shares. It computes what scikit-learn's `MinMaxScaler` does,
-    in float32 at least, also under a mixed policy; data with NaN is refused.
+    Keras has no such layer; the base is `keras.layers.Normalization`, for its
+    `adapt`. The layer computes what scikit-learn's `MinMaxScaler` computes, in
+    float32 at least, also under a mixed policy. NaN in the data is an error.
     """
 
     STATISTICS = ("minimum", "maximum")
@@ -87,33 +76,23 @@ class MinMaxScaling(InputScaling):
         invert: bool = False,
         **kwargs: Any,
     ):
-        if (
-            len(feature_range) != 2
-            or not all(map(math.isfinite, feature_range))
-            or not feature_range[0] < feature_range[1]
-        ):
-            raise ValueError(
-                "`feature_range` must be two finite numbers, the smaller one "
-                f"first. Received: feature_range={feature_range}"
-            )
-        if (minimum is None) != (maximum is None):
-            raise ValueError(
-                "`minimum` and `maximum` must be given together. "
-                f"Received: minimum={minimum}, maximum={maximum}"
-            )
-        if minimum is not None and np.any(
-            np.asarray(minimum) > np.asarray(maximum)
-        ):
-            raise ValueError(
-                "`minimum` must not be greater than `maximum`. "
-                f"Received: minimum={minimum}, maximum={maximum}"
-            )
+        holds = (
+            len(feature_range) == 2
+            and all(map(math.isfinite, feature_range))
+            and feature_range[0] < feature_range[1]
+        )
+        must = "be two finite numbers, the smaller one first"
+        require(holds, must, feature_range=feature_range)
+        if minimum is not None and maximum is not None:
+            holds = not np.any(np.asarray(minimum) > np.asarray(maximum))
+            must = "not be greater than `maximum`"
+            require(holds, must, minimum=minimum, maximum=maximum)
         super().__init__(axis, (minimum, maximum), invert, **kwargs)
         self.feature_range = tuple(feature_range)
         self.clip = clip
 
     def scaled(self, x: Tensor, minimum: Tensor, maximum: Tensor) -> Tensor:
-        """Returns the scaled inputs, or the original ones of such."""
+        """Return scaled inputs, or original ones with `invert`."""
         numpy = self.backend.numpy
         low, high = self.feature_range
         span = maximum - minimum
@@ -128,9 +107,6 @@ class MinMaxScaling(InputScaling):
         return low + (high - low) * share
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = super().get_config()
-        config.update(
-            {"feature_range": list(self.feature_range), "clip": self.clip}
-        )
-        return config
+        """Return the constructor's arguments."""
+        own = {"feature_range": list(self.feature_range), "clip": self.clip}
+        return super().get_config() | own

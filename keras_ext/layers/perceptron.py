@@ -4,6 +4,7 @@ from typing import Any
 
 from keras import ops
 
+from keras_ext._checks import require
 from keras_ext._registration import registered
 from keras_ext.activations import step
 from keras_ext.layers.dense import Dense
@@ -22,37 +23,28 @@ class Perceptron(Dense):
     y = 1 if z > 0, else 0
     ```
 
-    The slope of that is 0 wherever it has one, so the gradient passes
-    straight through the step, as if `dy/dz` were 1. Trained on batches of
-    one by `keras.optimizers.SGD(learning_rate)` without momentum, a layer of
-    one unit then follows Rosenblatt's rule to the letter,
+    The slope of the step is 0, so the gradient passes straight through it, as
+    if `dy/dz` were 1. Train a layer of one unit on batches of one by
+    `keras.optimizers.SGD(learning_rate)` without momentum, with the loss
+    `Huber` of `delta` 1 or more. Each step is then Rosenblatt's rule:
 
     ```
     kernel <- kernel + learning_rate * (y_true - y) * x
     bias <- bias + learning_rate * (y_true - y)
     ```
 
-    with `Huber` of `delta` 1 or more, whose derivative is the error for
-    errors of -1, 0 and 1. So is that of `MeanAbsoluteError`, except on JAX,
-    which takes the slope of `|e|` at 0 to be 1. `MeanSquaredError` doubles
-    the step. All of them average: over a batch, and over the units, so that
-    `n` units take steps of `learning_rate / n`.
+    The reason: for errors of -1, 0 and 1 the derivative of `Huber` is the
+    error. This also holds for `MeanAbsoluteError`, except on JAX, where the
+    slope of `|e|` at 0 is 1. `MeanSquaredError` doubles the step. All losses
+    average over the batch and over the units, so that `n` units take steps of
+    `learning_rate / n`.
 
-    The rule ends, with no more errors, if and only if a line (a hyperplane)
-    parts the two classes: it learns AND and OR, and never XOR.
+    The rule stops without errors if and only if a line (a hyperplane)
+    separates the two classes: the layer learns AND and OR, and never XOR.
 
     Args:
-        units: Number of units, a positive integer. Defaults to `1`.
-        use_bias: Whether to add a bias. Defaults to `True`.
-        kernel_initializer: Initializer of the kernel.
-            Defaults to `"glorot_uniform"`.
-        bias_initializer: Initializer of the bias. Defaults to `"zeros"`.
-        kernel_regularizer: Regularizer of the kernel. Defaults to `None`.
-        bias_regularizer: Regularizer of the bias. Defaults to `None`.
-        kernel_constraint: Constraint on the kernel. Defaults to `None`.
-        bias_constraint: Constraint on the bias. Defaults to `None`.
-        **kwargs: Other arguments of `Dense`, such as `name` and `dtype`;
-            `activation` is not one of them.
+        **kwargs: Other arguments of `Dense` except `activation`, such as
+            `name` and `dtype`.
 
     Input shape:
         `(batch_size, ..., input_dim)`. Masks are passed on.
@@ -61,7 +53,7 @@ class Perceptron(Dense):
         `(batch_size, ..., units)`, of zeros and ones.
 
     Raises:
-        ValueError: If `units` is no positive integer, or `activation` is
+        ValueError: If `units` is not a positive integer, or `activation` is
             given.
 
     Example:
@@ -76,14 +68,12 @@ class Perceptron(Dense):
     >>> print(model.predict(x, verbose=0).ravel())
     [0. 0. 0. 1.]
 
-    Reference:
+    References: [Rosenblatt, 1958](https://doi.org/10.1037/h0042519);
+    [Bengio et al., 2013](https://arxiv.org/abs/1308.3432) for the gradient
+    that passes straight through
 
-    - [Rosenblatt, 1958](https://doi.org/10.1037/h0042519)
-    - [Bengio et al., 2013](https://arxiv.org/abs/1308.3432) for the gradient
-      that passes straight through
-
-    Keras has no such layer. As a hidden layer it trains too, by the gradient
-    that passes through, but no theorem says that it ends.
+    Keras has no such layer. As a hidden layer it also learns, by the gradient
+    that passes through, but no theorem guarantees that the rule stops.
     """
 
     def __init__(
@@ -98,11 +88,11 @@ class Perceptron(Dense):
         bias_constraint: Any = None,
         **kwargs: Any,
     ):
-        if "activation" in kwargs:
-            raise ValueError(
-                "`activation` must be left out: it is the step. "
-                f"Received: activation={kwargs['activation']}"
-            )
+        require(
+            "activation" not in kwargs,
+            "be left out: it is the step",
+            activation=kwargs.get("activation"),
+        )
         super().__init__(
             units=units,
             activation=step,
@@ -117,15 +107,15 @@ class Perceptron(Dense):
         )
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        """Computes which units fire."""
+        """Compute which units fire."""
         z = self._weigh(inputs)
-        # 0 with a slope of 1. `z + stop_gradient(step(z) - z)` would round
-        # the 1 away where `z` is large.
+        # 0 with a slope of 1. `z + stop_gradient(step(z) - z)` would lose
+        # the 1 to rounding where `z` is large.
         slope = z - ops.stop_gradient(z)
         return step(z) + ops.where(ops.isfinite(z), slope, 0 * step(z))
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
+        """Return the constructor's arguments."""
         config = super().get_config()
         del config["activation"]
         return config

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._checks import require
 from keras_ext._registration import registered
 from keras_ext.layers.dense import get_activation
 
@@ -16,28 +17,25 @@ Shape = tuple[int | None, ...]
 class Residual(keras.layers.Layer):
     """Residual (skip) connection around layers: they learn a difference.
 
-    Formula, with `F` the layers one after the other:
+    Formula, where `F` applies the layers one after the other:
 
     ```
     y = activation(x + F(x))              if F keeps the shape
     y = activation(projection(x) + F(x))  otherwise
     ```
 
-    Since `dy/dx = 1 + dF/dx`, gradients reach the layers before it however
-    small those of `F` are.
+    Since `dy/dx = 1 + dF/dx`, gradients reach the layers before the
+    connection even if the gradients of `F` are small.
 
     Args:
         layers: A layer or a model, or a list of them.
-        projection: What makes the shapes equal. `"auto"` is nothing where
-            they are, and a linear map without bias where they differ: a
-            dense layer for the channels, or a convolution with a kernel of
-            size 1 and strides if the other axes shrink too. `None` demands
-            equal shapes. A layer is applied whatever the shapes.
-            Defaults to `"auto"`.
+        projection: The layer that makes the shapes equal; it is always
+            applied. `"auto"` applies nothing if the shapes are equal, and
+            otherwise a linear map without bias: a dense layer for the
+            channels, or a convolution with a kernel of size 1 and strides if
+            the other axes also shrink. `None` requires equal shapes.
         activation: Activation function after the sum, by name or as a
-            callable; `None` is the identity. Defaults to `None`.
-        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and
-            `dtype`.
+            callable; `None` is the identity.
 
     Call arguments:
         inputs: Tensor of rank 2 or more.
@@ -45,15 +43,15 @@ class Residual(keras.layers.Layer):
         mask: Passed on to the layers.
 
     Input shape:
-        What the first layer takes: `(batch_size, ..., channels)`.
+        The input shape of the first layer: `(batch_size, ..., channels)`.
 
     Output shape:
-        What the last layer returns. Masks are passed on unless the axes
-        before the channels change.
+        The output shape of the last layer. Masks are passed on unless the
+        axes before the channels change.
 
     Raises:
         ValueError: If `layers` or `projection` is none of the above, or the
-            shapes differ and nothing projects the one to the other.
+            shapes differ without a projection.
 
     Example:
     >>> import keras
@@ -65,14 +63,11 @@ class Residual(keras.layers.Layer):
     >>> Residual(keras.layers.Dense(5)).compute_output_shape((None, 3))
     (None, 5)
 
-    Reference:
+    Reference: [He et al., 2015](https://arxiv.org/abs/1512.03385); the
+    projection is their option B
 
-    - [He et al., 2015](https://arxiv.org/abs/1512.03385); the projection is
-      their option B
-
-    Keras has no such layer. A layer that occurs in `layers` and elsewhere in
-    a model shares its weights there; like any wrapper's, the sharing is not
-    saved.
+    Keras has no such layer. A layer that is in `layers` and elsewhere in a
+    model shares its weights; as with all wrappers, saving loses the sharing.
     """
 
     def __init__(
@@ -85,29 +80,18 @@ class Residual(keras.layers.Layer):
         super().__init__(**kwargs)
         if not isinstance(layers, list | tuple):
             layers = [layers]
-        if not layers or not all(
-            isinstance(layer, keras.layers.Layer) for layer in layers
-        ):
-            raise ValueError(
-                "`layers` must be a layer or a list of layers. "
-                f"Received: layers={layers}"
-            )
-        if not (
-            projection is None
-            or projection == "auto"
-            or isinstance(projection, keras.layers.Layer)
-        ):
-            raise ValueError(
-                "`projection` must be 'auto', `None` or a layer. "
-                f"Received: projection={projection}"
-            )
-        # It passes masks and `training` from layer to layer.
+        is_layer = [isinstance(layer, keras.layers.Layer) for layer in layers]
+        holds = bool(layers) and all(is_layer)
+        require(holds, "be a layer or a list of layers", layers=layers)
+        given = isinstance(projection, keras.layers.Layer)
+        holds = given or projection is None or projection == "auto"
+        must = "be 'auto', `None` or a layer"
+        require(holds, must, projection=projection)
+        # `Sequential` passes masks and `training` from layer to layer.
         self.block = keras.Sequential(list(layers), name="block")
         self.block.supports_masking = True
         self.projection = projection
-        self.projection_layer = (
-            projection if isinstance(projection, keras.layers.Layer) else None
-        )
+        self.projection_layer = projection if given else None
         self.activation = get_activation(activation)
         self.supports_masking = True
 
@@ -117,8 +101,8 @@ class Residual(keras.layers.Layer):
         return self.block.layers
 
     def build(self, input_shape: Shape) -> None:
-        """Builds the layers, and the projection if there has to be one."""
-        # Sequential would insist on a batch size.
+        """Build the layers, and the projection if it is needed."""
+        # `Sequential` would fix the batch size.
         input_shape = (None, *input_shape[1:])
         if not self.block.built:
             self.block.build(input_shape)
@@ -194,7 +178,7 @@ class Residual(keras.layers.Layer):
         training: bool | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """Adds the input, projected if need be, to what the layers return."""
+        """Add the input, projected if needed, to the output of the layers."""
         x = inputs
         if self.projection_layer is not None:
             x = self.projection_layer(inputs)
@@ -205,20 +189,20 @@ class Residual(keras.layers.Layer):
         return y if self.activation is None else self.activation(y)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Returns the shape that the layers return."""
+        """Return the output shape of the layers."""
         return tuple(self.block.compute_output_shape(tuple(input_shape)))
 
     def compute_mask(
         self, inputs: Tensor, previous_mask: Tensor | None = None
     ) -> Tensor | None:
-        """Returns the mask if the axes that it may have are kept."""
+        """Return the mask if the axes before the channels keep their sizes."""
         output_shape = self.compute_output_shape(inputs.shape)
         if output_shape[:-1] != tuple(inputs.shape[:-1]):
             return None
         return previous_mask
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
+        """Return the constructor's arguments."""
         config = super().get_config()
         projection = self.projection
         if isinstance(projection, keras.layers.Layer):
@@ -234,7 +218,7 @@ class Residual(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Residual":
-        """Creates the layer from its `get_config`."""
+        """Create the layer from its `get_config`."""
         config = dict(config)
         config["layers"] = [
             keras.layers.deserialize(layer) for layer in config["layers"]
@@ -247,7 +231,7 @@ class Residual(keras.layers.Layer):
 
 
 def _stride(n: int | None, m: int | None) -> int | None:
-    """Returns the stride that takes an axis from `n` to `m`, if any."""
+    """Return the stride that takes an axis from `n` to `m`, if any."""
     if n == m:
         return 1
     if not n or not m:

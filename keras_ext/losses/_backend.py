@@ -1,4 +1,4 @@
-"""Chooses the formulas that suit the running backend."""
+"""The formulas for the running backend."""
 
 import importlib
 from typing import Any

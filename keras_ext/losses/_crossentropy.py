@@ -3,24 +3,47 @@
 import math
 import numbers
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_ext._checks import require
+from keras_ext.losses import _backend
+
 Tensor = Any
 
 
+def binary(
+    y_true: Tensor,
+    y_pred: Tensor,
+    from_logits: bool,
+    label_smoothing: float,
+    axis: int,
+    base: float | None,
+    reduce: Callable[..., Tensor],
+) -> Tensor:
+    """Return the binary crossentropy, its sum or mean along an axis."""
+    check(base=base, label_smoothing=label_smoothing)
+    y_pred = ops.convert_to_tensor(y_pred)
+    p = y_pred if from_logits else clippable(y_pred)
+    y = smooth(ops.cast(y_true, p.dtype), label_smoothing, axis=None)
+    loss = _backend.binary(y, p, from_logits)
+    loss = in_base(reduce(loss, axis=axis), base)
+    return ops.cast(loss, y_pred.dtype)
+
+
 def in_base(loss: Tensor, base: float | None) -> Tensor:
-    """Converts a loss in nats to the logarithm of another base."""
+    """Convert a loss in nats to the logarithm of another base."""
     return loss if base is None else loss / math.log(base)
 
 
 def smooth(y_true: Tensor, label_smoothing: float, axis: int | None) -> Tensor:
-    """Mixes labels with the uniform distribution.
+    """Mix labels with the uniform distribution over the classes.
 
-    Over the classes along `axis`, or over the two classes that each label
-    stands for if `axis` is `None`.
+    The classes are those along `axis`, or the two that each label stands for
+    if `axis` is `None`.
     """
     if not label_smoothing:
         return y_true
@@ -33,15 +56,15 @@ def smooth(y_true: Tensor, label_smoothing: float, axis: int | None) -> Tensor:
 
 
 def in_float32(x: Tensor) -> Tensor:
-    """Casts 16-bit tensors, in which 1 - epsilon is 1, so that log(0) lurks."""
+    """Cast 16-bit tensors, in which 1 - epsilon rounds to 1."""
     dtype = keras.backend.standardize_dtype(x.dtype)
     return ops.cast(x, "float32") if dtype in ("float16", "bfloat16") else x
 
 
 def clippable(probabilities: Tensor) -> Tensor:
-    """Returns probabilities for a backend's crossentropy to clip."""
-    # TensorFlow's find the logits of a sigmoid or softmax and do not clip.
-    # They would not find those of a cast.
+    """Return probabilities for a backend's crossentropy to clip."""
+    # TensorFlow finds the logits of a sigmoid or softmax and then does not
+    # clip. It would not find the logits of a cast.
     operation = getattr(probabilities, "op", None)
     if hasattr(probabilities, "_keras_logits") or (
         getattr(operation, "type", None) in ("Sigmoid", "Softmax")
@@ -51,7 +74,7 @@ def clippable(probabilities: Tensor) -> Tensor:
 
 
 def focus(miss: Tensor, gamma: float) -> Tensor:
-    """Returns `miss**gamma`, the weight of a sample that is off by `miss`."""
+    """Return `miss**gamma`, the weight of a sample that is off by `miss`."""
     if gamma == 1:
         return miss
     if gamma == 2:
@@ -62,51 +85,27 @@ def focus(miss: Tensor, gamma: float) -> Tensor:
     return ops.power(miss, gamma)
 
 
-def check_base(base: float | None) -> None:
-    """Refuses what is no base of a logarithm."""
-    if base is None:
-        return
-    if (
-        not isinstance(base, numbers.Real)
-        or base == 1
-        or not (0 < base < math.inf)
-    ):
-        raise ValueError(
-            "`base` must be `None` or a positive number other than 1. "
-            f"Received: base={base}"
-        )
-
-
-def check_label_smoothing(label_smoothing: float) -> None:
-    """Refuses a smoothing that is no share."""
-    if isinstance(label_smoothing, numbers.Real) and not (
-        0 <= label_smoothing <= 1
-    ):
-        raise ValueError(
-            "`label_smoothing` must be in [0, 1]. "
-            f"Received: label_smoothing={label_smoothing}"
-        )
-
-
-def check_gamma(gamma: float) -> None:
-    """Refuses a focusing parameter that would favour the easy samples."""
-    if isinstance(gamma, numbers.Real) and not gamma >= 0:
-        raise ValueError(
-            f"`gamma` must be a number >= 0. Received: gamma={gamma}"
-        )
-
-
-def check_axis(axis: int) -> None:
-    """Refuses a boolean, which a forgotten argument puts in this place."""
-    if isinstance(axis, bool):
-        raise ValueError(
-            "`axis` must be of type `int`. "
-            f"Received: axis={axis} of type {type(axis)}"
-        )
+def check(**arguments: Any) -> None:
+    """Check `axis`, `base`, `gamma` and `label_smoothing`, as far as given."""
+    for name, value in arguments.items():
+        is_number = isinstance(value, numbers.Real)
+        if name == "axis":
+            # A forgotten argument may put a boolean in this place.
+            holds, must = not isinstance(value, bool), "be of type `int`"
+        elif name == "base":
+            holds = value is None or (
+                is_number and value != 1 and 0 < value < math.inf
+            )
+            must = "be `None` or a positive number other than 1"
+        elif name == "gamma":
+            holds, must = not is_number or value >= 0, "be a number >= 0"
+        else:
+            holds, must = not is_number or 0 <= value <= 1, "be in [0, 1]"
+        require(holds, must, **{name: value})
 
 
 def warn_of_one_class(name: str, y_pred: Tensor, axis: int) -> None:
-    """Warns of a softmax over one class, which is always 1."""
+    """Warn of a softmax over one class, which is always 1."""
     if y_pred.shape[axis] == 1:
         warnings.warn(
             f"In loss {name}, expected y_pred.shape to be "

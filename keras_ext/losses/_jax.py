@@ -1,4 +1,4 @@
-"""Elementary losses as XLA runs them fastest."""
+"""Elementary losses in the form that XLA runs fastest."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ Tensor = Any
 
 
 def binary(y: Tensor, y_pred: Tensor, from_logits: bool) -> Tensor:
-    """Returns -(y * log(p) + (1 - y) * log(1 - p)), probabilities clipped."""
+    """Return -(y * log(p) + (1 - y) * log(1 - p)), probabilities clipped."""
     if not from_logits or y.shape != y_pred.shape:
         return ops.binary_crossentropy(y, y_pred, from_logits=from_logits)
     # softplus(z) - y * z, in an order that does not cancel.
@@ -21,7 +21,7 @@ def binary(y: Tensor, y_pred: Tensor, from_logits: bool) -> Tensor:
 
 
 def sparse(y_true: Tensor, y_pred: Tensor, from_logits: bool) -> Tensor:
-    """Returns -log(p[y_true]), the classes on the last axis."""
+    """Return -log(p[y_true]), the classes on the last axis."""
     labels = ops.cast(y_true, "int32")
     if len(labels.shape) == len(y_pred.shape) and labels.shape[-1] == 1:
         labels = ops.squeeze(labels, -1)
@@ -31,8 +31,8 @@ def sparse(y_true: Tensor, y_pred: Tensor, from_logits: bool) -> Tensor:
             f"Received: y_true.shape={labels.shape}, "
             f"y_pred.shape={y_pred.shape}"
         )
-    # Picks the class before the logarithm, where Keras multiplies all of
-    # them by one-hot labels. A label that is no class has a loss of 0.
+    # Take one class before the logarithm; Keras multiplies the logarithms of
+    # all classes by one-hot labels. A label that is no class has a loss of 0.
     index = ops.clip(labels, 0, y_pred.shape[-1] - 1)
     index = ops.expand_dims(index, -1)
     if from_logits:
@@ -50,12 +50,11 @@ def sparse(y_true: Tensor, y_pred: Tensor, from_logits: bool) -> Tensor:
 
 
 def mask(loss: Tensor, ignored: Tensor) -> Tensor:
-    """Sets ignored losses to 0 and masks them, as Keras's means expect it.
+    """Set ignored losses to 0 and mask them for Keras's means.
 
-    A traced array takes no attribute, and Keras keeps to itself where it
-    notes the mask. So its own function returns the loss: that of the first of
-    two classes with the logits log(p) and log(1 - p). p is below 1, as it is
-    clipped.
+    A traced array takes no attribute, and where Keras stores the mask is
+    private. So Keras's own function returns the loss: the loss of the first of
+    two classes with the logits log(p) and log(1 - p). p is clipped to below 1.
     """
     pair = ops.stack([-loss, ops.log(-ops.expm1(-loss))], axis=-1)
     return keras.losses.sparse_categorical_crossentropy(
@@ -64,14 +63,14 @@ def mask(loss: Tensor, ignored: Tensor) -> Tensor:
 
 
 def softplus(x: Tensor) -> Tensor:
-    """Returns log(1 + exp(x)); `jax.nn.softplus` takes longer to derive."""
+    """Return log(1 + exp(x)); the gradient of `jax.nn.softplus` is slower."""
     positive, rest = _softplus_parts(x)
     return positive + rest
 
 
 def _softplus_parts(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns max(x, 0) and log(1 + exp(-|x|))."""
+    """Return max(x, 0) and log(1 + exp(-|x|))."""
     positive = ops.relu(x)
-    # -|x| = x - 2 * max(x, 0): so the slopes that JAX chooses for the two at
-    # 0 belong together.
+    # -|x| = x - 2 * max(x, 0). In this form the slopes that JAX chooses at 0
+    # agree with each other.
     return positive, ops.log1p(ops.exp(x - 2 * positive))

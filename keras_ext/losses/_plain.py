@@ -1,7 +1,7 @@
-"""Elementary losses as they run fastest on TensorFlow.
+"""Elementary losses in the form that runs fastest on TensorFlow.
 
-It is also the interface. Another backend has a file that imports these and
-replaces those for which it has a faster form of the same formula.
+This file is also the interface. The file of another backend imports these
+functions and replaces those that have a faster form on that backend.
 """
 
 import math
@@ -13,19 +13,19 @@ Tensor = Any
 
 
 def binary(y: Tensor, y_pred: Tensor, from_logits: bool) -> Tensor:
-    """Returns -(y * log(p) + (1 - y) * log(1 - p)), probabilities clipped."""
+    """Return -(y * log(p) + (1 - y) * log(1 - p)), probabilities clipped."""
     return ops.binary_crossentropy(y, y_pred, from_logits=from_logits)
 
 
 def sparse(y_true: Tensor, y_pred: Tensor, from_logits: bool) -> Tensor:
-    """Returns -log(p[y_true]), the classes on the last axis."""
+    """Return -log(p[y_true]), the classes on the last axis."""
     return ops.sparse_categorical_crossentropy(
         y_true, y_pred, from_logits=from_logits
     )
 
 
 def huber(error: Tensor, delta: float) -> Tensor:
-    """Returns the Huber loss."""
+    """Return the Huber loss."""
     size = ops.abs(error)
     quadratic = 0.5 * ops.square(error)
     if isinstance(delta, float) and math.isinf(delta):
@@ -36,17 +36,17 @@ def huber(error: Tensor, delta: float) -> Tensor:
 
 
 def log_quotient(p: Tensor, q: Tensor) -> Tensor:
-    """Returns log(p / q)."""
+    """Return log(p / q)."""
     return ops.log(p / q)
 
 
 def softplus(x: Tensor) -> Tensor:
-    """Returns log(1 + exp(x))."""
+    """Return log(1 + exp(x))."""
     return ops.softplus(x)
 
 
 def mask(loss: Tensor, ignored: Tensor) -> Tensor:
-    """Sets ignored losses to 0 and masks them, as Keras's means expect it."""
+    """Set ignored losses to 0 and mask them for Keras's means."""
     loss = ops.where(ignored, 0, loss)
     loss._keras_mask = ops.logical_not(ignored)
     return loss

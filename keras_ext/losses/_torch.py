@@ -1,4 +1,4 @@
-"""Elementary losses as PyTorch runs them fastest, one operation at a time."""
+"""Elementary losses in the form that PyTorch runs fastest, eagerly."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ Tensor = Any
 
 
 def binary(y: Tensor, y_pred: Tensor, from_logits: bool) -> Tensor:
-    """Returns -(y * log(p) + (1 - y) * log(1 - p)), probabilities clipped."""
+    """Return -(y * log(p) + (1 - y) * log(1 - p)), probabilities clipped."""
     if from_logits or y.shape != y_pred.shape:
         return ops.binary_crossentropy(y, y_pred, from_logits=from_logits)
     epsilon = keras.config.epsilon()
@@ -22,13 +22,13 @@ def binary(y: Tensor, y_pred: Tensor, from_logits: bool) -> Tensor:
 
 
 def huber(error: Tensor, delta: float) -> Tensor:
-    """Returns the Huber loss."""
-    # Both branches at once: c = error gives the quadratic one to the last
-    # bit, c = +-delta the linear one.
+    """Return the Huber loss."""
+    # Both branches at once: c = error gives the quadratic branch exactly,
+    # c = +-delta the linear one.
     c = ops.clip(error, -delta, delta)
     return c * (error - 0.5 * c)
 
 
 def log_quotient(p: Tensor, q: Tensor) -> Tensor:
-    """Returns log(p / q), without the quotient's derivative."""
+    """Return log(p / q), without the quotient's derivative."""
     return ops.log(p) - ops.log(q)

@@ -1,26 +1,79 @@
-"""Crossentropy over labels that exclude nothing."""
+"""Crossentropy of labels that do not exclude each other."""
 
 from typing import Any
 
-import keras
 from keras import ops
 
-from keras_ext._registration import registered
-from keras_ext.losses import _backend
-from keras_ext.losses._config import dtype_config
-from keras_ext.losses._crossentropy import (
-    check_base,
-    check_label_smoothing,
-    clippable,
-    in_base,
-    smooth,
-)
-from keras_ext.losses._shapes import as_pair
+from keras_ext._registration import function_of, registered
+from keras_ext.losses import _crossentropy
+from keras_ext.losses._base import Loss
+from keras_ext.losses._inputs import as_pair
 
 Tensor = Any
 
 
 @registered
+class MultiLabelCrossentropy(Loss):
+    """Per-class crossentropy, for samples that may have several labels.
+
+    Formula for N samples and K classes, with `p = y_pred`, or
+    `p = sigmoid(y_pred)` for logits, summed over the classes, then reduced
+    over the samples, by default to their mean:
+
+    ```
+    loss = -1/N sum_i sum_k [y_ik log(p_ik) + (1 - y_ik) log(1 - p_ik)]
+    y    = (1 - label_smoothing) * y_true + label_smoothing / 2
+    ```
+
+    Call arguments:
+        y_true: Labels in [0, 1], `(batch_size, ..., num_classes)`.
+        y_pred: Probabilities or logits, of the shape of `y_true`.
+            Probabilities are clipped to [epsilon, 1 - epsilon] with
+            `epsilon = keras.config.epsilon()`.
+
+    Raises:
+        ValueError: If `label_smoothing` or `base` is out of range,
+            `reduction` is unknown, or the shapes differ.
+
+    Example:
+    >>> from keras_ext.losses import MultiLabelCrossentropy
+    >>> loss = MultiLabelCrossentropy(base=2)
+    >>> print(float(loss([[1.0, 0.0], [1.0, 1.0]], [[0.5, 0.5], [0.5, 1.0]])))
+    1.5
+
+    Keras has no such loss: `keras.losses.BinaryCrossentropy` averages over
+    the classes, so that loss and gradient are smaller by the factor K.
+    """
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "multi_label_crossentropy",
+        dtype: Any = None,
+        *,
+        base: float | None = None,
+    ):
+        _crossentropy.check(base=base, label_smoothing=label_smoothing)
+        super().__init__(
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            axis=axis,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
+            base=base,
+        )
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return one value per sample."""
+        y_true, y_pred = as_pair(y_true, y_pred)
+        return multi_label_crossentropy(y_true, y_pred, **self._arguments)
+
+
+@function_of(MultiLabelCrossentropy)
 def multi_label_crossentropy(
     y_true: Tensor,
     y_pred: Tensor,
@@ -31,28 +84,6 @@ def multi_label_crossentropy(
     base: float | None = None,
 ) -> Tensor:
     """Binary crossentropy of every class, summed over the classes.
-
-    Formula, with `p = y_pred`, or `p = sigmoid(y_pred)` for logits:
-
-    ```
-    loss = -sum(y * log(p) + (1 - y) * log(1 - p))
-    y    = (1 - label_smoothing) * y_true + label_smoothing / 2
-    ```
-
-    Args:
-        y_true: Labels in [0, 1], `(batch_size, ..., num_classes)`.
-        y_pred: Probabilities or logits, of the shape of `y_true`.
-            Probabilities are clipped to [epsilon, 1 - epsilon] with
-            `epsilon = keras.config.epsilon()`.
-        from_logits: Whether `y_pred` are logits. Defaults to `False`.
-        label_smoothing: Share of the uniform distribution in the labels, in
-            [0, 1]. Defaults to `0.0`.
-        axis: Axis of the classes. Defaults to `-1`.
-        base: Base of the logarithm, positive and not 1; 2 gives bits. `None`
-            is the natural logarithm. Defaults to `None`.
-
-    Returns:
-        One value per sample, `(batch_size, ...)`, in the dtype of `y_pred`.
 
     Raises:
         ValueError: If the shapes differ, or `label_smoothing` or `base` is
@@ -67,108 +98,6 @@ def multi_label_crossentropy(
     It is `keras_ext.losses.binary_crossentropy` with the sum over the classes
     in place of their mean.
     """
-    check_base(base)
-    check_label_smoothing(label_smoothing)
-    y_pred = ops.convert_to_tensor(y_pred)
-    p = y_pred if from_logits else clippable(y_pred)
-    y = smooth(ops.cast(y_true, p.dtype), label_smoothing, axis=None)
-    loss = _backend.binary(y, p, from_logits)
-    loss = in_base(ops.sum(loss, axis=axis), base)
-    return ops.cast(loss, y_pred.dtype)
-
-
-@registered
-class MultiLabelCrossentropy(keras.losses.Loss):
-    """Per-class crossentropy, for samples that may have several labels.
-
-    Formula for N samples and K classes, with `p = y_pred`, or
-    `p = sigmoid(y_pred)` for logits:
-
-    ```
-    loss = -1/N sum_i sum_k [y_ik log(p_ik) + (1 - y_ik) log(1 - p_ik)]
-    y    = (1 - label_smoothing) * y_true + label_smoothing / 2
-    ```
-
-    summed over the classes, then reduced over the samples, by default to
-    their mean.
-
-    Args:
-        from_logits: Whether `y_pred` are logits. Defaults to `False`.
-        label_smoothing: Share of the uniform distribution in the labels, in
-            [0, 1]. Defaults to `0.0`.
-        axis: Axis of the classes. Defaults to `-1`.
-        reduction: `"sum"`, `"sum_over_batch_size"`, `"mean"`,
-            `"mean_with_sample_weight"`, `"none"` or `None`.
-            Defaults to `"sum_over_batch_size"`.
-        name: Name of the loss. Defaults to `"multi_label_crossentropy"`.
-        dtype: Dtype or dtype policy of the computation; `None` means
-            `keras.config.floatx()`. Defaults to `None`.
-        base: Base of the logarithm, positive and not 1; 2 gives bits. `None`
-            is the natural logarithm. Defaults to `None`.
-
-    Call arguments:
-        y_true: Labels in [0, 1], `(batch_size, ..., num_classes)`.
-        y_pred: Probabilities or logits, of the shape of `y_true`.
-            Probabilities are clipped to [epsilon, 1 - epsilon] with
-            `epsilon = keras.config.epsilon()`.
-        sample_weight: Weights, `(batch_size, ...)`, or `None`.
-
-    Raises:
-        ValueError: If `label_smoothing` or `base` is out of range,
-            `reduction` is unknown, or the shapes differ.
-
-    Example:
-    >>> from keras_ext.losses import MultiLabelCrossentropy
-    >>> loss = MultiLabelCrossentropy(base=2)
-    >>> print(float(loss([[1.0, 0.0], [1.0, 1.0]], [[0.5, 0.5], [0.5, 1.0]])))
-    1.5
-
-    Keras has no such loss: `keras.losses.BinaryCrossentropy` averages over
-    the classes, so it is smaller by the factor K, and its gradient too.
-    """
-
-    def __init__(
-        self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "multi_label_crossentropy",
-        dtype: Any = None,
-        *,
-        base: float | None = None,
-    ):
-        check_base(base)
-        check_label_smoothing(label_smoothing)
-        super().__init__(reduction=reduction, name=name, dtype=dtype)
-        self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
-        self.axis = axis
-        self.base = base
-        self._config_dtype = dtype
-
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Returns one value per sample."""
-        y_true, y_pred = as_pair(y_true, y_pred)
-        return multi_label_crossentropy(
-            y_true,
-            y_pred,
-            from_logits=self.from_logits,
-            label_smoothing=self.label_smoothing,
-            axis=self.axis,
-            base=self.base,
-        )
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = super().get_config()
-        config.update(
-            {
-                "from_logits": self.from_logits,
-                "label_smoothing": self.label_smoothing,
-                "axis": self.axis,
-                "dtype": dtype_config(self._config_dtype),
-                "base": self.base,
-            }
-        )
-        return config
+    return _crossentropy.binary(
+        y_true, y_pred, from_logits, label_smoothing, axis, base, ops.sum
+    )

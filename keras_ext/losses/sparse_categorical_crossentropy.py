@@ -5,21 +5,105 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ext._registration import registered
+from keras_ext._registration import function_of, registered
 from keras_ext.losses import _backend
-from keras_ext.losses._config import dtype_config
-from keras_ext.losses._crossentropy import (
-    check_axis,
-    check_base,
-    in_base,
-    in_float32,
-)
-from keras_ext.losses._shapes import same_rank
+from keras_ext.losses._base import Loss
+from keras_ext.losses._crossentropy import check, in_base, in_float32
+from keras_ext.losses._inputs import same_rank
 
 Tensor = Any
 
 
 @registered
+class SparseCategoricalCrossentropy(
+    Loss, keras.losses.SparseCategoricalCrossentropy
+):
+    """Categorical crossentropy of integer labels, for outputs of a softmax.
+
+    Formula, with `p = y_pred / sum(y_pred)`, or `p = softmax(y_pred)` for
+    logits, reduced over the samples:
+
+    ```
+    loss = -log(p[y_true])
+    ```
+
+    Args:
+        ignore_class: Label of the samples that do not count: their loss and
+            gradient are 0, and a mean leaves them out. `None` means that all
+            count.
+        axis: Axis of the classes in `y_pred`.
+
+    Call arguments:
+        y_true: Classes, integers in [0, num_classes), `(batch_size, ...)`, or
+            with an axis of length 1 in the place of the classes.
+        y_pred: Probabilities or logits, `(batch_size, ..., num_classes)`.
+            Probabilities are clipped to [epsilon, 1 - epsilon] with
+            `epsilon = keras.config.epsilon()`.
+
+    Raises:
+        ValueError: If `axis` is a boolean, `base` is out of range,
+            `reduction` is unknown, or the shapes do not fit.
+
+    Example:
+    >>> from keras_ext.losses import SparseCategoricalCrossentropy
+    >>> loss = SparseCategoricalCrossentropy(base=2)
+    >>> print(round(float(loss([1], [[0.064, 0.936]])), 4))
+    0.0954
+
+    It computes what `keras.losses.SparseCategoricalCrossentropy` computes.
+    That class leaves `axis` and `dtype` out of its config, and supports only
+    the last axis on TensorFlow and JAX. With a 16-bit dtype it rounds labels
+    above 256 (bfloat16) or 2048 (float16) to another class. Here `axis` and
+    `dtype` are saved, every axis works, and labels stay exact. `base` is an
+    addition.
+    """
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        axis: int = -1,
+        name: str | None = "sparse_categorical_crossentropy",
+        dtype: Any = None,
+        *,
+        base: float | None = None,
+    ):
+        check(axis=axis, base=base)
+        super().__init__(
+            from_logits=from_logits,
+            ignore_class=ignore_class,
+            reduction=reduction,
+            axis=axis,
+            name=name,
+            dtype=dtype,
+            base=base,
+        )
+
+    def __call__(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None
+    ) -> Tensor:
+        """Return the reduced loss."""
+        if self.dtype in ("float16", "bfloat16"):
+            y_true = _digits(y_true)
+        loss = super().__call__(y_true, y_pred, sample_weight)
+        # Last, because what `call` returns carries the mask of ignored labels,
+        # which another tensor would not have.
+        return in_base(loss, self.base)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return one value per sample, in nats for any `base`."""
+        if isinstance(y_true, tuple):
+            y_true = _from_digits(y_true)
+        y_true, y_pred = same_rank(
+            ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        )
+        return _in_nats(
+            y_true, y_pred, self.from_logits, self.ignore_class, self.axis
+        )
+
+
+@function_of(SparseCategoricalCrossentropy)
 def sparse_categorical_crossentropy(
     y_true: Tensor,
     y_pred: Tensor,
@@ -30,26 +114,6 @@ def sparse_categorical_crossentropy(
     base: float | None = None,
 ) -> Tensor:
     """Categorical crossentropy per sample, for integer labels.
-
-    Formula, with `p = y_pred / sum(y_pred)`, or `p = softmax(y_pred)` for
-    logits:
-
-    ```
-    loss = -log(p[y_true])
-    ```
-
-    Args:
-        y_true: Classes, integers in [0, num_classes), `(batch_size, ...)`, or
-            with an axis of length 1 in the place of the classes.
-        y_pred: Probabilities or logits, `(batch_size, ..., num_classes)`.
-            Probabilities are clipped to [epsilon, 1 - epsilon] with
-            `epsilon = keras.config.epsilon()`.
-        from_logits: Whether `y_pred` are logits. Defaults to `False`.
-        ignore_class: Label of the samples that do not count: their loss and
-            gradient are 0. `None` means that all count. Defaults to `None`.
-        axis: Axis of the classes in `y_pred`. Defaults to `-1`.
-        base: Base of the logarithm, positive and not 1; 2 gives bits. `None`
-            is the natural logarithm. Defaults to `None`.
 
     Returns:
         One value per sample, `(batch_size, ...)`, in the dtype of `y_pred`,
@@ -65,133 +129,10 @@ def sparse_categorical_crossentropy(
     >>> loss = sparse_categorical_crossentropy([0], y_pred, base=2)
     >>> print(round(float(loss[0]), 4))
     0.3677
-
-    It computes what `keras.losses.sparse_categorical_crossentropy` computes,
-    with any `axis` on every backend: that function knows only the last one on
-    TensorFlow and JAX.
     """
-    check_axis(axis)
-    check_base(base)
+    check(axis=axis, base=base)
     loss = _in_nats(y_true, y_pred, from_logits, ignore_class, axis)
     return in_base(loss, base)
-
-
-@registered
-class SparseCategoricalCrossentropy(keras.losses.SparseCategoricalCrossentropy):
-    """Categorical crossentropy of integer labels, for outputs of a softmax.
-
-    Formula, with `p = y_pred / sum(y_pred)`, or `p = softmax(y_pred)` for
-    logits:
-
-    ```
-    loss = -log(p[y_true])
-    ```
-
-    reduced over the samples.
-
-    Args:
-        from_logits: Whether `y_pred` are logits. Defaults to `False`.
-        ignore_class: Label of the samples that do not count: their loss and
-            gradient are 0, and a mean leaves them out. `None` means that all
-            count. Defaults to `None`.
-        reduction: `"sum"`, `"sum_over_batch_size"`, `"mean"`,
-            `"mean_with_sample_weight"`, `"none"` or `None`.
-            Defaults to `"sum_over_batch_size"`.
-        axis: Axis of the classes in `y_pred`. Defaults to `-1`.
-        name: Name of the loss.
-            Defaults to `"sparse_categorical_crossentropy"`.
-        dtype: Dtype or dtype policy of the computation; `None` means
-            `keras.config.floatx()`. Defaults to `None`.
-        base: Base of the logarithm, positive and not 1; 2 gives bits. `None`
-            is the natural logarithm. Defaults to `None`.
-
-    Call arguments:
-        y_true: Classes, integers in [0, num_classes), `(batch_size, ...)`, or
-            with an axis of length 1 in the place of the classes.
-        y_pred: Probabilities or logits, `(batch_size, ..., num_classes)`.
-            Probabilities are clipped to [epsilon, 1 - epsilon] with
-            `epsilon = keras.config.epsilon()`.
-        sample_weight: Weights, `(batch_size, ...)`, or `None`.
-
-    Raises:
-        ValueError: If `axis` is a boolean, `base` is out of range,
-            `reduction` is unknown, or the shapes do not fit.
-
-    Example:
-    >>> from keras_ext.losses import SparseCategoricalCrossentropy
-    >>> loss = SparseCategoricalCrossentropy(base=2)
-    >>> print(round(float(loss([1], [[0.064, 0.936]])), 4))
-    0.0954
-
-    It computes what `keras.losses.SparseCategoricalCrossentropy` computes.
-    That class leaves `axis` and `dtype` out of its config, knows only the
-    last axis on TensorFlow and JAX, and with a 16-bit dtype rounds labels
-    above 256 (bfloat16) or 2048 (float16) to another class; here they are
-    saved, every axis works, and labels stay. `base` is an addition.
-    """
-
-    def __init__(
-        self,
-        from_logits: bool = False,
-        ignore_class: int | None = None,
-        reduction: str | None = "sum_over_batch_size",
-        axis: int = -1,
-        name: str | None = "sparse_categorical_crossentropy",
-        dtype: Any = None,
-        *,
-        base: float | None = None,
-    ):
-        check_axis(axis)
-        check_base(base)
-        super().__init__(
-            from_logits=from_logits,
-            ignore_class=ignore_class,
-            reduction=reduction,
-            axis=axis,
-            name=name,
-            dtype=dtype,
-        )
-        self.from_logits = from_logits
-        self.ignore_class = ignore_class
-        self.axis = axis
-        self.base = base
-        self._config_dtype = dtype
-
-    def __call__(
-        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None
-    ) -> Tensor:
-        """Returns the reduced loss."""
-        if self.dtype in ("float16", "bfloat16"):
-            y_true = _digits(y_true)
-        loss = super().__call__(y_true, y_pred, sample_weight)
-        # Last, since ignored labels ride on what `call` returns as a mask,
-        # which another tensor would not have.
-        return in_base(loss, self.base)
-
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Returns one value per sample, in nats whatever `base` is."""
-        if isinstance(y_true, tuple):
-            y_true = _from_digits(y_true)
-        y_true, y_pred = same_rank(
-            ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        )
-        return _in_nats(
-            y_true, y_pred, self.from_logits, self.ignore_class, self.axis
-        )
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = super().get_config()
-        config.update(
-            {
-                "from_logits": self.from_logits,
-                "ignore_class": self.ignore_class,
-                "axis": self.axis,
-                "dtype": dtype_config(self._config_dtype),
-                "base": self.base,
-            }
-        )
-        return config
 
 
 def _in_nats(
@@ -201,7 +142,7 @@ def _in_nats(
     ignore_class: int | None,
     axis: int,
 ) -> Tensor:
-    """Returns one value per sample; ignored ones are masked, as in Keras."""
+    """Return one value per sample; ignored ones are masked, as in Keras."""
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = ops.convert_to_tensor(y_true)
     if len(y_true.shape) == len(y_pred.shape) and y_true.shape[axis] == 1:
@@ -219,10 +160,10 @@ def _in_nats(
 
 
 def _masked(y_true: Tensor, y_pred: Tensor, ignore_class: int) -> Tensor:
-    """Returns -log(p[y_true]), ignored samples masked.
+    """Return -log(p[y_true]), ignored samples masked.
 
-    For this Keras 3.12 divides the probabilities of ignored samples, which
-    it sets to 0, by their sum: the gradient is NaN on JAX and PyTorch.
+    Keras 3.12 sets the probabilities of ignored samples to 0 and divides them
+    by their sum, so that the gradient is NaN on JAX and PyTorch.
     """
     labels = ops.cast(y_true, "int32")
     ignored = ops.equal(labels, ignore_class)
@@ -232,10 +173,10 @@ def _masked(y_true: Tensor, y_pred: Tensor, ignore_class: int) -> Tensor:
 
 
 def _digits(labels: Tensor) -> tuple[Tensor, ...]:
-    """Splits labels into parts that every dtype holds exactly.
+    """Split labels into parts that every dtype holds exactly.
 
-    `keras.losses.Loss` casts labels to the dtype of the loss, and to 16 bits
-    a large class is not what it was.
+    `keras.losses.Loss` casts labels to the dtype of the loss, and 16 bits
+    round a large class to another one.
     """
     labels = ops.cast(labels, "int32")
     return labels // 2**16, labels // 2**8 % 2**8, labels % 2**8

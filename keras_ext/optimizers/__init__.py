@@ -1,8 +1,8 @@
-"""Optimizers that take the place of those in `keras.optimizers`.
+"""Optimizers that replace those of the same name in `keras.optimizers`.
 
-Each optimizer's file holds its formula, in `keras.ops`. `_tensorflow.py` and
+Each optimizer's file has its formula, in `keras.ops`. `_tensorflow.py` and
 `_torch.py` (with `_torch_groups.py`) compute the same with the backend's own
-kernels, `_plain.py` says what such a file offers, and `_backend.py` chooses.
+kernels. `_plain.py` is the interface of these files; `_backend.py` chooses.
 JAX needs no kernels: XLA fuses the formula.
 """
 

@@ -1,4 +1,4 @@
-"""Chooses the kernels of the running backend."""
+"""The kernels of the running backend."""
 
 import importlib
 from typing import Any

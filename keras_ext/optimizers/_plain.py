@@ -1,9 +1,9 @@
-"""No kernels: every update is computed by the formula in `keras.ops`.
+"""No kernels: the formula in `keras.ops` computes every update.
 
-It is also the interface. A kernel is a mixin that stands before the Keras
-optimizer among the bases of a class. It may take over the update of one
-variable (`_kernel_step`), or that of all of them (`_backend_update_step`, as
-Keras names it), and leaves to `_formula_step` what it cannot do exactly.
+This file is also the interface. A kernel is a mixin that comes before the
+Keras optimizer among the bases of a class. It may update one variable
+(`_kernel_step`) or all of them (`_backend_update_step`, as Keras names it).
+`_formula_step` does what a kernel cannot do exactly.
 """
 
 from typing import Any
@@ -15,25 +15,25 @@ Tensor = Any
 
 
 class Optimizer(keras.optimizers.Optimizer):
-    """What an optimizer class relies on."""
+    """The methods that an optimizer class relies on."""
 
     def _scalars(self, dtype: str, learning_rate: Tensor) -> tuple[Any, ...]:
-        """Computes the numbers that all variables of one dtype share."""
+        """Return the numbers that all variables of one dtype share."""
         raise NotImplementedError
 
     def _shared_scalars(
         self, dtype: str, learning_rate: Tensor
     ) -> tuple[Any, ...]:
-        """Returns `_scalars`, from memory within one step if it can."""
+        """Return `_scalars`, computed once per step if possible."""
         return self._scalars(dtype, learning_rate)
 
     def update_step(
         self, gradient: Tensor, variable: Any, learning_rate: Tensor
     ) -> None:
-        """Updates one variable.
+        """Update one variable.
 
         Args:
-            gradient: The gradient as it is to be used, after clipping.
+            gradient: The gradient, after clipping.
             variable: The variable to update.
             learning_rate: The learning rate of this step.
         """
@@ -43,24 +43,24 @@ class Optimizer(keras.optimizers.Optimizer):
     def _kernel_step(
         self, gradient: Tensor, variable: Any, learning_rate: Tensor
     ) -> bool:
-        """Updates the variable; False if the formula has to do it."""
+        """Update the variable, or return False to leave it to the formula."""
         return False
 
     def _formula_step(
         self, gradient: Tensor, variable: Any, learning_rate: Tensor
     ) -> None:
-        """Updates the variable by the formula."""
+        """Update the variable by the formula."""
         raise NotImplementedError
 
     def _descend(self, variable: Any, lr: Tensor, direction: Tensor) -> None:
-        """Subtracts `lr * direction`, which may be sparse."""
+        """Subtract `lr * direction`, which may be sparse."""
         self.assign_sub(variable, ops.multiply(lr, direction))
 
 
 def compute_dtype(dtype: Any) -> str:
-    """Dtype of the arithmetic: at least float32.
+    """Return the dtype of the arithmetic, at least float32.
 
-    In bfloat16 a `beta_2` of 0.999 is 1: nothing would be learnt.
+    In bfloat16 a `beta_2` of 0.999 rounds to 1, and Adam learns nothing.
     """
     dtype = keras.backend.standardize_dtype(dtype)
     return "float32" if dtype in ("float16", "bfloat16") else dtype

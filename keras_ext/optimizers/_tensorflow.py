@@ -1,7 +1,7 @@
 """TensorFlow's own optimizer kernels, one per variable.
 
-The formula takes about a dozen elementwise kernels, each of which moves the
-whole variable through memory; these take one.
+The formula takes about a dozen elementwise kernels, and each of them moves the
+whole variable through memory. The updates here take one kernel.
 """
 
 import math
@@ -17,14 +17,14 @@ Tensor = Any
 
 
 class Optimizer(_plain.Optimizer):
-    """Reads and computes the shared scalars once per step."""
+    """Computes the shared scalars once per step."""
 
     _memory: dict[Any, Any] | None = None
 
     def _distributed_tf_update_step(self, *args: Any, **kwargs: Any) -> None:
-        # Otherwise each variable would read the iteration and the rate again,
-        # which TensorFlow does not merge. `object`, so that Keras does not
-        # track what lives for one step.
+        # Otherwise each variable would read the iteration and the learning
+        # rate again; TensorFlow does not merge the reads. `object`, so that
+        # Keras does not track an attribute that exists for one step.
         object.__setattr__(self, "_memory", {})
         try:
             super()._distributed_tf_update_step(*args, **kwargs)
@@ -36,8 +36,8 @@ class Optimizer(_plain.Optimizer):
     ) -> tuple[Any, ...]:
         if self._memory is None:
             return self._scalars(dtype, learning_rate)
-        # A subclass may pass another rate for each variable. The rate is kept
-        # beside its scalars so that its id is not given to the next one.
+        # A subclass may pass another learning rate for each variable. The
+        # memory keeps a reference to it, so that its id is not used again.
         key = dtype, id(learning_rate)
         if key not in self._memory:
             scalars = self._scalars(dtype, learning_rate)
@@ -54,33 +54,33 @@ class Optimizer(_plain.Optimizer):
 
 
 def _suits(gradient: Tensor, variable: Any) -> bool:
-    # In half precision the kernels round the decays too.
+    # In half precision the kernels also round the decays.
     dtype = keras.backend.standardize_dtype(variable.dtype)
     return isinstance(gradient, tf.Tensor) and dtype in ("float32", "float64")
 
 
 def _compiled() -> bool:
-    """Tells whether XLA compiles what is traced, and fuses the formula."""
+    """Return whether XLA compiles the traced code and fuses the formula."""
     return tf.__internal__.get_enclosing_xla_context() is not None
 
 
 def _is_small(variable: Any, limit: int) -> bool:
-    """Tells whether it is the number of kernels that costs, not memory."""
+    """Return whether the number of kernels costs more than memory does."""
     return math.prod(variable.shape) < limit
 
 
 def _scratch(variable: Any, after: Tensor) -> Tensor:
-    """Returns the handle of a variable of this shape, for one kernel.
+    """Return the handle of a variable of this shape, for one kernel.
 
-    It holds whatever the memory holds, and goes with its last use.
+    Its memory is not initialized and is freed after the last use.
     """
     handle = variable.handle
-    # Without the wait, all of them would be there from the start of the step.
+    # Without this dependency all scratch memory would exist at once.
     with tf.device(handle.device), tf.control_dependencies([after]):
         scratch = tf.raw_ops.VarHandleOp(
             dtype=variable.dtype,
             shape=variable.shape,
-            # TensorFlow's name for "a new one each time".
+            # TensorFlow's name for "a new variable each time".
             shared_name="cd2c89b7-88b7-44c8-ad83-06c2a9158347",
         )
         content = tf.raw_ops.Empty(
@@ -91,7 +91,7 @@ def _scratch(variable: Any, after: Tensor) -> Tensor:
 
 
 class SGDKernel(Optimizer):
-    """`ResourceApplyKerasMomentum`; without momentum, `_descend` does."""
+    """`ResourceApplyKerasMomentum`; `_descend` without momentum."""
 
     momentum: float
     nesterov: bool
@@ -119,11 +119,12 @@ class SGDKernel(Optimizer):
 class AdagradKernel(Optimizer):
     """`ResourceApplyAdagradV2`, which adds epsilon outside the root.
 
-    Inside it, the root exceeds `sqrt(s)` by `epsilon / (2 * sqrt(s))`. As
-    long as no sum is below its initial value `s0`, the kernel with
-    `k * epsilon / (2 * sqrt(s0))` outside is off by the share `(x**2 - k * x)
-    * epsilon / (2 * s0)` where `x = sqrt(s0 / s)`. With `k = 2 * sqrt(2) - 2`
-    this is less than `0.086 * epsilon / s0`: below rounding by default.
+    An epsilon inside the root adds `epsilon / (2 * sqrt(s))` to it. While no
+    sum is below its initial value `s0`, the kernel with
+    `k * epsilon / (2 * sqrt(s0))` outside the root has the relative error
+    `(x**2 - k * x) * epsilon / (2 * s0)` where `x = sqrt(s0 / s)`. With
+    `k = 2 * sqrt(2) - 2` the error is less than `0.086 * epsilon / s0`: below
+    rounding with the default arguments.
     """
 
     epsilon: float
@@ -161,8 +162,8 @@ class AdagradKernel(Optimizer):
         if _is_small(variable, 2**16):
             return False
         outside = (math.sqrt(2) - 1) * self.epsilon / math.sqrt(s0)
-        # The bits of floats that are not negative are ordered as they are,
-        # and integers are compared faster. State from elsewhere may be lower.
+        # The bits of non-negative floats are ordered like the floats, and
+        # integers compare faster. Loaded state may be lower than `s0`.
         bits = tf.bitcast(tf.convert_to_tensor(accumulator), tf.int32)
         tf.cond(
             tf.reduce_min(bits) >= s0.view(np.int32),
@@ -175,12 +176,14 @@ class AdagradKernel(Optimizer):
 class RMSpropKernel(Optimizer):
     """`ResourceApplyRMSProp`.
 
-    It knows no steps without momentum, but can take the variable for its
-    momentum: with a decay of 1 it adds to it, and with a negative rate it
-    subtracts. What it then does to its variable goes to scratch memory.
+    The kernel always has a momentum. Without momentum, the variable takes the
+    place of the kernel's momentum: with a decay of 1 and a negative learning
+    rate the kernel subtracts the step from it. The kernel's variable is then
+    scratch memory.
 
-    It rounds `rho` before subtracting it from 1, the formula after it, so in
-    float32 the averages differ by up to 3e-8 / (1 - rho) of their size.
+    The kernel rounds `rho` before it subtracts it from 1, the formula
+    afterwards. So in float32 the averages differ by a relative
+    3e-8 / (1 - rho) at most.
     """
 
     momentum: float
@@ -219,10 +222,11 @@ class RMSpropKernel(Optimizer):
 
 
 class AdamKernel(Optimizer):
-    """`ResourceApplyAdam`, and fewer small ones for small variables.
+    """`ResourceApplyAdam`; for small variables, several small kernels.
 
-    It rounds `beta_2` before subtracting it from 1, the formula after it,
-    so in float32 the second moments differ by up to 1.3e-5 of their size.
+    The kernel rounds `beta_2` before it subtracts it from 1, the formula
+    afterwards. So in float32 the second moments differ by a relative 1.3e-5
+    at most.
     """
 
     beta_1: Any
@@ -234,7 +238,7 @@ class AdamKernel(Optimizer):
     def _kernel_step(
         self, gradient: Tensor, variable: Any, learning_rate: Tensor
     ) -> bool:
-        # XLA does not know the kernel for `amsgrad`.
+        # XLA has no kernel for `amsgrad`.
         if self.amsgrad or not _suits(gradient, variable):
             return False
         dtype = keras.backend.standardize_dtype(variable.dtype)
@@ -247,7 +251,7 @@ class AdamKernel(Optimizer):
         m, v = self._momentums[index], self._velocities[index]
         g = tf.cast(gradient, dtype)
         if not _compiled() and _is_small(variable, 2**13):
-            # The kernel wakes all threads, for however little.
+            # The kernel wakes all threads even for a small variable.
             self._descend(m, 1 - beta_1, m.value - g)
             self._descend(v, 1 - beta_2, v.value - tf.square(g))
             alpha = lr * tf.sqrt(1 - beta_2_power) / (1 - beta_1_power)

@@ -1,7 +1,7 @@
 """Optimizer updates of many tensors in one call, for PyTorch.
 
-Keras gives its own optimizers such updates by exact class, so a subclass of
-one would fall back to a loop over the variables.
+Keras has such updates for the exact classes of its own optimizers, so that a
+subclass would fall back to a loop over the variables.
 """
 
 import math
@@ -19,12 +19,13 @@ from keras_ext.optimizers._torch_groups import (
 )
 
 Tensor = Any
+Tensors = list[Any]
 
 
 class SGDKernel(Optimizer):
     """`_fused_sgd_` for momentum of large variables on the CPU.
 
-    `_foreach` for all else, for which it is no slower.
+    `_foreach` otherwise; there it is as fast.
     """
 
     momentum: float
@@ -32,13 +33,9 @@ class SGDKernel(Optimizer):
     momentums: list[Any]
 
     def _group_step(
-        self,
-        grads: list[Tensor],
-        w: list[Tensor],
-        variables: list[Any],
-        learning_rate: Tensor,
+        self, grads: Tensors, w: Tensors, variables: list[Any], lr: Tensor
     ) -> None:
-        lr = float(learning_rate)
+        lr = float(lr)
         if self.momentum == 0:
             torch._foreach_add_(w, grads, alpha=-lr)
             return
@@ -52,8 +49,8 @@ class SGDKernel(Optimizer):
             if not fused:
                 self._foreach_step(some_w, some_grads, some_v, lr)
                 continue
-            # The kernel adds a share of the gradient to its sums, which it
-            # subtracts from the weights. In Keras, the sums are steps.
+            # The kernel sums gradients and subtracts the sums from the
+            # weights. Keras sums steps, which already have the sign.
             torch._fused_sgd_(
                 some_w,
                 [g.contiguous() for g in some_grads],
@@ -68,7 +65,7 @@ class SGDKernel(Optimizer):
             )
 
     def _foreach_step(
-        self, w: list[Tensor], grads: list[Tensor], v: list[Tensor], lr: float
+        self, w: Tensors, grads: Tensors, v: Tensors, lr: float
     ) -> None:
         torch._foreach_mul_(v, self.momentum)
         torch._foreach_add_(v, grads, alpha=-lr)
@@ -87,14 +84,10 @@ class AdagradKernel(Optimizer):
     _accumulators: list[Any]
 
     def _group_step(
-        self,
-        grads: list[Tensor],
-        w: list[Tensor],
-        variables: list[Any],
-        learning_rate: Tensor,
+        self, grads: Tensors, w: Tensors, variables: list[Any], lr: Tensor
     ) -> None:
         dtype = _plain.compute_dtype(w[0].dtype)
-        lr, _ = self._shared_scalars(dtype, learning_rate)
+        lr, _ = self._shared_scalars(dtype, lr)
         s = self._values(self._accumulators, variables)
 
         torch._foreach_addcmul_(s, grads, grads)
@@ -119,14 +112,10 @@ class RMSpropKernel(Optimizer):
     _average_gradients: list[Any]
 
     def _group_step(
-        self,
-        grads: list[Tensor],
-        w: list[Tensor],
-        variables: list[Any],
-        learning_rate: Tensor,
+        self, grads: Tensors, w: Tensors, variables: list[Any], lr: Tensor
     ) -> None:
         dtype = _plain.compute_dtype(w[0].dtype)
-        lr, *_ = self._shared_scalars(dtype, learning_rate)
+        lr, *_ = self._shared_scalars(dtype, lr)
         s = self._values(self._velocities, variables)
 
         torch._foreach_mul_(s, self.rho)
@@ -162,11 +151,7 @@ class AdamKernel(Optimizer):
     _velocity_hats: list[Any]
 
     def _group_step(
-        self,
-        grads: list[Tensor],
-        w: list[Tensor],
-        variables: list[Any],
-        learning_rate: Tensor,
+        self, grads: Tensors, w: Tensors, variables: list[Any], lr: Tensor
     ) -> None:
         state = [self._momentums, self._velocities]
         if self.amsgrad:
@@ -177,7 +162,7 @@ class AdamKernel(Optimizer):
 
         dtype = _plain.compute_dtype(w[0].dtype)
         lr, beta_1_power, beta_2_power, epsilon = self._shared_scalars(
-            dtype, learning_rate
+            dtype, lr
         )
         alpha = lr * ops.sqrt(1 - beta_2_power) / (1 - beta_1_power)
         for fused, (some_w, some_grads, m, v, *v_hat) in parts(
@@ -200,18 +185,18 @@ class AdamKernel(Optimizer):
 
     def _fused_step(
         self,
-        w: list[Tensor],
-        grads: list[Tensor],
-        m: list[Tensor],
-        v: list[Tensor],
+        w: Tensors,
+        grads: Tensors,
+        m: Tensors,
+        v: Tensors,
         v_hat: Sequence[Tensor] = (),
         *,
         lr: Tensor,
         alpha: Tensor,
     ) -> None:
-        # The kernel is algorithm 1. After infinitely many steps there is no
-        # bias left to correct: with the corrections in the learning rate, it
-        # is the form with epsilon hat.
+        # The kernel is algorithm 1. After infinitely many steps it corrects
+        # no bias; with the corrections in the learning rate instead, it
+        # computes the form with epsilon hat.
         step = torch.tensor(math.inf, device="cpu")
         if not self.epsilon_hat:
             step = ops.cast(self.iterations + 1, "float32")
@@ -233,10 +218,10 @@ class AdamKernel(Optimizer):
 
     def _foreach_step(
         self,
-        w: list[Tensor],
-        grads: list[Tensor],
-        m: list[Tensor],
-        v: list[Tensor],
+        w: Tensors,
+        grads: Tensors,
+        m: Tensors,
+        v: Tensors,
         v_hat: Sequence[Tensor] = (),
         *,
         alpha: Tensor,

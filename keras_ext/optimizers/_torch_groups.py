@@ -9,9 +9,10 @@ import torch
 from keras_ext.optimizers import _plain
 
 Tensor = Any
+Tensors = list[Any]
 
-# The fused kernels wake all threads, which takes longer than the update of
-# fewer numbers.
+# For fewer numbers, waking all threads takes a fused kernel longer than the
+# update itself.
 _LARGE = 2**14
 
 
@@ -22,30 +23,26 @@ class Optimizer(_plain.Optimizer):
     _alike: bool
 
     def build(self, variables: list[Any]) -> None:
-        """Creates the optimizer's variables."""
+        """Create the optimizer's variables."""
         super().build(variables)
-        # Asking every tensor in every step would take longer than an update
-        # of a small one.
+        # Reading every dtype in every step would take longer than the update
+        # of a small variable.
         self._alike = len({variable.dtype for variable in variables}) == 1
 
     def _group_step(
-        self,
-        grads: list[Tensor],
-        w: list[Tensor],
-        variables: list[Any],
-        learning_rate: Tensor,
+        self, grads: Tensors, w: Tensors, variables: list[Any], lr: Tensor
     ) -> None:
-        """Updates weights of one dtype on one device, `w` of `variables`."""
+        """Update weights `w` of `variables`, of one dtype on one device."""
         raise NotImplementedError
 
     @torch.no_grad()
     def _backend_update_step(
         self,
-        grads: list[Tensor],
+        grads: Tensors,
         trainable_variables: list[Any],
         learning_rate: Tensor,
     ) -> None:
-        # A person's own `update_step` counts, not the kernel.
+        # A subclass may override `update_step`; then the kernel must not run.
         owner = getattr(self.update_step, "__module__", None) or ""
         if not owner.startswith("keras_ext."):
             super()._backend_update_step(
@@ -67,8 +64,8 @@ class Optimizer(_plain.Optimizer):
         for g, values, variables in groups.values():
             self._group_step(g, values, variables, learning_rate)
 
-    def _values(self, state: list[Any], variables: list[Any]) -> list[Tensor]:
-        """Returns the tensors of the variables' optimizer variables."""
+    def _values(self, state: list[Any], variables: list[Any]) -> Tensors:
+        """Return the tensors of the variables' optimizer variables."""
         return tensors_of(
             [state[self._get_variable_index(v)] for v in variables]
         )
@@ -81,16 +78,17 @@ class Optimizer(_plain.Optimizer):
 
     @torch.no_grad()
     def _backend_increment_gradient_accumulators(
-        self, grads: list[Tensor], acc_grads: list[Any]
+        self, grads: Tensors, acc_grads: list[Any]
     ) -> None:
         torch._foreach_add_([a.value for a in acc_grads], list(grads))
 
 
-def tensors_of(variables: list[Any]) -> list[Tensor]:
-    """Returns the variables' tensors.
+def tensors_of(variables: list[Any]) -> Tensors:
+    """Return the variables' tensors.
 
-    `value` looks for scopes that may replace it, which takes longer than the
-    update of a small tensor. If none replaces the first, none does others.
+    `value` checks for scopes that replace it, which takes longer than the
+    update of a small tensor. A scope that does not replace the first does
+    not replace the others.
     """
     first = variables[0]
     if first.value is vars(first).get("_value"):
@@ -98,14 +96,14 @@ def tensors_of(variables: list[Any]) -> list[Tensor]:
     return [variable.value for variable in variables]
 
 
-def parts(*lists: list[Tensor]) -> Iterator[tuple[bool, list[list[Tensor]]]]:
-    """Splits lists of tensors into those for a fused kernel and the others.
+def parts(*lists: Tensors) -> Iterator[tuple[bool, list[Tensors]]]:
+    """Split lists of tensors into those for a fused kernel and the others.
 
     The first list decides, and the kernel does not write to the second.
     """
-    # GPUs keep to `_foreach`, as in Keras, and so does `torch.compile`, which
-    # cannot trace the fused kernels. These go through memory in order,
-    # whatever the strides say, and are silently wrong where they differ.
+    # GPUs use `_foreach`, as in Keras, and so does `torch.compile`, which
+    # cannot trace the fused kernels. The fused kernels ignore strides: they
+    # are silently wrong where the strides of two tensors differ.
     if torch.compiler.is_compiling() or not all(
         tensor.is_cpu and tensor.is_contiguous()
         for i, tensors in enumerate(lists)
@@ -114,7 +112,7 @@ def parts(*lists: list[Tensor]) -> Iterator[tuple[bool, list[list[Tensor]]]]:
     ):
         yield False, list(lists)
         return
-    # In half precision they alone do not round the decays.
+    # In half precision only the fused kernels do not round the decays.
     large = [
         tensor.numel() >= _LARGE or tensor.element_size() < 4
         for tensor in lists[0]
@@ -134,13 +132,11 @@ def parts(*lists: list[Tensor]) -> Iterator[tuple[bool, list[list[Tensor]]]]:
             )
 
 
-def subtract_quotients(
-    w: list[Tensor], a: list[Tensor], b: Any, lr: Tensor
-) -> None:
-    """Subtracts `lr * a / b` from `w`; overwrites `b`."""
+def subtract_quotients(w: Tensors, a: Tensors, b: Any, lr: Tensor) -> None:
+    """Subtract `lr * a / b` from `w`; overwrite `b`."""
     if w[0].is_cpu and not torch.compiler.is_compiling():
         torch._foreach_addcdiv_(w, a, b, value=-float(lr))
         return
-    # Reading a number from a GPU would wait for it.
+    # Reading a number from a GPU would wait for the GPU.
     torch._foreach_div_(b, -lr.to(w[0].dtype))
     torch._foreach_addcdiv_(w, a, b)

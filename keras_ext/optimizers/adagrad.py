@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._checks import require
+from keras_ext._config import SavesArguments
 from keras_ext._registration import registered
 from keras_ext.optimizers._backend import AdagradKernel
 from keras_ext.optimizers._plain import compute_dtype
@@ -13,7 +15,7 @@ Tensor = Any
 
 
 @registered
-class Adagrad(AdagradKernel, keras.optimizers.Adagrad):
+class Adagrad(SavesArguments, AdagradKernel, keras.optimizers.Adagrad):
     """Adagrad: steps scaled by the root of the sum of all squared gradients.
 
     Formula, for the gradient `g`, from `s = initial_accumulator_value`:
@@ -23,47 +25,23 @@ class Adagrad(AdagradKernel, keras.optimizers.Adagrad):
     w <- w - learning_rate * g / sqrt(s + epsilon)
     ```
 
-    The paper and the lectures add `epsilon` outside the root. So does this
-    with `epsilon_inside_root=False`:
+    The paper and the lectures add `epsilon` outside the root. That is
+    `epsilon_inside_root=False`:
 
     ```
     w <- w - learning_rate * g / (sqrt(s) + epsilon)
     ```
 
     Args:
-        learning_rate: A float, a
-            `keras.optimizers.schedules.LearningRateSchedule` or a callable
-            that takes no arguments. Defaults to `0.001`.
-        initial_accumulator_value: Where the sums start, >= 0. The paper's
-            start at 0. Defaults to `0.1`.
-        epsilon: Small constant that keeps the denominator from 0, >= 0.
-            Defaults to `1e-7`.
-        weight_decay: If set, every step first takes `weight_decay *
-            learning_rate` of each weight from it. Defaults to `None`.
-        clipnorm: If set, the largest L2 norm of a variable's gradient.
-            Defaults to `None`.
-        clipvalue: If set, the largest size of a gradient's entry.
-            Defaults to `None`.
-        global_clipnorm: If set, the largest L2 norm of all gradients
-            together. Defaults to `None`.
-        use_ema: Whether to keep an exponential moving average of the
-            weights. Defaults to `False`.
-        ema_momentum: Decay of that average. Defaults to `0.99`.
-        ema_overwrite_frequency: Number of steps after which the weights are
-            overwritten by their average, or `None`. Defaults to `None`.
-        loss_scale_factor: If set, the loss is multiplied by it and the
-            gradients are divided by it. Defaults to `None`.
-        gradient_accumulation_steps: If set, the number of steps, >= 2, whose
-            mean gradient makes one update. Defaults to `None`.
-        name: Name of the optimizer and its variables. Defaults to `None`.
+        initial_accumulator_value: Initial value of the sums, >= 0. In the
+            paper it is 0.
         epsilon_inside_root: Whether `epsilon` is added to the sum or to its
-            root. Defaults to `True`.
-        **kwargs: Only `decay`, of old, which is ignored with a warning.
+            root.
 
     Raises:
         ValueError: If `initial_accumulator_value` or `epsilon` is negative,
-            `epsilon_inside_root` is no boolean, or `keras.optimizers.Adagrad`
-            refuses an argument.
+            `epsilon_inside_root` is not a boolean, or
+            `keras.optimizers.Adagrad` refuses an argument.
 
     Example:
     >>> import keras
@@ -74,17 +52,14 @@ class Adagrad(AdagradKernel, keras.optimizers.Adagrad):
     >>> print(w.numpy().round(3))
     [0.9 2.1]
 
-    Reference:
+    Reference: [Duchi et al., 2011](https://jmlr.org/papers/v12/duchi11a.html)
 
-    - [Duchi et al., 2011](https://jmlr.org/papers/v12/duchi11a.html)
-
-    It computes what `keras.optimizers.Adagrad` computes, and either loads the
-    other's saved state. Updates of dense variables run in the backend's own
-    kernels where there are any. In float16 and bfloat16 variables the
-    arithmetic is float32, and the built-in's differs from it by rounding. In
-    sparse gradients a row that occurs several times adds the squares of its
-    parts to `s`, as in the built-in, not the square of their sum.
+    It computes what `keras.optimizers.Adagrad` computes. In sparse gradients
+    a row that occurs several times adds the squares of its parts to `s`, as
+    in the built-in, not the square of their sum.
     """
+
+    SAVED = ("epsilon_inside_root",)
 
     def __init__(
         self,
@@ -105,20 +80,17 @@ class Adagrad(AdagradKernel, keras.optimizers.Adagrad):
         epsilon_inside_root: bool = True,
         **kwargs: Any,
     ):
-        if not initial_accumulator_value >= 0:
-            raise ValueError(
-                "`initial_accumulator_value` must be a number >= 0. Received: "
-                f"initial_accumulator_value={initial_accumulator_value}"
-            )
-        if not epsilon >= 0:
-            raise ValueError(
-                f"`epsilon` must be a number >= 0. Received: epsilon={epsilon}"
-            )
-        if not isinstance(epsilon_inside_root, bool):
-            raise ValueError(
-                "`epsilon_inside_root` must be a boolean. "
-                f"Received: epsilon_inside_root={epsilon_inside_root}"
-            )
+        require(
+            initial_accumulator_value >= 0,
+            "be a number >= 0",
+            initial_accumulator_value=initial_accumulator_value,
+        )
+        require(epsilon >= 0, "be a number >= 0", epsilon=epsilon)
+        require(
+            isinstance(epsilon_inside_root, bool),
+            "be a boolean",
+            epsilon_inside_root=epsilon_inside_root,
+        )
         super().__init__(
             learning_rate=learning_rate,
             initial_accumulator_value=initial_accumulator_value,
@@ -157,9 +129,3 @@ class Adagrad(AdagradKernel, keras.optimizers.Adagrad):
         else:
             scaled = ops.divide(g, ops.sqrt(s) + epsilon)
         self._descend(variable, lr, scaled)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = super().get_config()
-        config.update({"epsilon_inside_root": self.epsilon_inside_root})
-        return config

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._checks import require
 from keras_ext._registration import registered
 from keras_ext.optimizers._backend import RMSpropKernel
 from keras_ext.optimizers._plain import compute_dtype
@@ -30,8 +31,7 @@ class RMSprop(RMSpropKernel, keras.optimizers.RMSprop):
     w <- w - v
     ```
 
-    With `centered`, from `m = 0`, the variance takes the place of `s` in the
-    root:
+    With `centered`, from `m = 0`, the variance replaces `s` in the root:
 
     ```
     m <- rho * m + (1 - rho) * g
@@ -39,35 +39,9 @@ class RMSprop(RMSpropKernel, keras.optimizers.RMSprop):
     ```
 
     Args:
-        learning_rate: A float, a
-            `keras.optimizers.schedules.LearningRateSchedule` or a callable
-            that takes no arguments. Defaults to `0.001`.
-        rho: Decay of the averages, in [0, 1]. Defaults to `0.9`.
+        rho: Decay of the averages, in [0, 1].
         momentum: Share of the last step that is kept, in [0, 1].
-            Defaults to `0.0`.
-        epsilon: Small constant that keeps the denominator from 0, >= 0.
-            Defaults to `1e-7`.
         centered: Whether to divide by the root of the variance.
-            Defaults to `False`.
-        weight_decay: If set, every step first takes `weight_decay *
-            learning_rate` of each weight from it. Defaults to `None`.
-        clipnorm: If set, the largest L2 norm of a variable's gradient.
-            Defaults to `None`.
-        clipvalue: If set, the largest size of a gradient's entry.
-            Defaults to `None`.
-        global_clipnorm: If set, the largest L2 norm of all gradients
-            together. Defaults to `None`.
-        use_ema: Whether to keep an exponential moving average of the
-            weights. Defaults to `False`.
-        ema_momentum: Decay of that average. Defaults to `0.99`.
-        ema_overwrite_frequency: Number of steps after which the weights are
-            overwritten by their average, or `None`. Defaults to `None`.
-        loss_scale_factor: If set, the loss is multiplied by it and the
-            gradients are divided by it. Defaults to `None`.
-        gradient_accumulation_steps: If set, the number of steps, >= 2, whose
-            mean gradient makes one update. Defaults to `None`.
-        name: Name of the optimizer and its variables. Defaults to `None`.
-        **kwargs: Only `decay`, of old, which is ignored with a warning.
 
     Raises:
         ValueError: If `rho` or `momentum` is outside [0, 1], `epsilon` is
@@ -82,19 +56,15 @@ class RMSprop(RMSpropKernel, keras.optimizers.RMSprop):
     >>> print(w.numpy().round(3))
     [0.8 2.2]
 
-    Reference:
+    References:
+    [Hinton, 2012](https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf);
+    [Graves, 2013](https://arxiv.org/abs/1308.0850) for `centered`
 
-    - [Hinton, 2012](https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf)
-    - [Graves, 2013](https://arxiv.org/abs/1308.0850) for `centered`
-
-    It computes what `keras.optimizers.RMSprop` computes, and either loads the
-    other's saved state. Where the variance is 0 but for rounding, its
-    difference may come out negative; this takes it as 0, while the built-in
-    turns the weight into NaN. Updates of dense variables run in the backend's
-    own kernels where there are any. In float16 and bfloat16 variables the
-    arithmetic is float32, and the built-in's differs from it by rounding. In
-    sparse gradients a row that occurs several times adds the squares of its
-    parts to `s`, as in the built-in, not the square of their sum.
+    It computes what `keras.optimizers.RMSprop` computes. Rounding can make a
+    variance near 0 negative. Here such a variance counts as 0; the built-in
+    turns the weight into NaN. In sparse gradients a row that occurs several
+    times adds the squares of its parts to `s`, as in the built-in, not the
+    square of their sum.
     """
 
     def __init__(
@@ -117,15 +87,8 @@ class RMSprop(RMSpropKernel, keras.optimizers.RMSprop):
         **kwargs: Any,
     ):
         for decay_name, decay in (("rho", rho), ("momentum", momentum)):
-            if not 0 <= decay <= 1:
-                raise ValueError(
-                    f"`{decay_name}` must be in [0, 1]. "
-                    f"Received: {decay_name}={decay}"
-                )
-        if not epsilon >= 0:
-            raise ValueError(
-                f"`epsilon` must be a number >= 0. Received: epsilon={epsilon}"
-            )
+            require(0 <= decay <= 1, "be in [0, 1]", **{decay_name: decay})
+        require(epsilon >= 0, "be a number >= 0", epsilon=epsilon)
         super().__init__(
             learning_rate=learning_rate,
             rho=rho,

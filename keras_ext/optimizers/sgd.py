@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ext._checks import require
 from keras_ext._registration import registered
 from keras_ext.optimizers._backend import SGDKernel
 from keras_ext.optimizers._plain import compute_dtype
@@ -22,53 +23,30 @@ class SGD(SGDKernel, keras.optimizers.SGD):
     w <- w - learning_rate * g
     ```
 
-    With `momentum`, which is a running sum of past steps `v`, from `v = 0`:
+    With `momentum`, a running sum `v` of past steps, from `v = 0`:
 
     ```
     v <- momentum * v - learning_rate * g
     w <- w + v
     ```
 
-    With `nesterov`, the gradient counts as if it were taken where the
-    momentum leads. Rearranged, so that `w` is that point:
+    With `nesterov`, the gradient is taken at the point to which the momentum
+    leads. The rearranged form, in which `w` is that point:
 
     ```
     v <- momentum * v - learning_rate * g
     w <- w + momentum * v - learning_rate * g
     ```
 
-    Whether this is batch, stochastic or mini-batch gradient descent is
-    decided by the batch size.
+    The batch size decides whether this is batch, stochastic or mini-batch
+    gradient descent.
 
     Args:
-        learning_rate: A float, a
-            `keras.optimizers.schedules.LearningRateSchedule` or a callable
-            that takes no arguments. Defaults to `0.01`.
         momentum: Share of the last step that is kept, a float in [0, 1].
-            Defaults to `0.0`.
-        nesterov: Whether to use Nesterov's momentum. Defaults to `False`.
-        weight_decay: If set, every step first takes `weight_decay *
-            learning_rate` of each weight from it. Defaults to `None`.
-        clipnorm: If set, the largest L2 norm of a variable's gradient.
-            Defaults to `None`.
-        clipvalue: If set, the largest size of a gradient's entry.
-            Defaults to `None`.
-        global_clipnorm: If set, the largest L2 norm of all gradients
-            together. Defaults to `None`.
-        use_ema: Whether to keep an exponential moving average of the
-            weights. Defaults to `False`.
-        ema_momentum: Decay of that average. Defaults to `0.99`.
-        ema_overwrite_frequency: Number of steps after which the weights are
-            overwritten by their average, or `None`. Defaults to `None`.
-        loss_scale_factor: If set, the loss is multiplied by it and the
-            gradients are divided by it. Defaults to `None`.
-        gradient_accumulation_steps: If set, the number of steps, >= 2, whose
-            mean gradient makes one update. Defaults to `None`.
-        name: Name of the optimizer and its variables. Defaults to `None`.
-        **kwargs: Only `decay`, of old, which is ignored with a warning.
+        nesterov: Whether to use Nesterov's momentum.
 
     Raises:
-        ValueError: If `momentum` is no float in [0, 1], or
+        ValueError: If `momentum` is not a float in [0, 1], or
             `keras.optimizers.SGD` refuses an argument.
 
     Example:
@@ -81,14 +59,10 @@ class SGD(SGDKernel, keras.optimizers.SGD):
     [0.95 2.4 ]
 
     Reference:
+    [Sutskever et al., 2013](http://proceedings.mlr.press/v28/sutskever13.html)
+    for both kinds of momentum
 
-    - [Sutskever et al., 2013](http://proceedings.mlr.press/v28/sutskever13.html)
-      for both kinds of momentum
-
-    It computes what `keras.optimizers.SGD` computes, and either loads the
-    other's saved state. Updates of dense variables run in the backend's own
-    kernels where there are any. In float16 and bfloat16 variables the
-    arithmetic is float32, and the built-in's differs from it by rounding.
+    It computes what `keras.optimizers.SGD` computes.
     """
 
     def __init__(
@@ -108,11 +82,8 @@ class SGD(SGDKernel, keras.optimizers.SGD):
         name: str | None = None,
         **kwargs: Any,
     ):
-        if not isinstance(momentum, float) or not 0 <= momentum <= 1:
-            raise ValueError(
-                "`momentum` must be a float in [0, 1]. "
-                f"Received: momentum={momentum}"
-            )
+        holds = isinstance(momentum, float) and 0 <= momentum <= 1
+        require(holds, "be a float in [0, 1]", momentum=momentum)
         super().__init__(
             learning_rate=learning_rate,
             momentum=momentum,

@@ -12,7 +12,7 @@ from keras_ext import activations, layers
 
 Z = np.array([[-1e4, -10.0, -5.0, -0.0, 0.0, 0.5, 5.0, 10.0]], "float32")
 
-# Name, arguments, and what of Keras's it takes the place of.
+# Name, arguments and the built-in that the layer replaces.
 CASES = [
     ("ELU", {}, keras.layers.ELU),
     ("ELU", {"alpha": 0.5}, keras.layers.ELU),
@@ -93,7 +93,7 @@ def test_softmax_reference(axis, seed, kept):
     ],
 )
 def test_layers_of_functions(layer, function):
-    # Tools look for this attribute; the functions' tests say the rest.
+    # Other tools read this attribute; the functions have their own tests.
     assert isinstance(layer(), keras.layers.Activation)
     assert layer().activation is function
 
@@ -119,7 +119,7 @@ def test_alpha_is_still_taken():
 
 @pytest.mark.parametrize(("name", "arguments", "builtin"), CASES, ids=IDS)
 def test_masks_are_passed_on(name, arguments, builtin):
-    # Left out of the mean are the masked steps.
+    # The mean leaves out the masked steps.
     layer = make(name, arguments)
     model = keras.Sequential(
         [keras.layers.Masking(), layer, keras.layers.GlobalAveragePooling1D()]
@@ -134,7 +134,7 @@ def test_masks_are_passed_on(name, arguments, builtin):
     "policy", ["mixed_float16", "mixed_bfloat16", "float64"]
 )
 def test_dtypes(policy):
-    # The values are those of the functions, which have tests of their own.
+    # The values are those of the functions, which have their own tests.
     dtype = policy.removeprefix("mixed_")
     with float64():
         for name, arguments, _ in CASES:
@@ -226,7 +226,7 @@ def test_masked_softmax(axis):
 
 @pytest.mark.parametrize("policy", ["float32", "float16", "mixed_bfloat16"])
 def test_masked_entries_never_win(policy):
-    # Keras puts -3e4 in float16, -1e9 elsewhere, in the place of the masked.
+    # Keras replaces masked logits by -3e4 in float16 and by -1e9 otherwise.
     low = -6e4 if policy == "float16" else -3e9
     z = np.array([[low, low, 0.0]], "float32")
     mask = np.array([[True, True, False]])
@@ -242,7 +242,7 @@ def test_masked_entries_never_win(policy):
 @pytest.mark.parametrize("features", [3, 4])
 @pytest.mark.parametrize("axis", [-1, 1])
 def test_softmax_under_a_mask_of_time_steps(axis, features, rng):
-    # Keras passes it on by itself, and fails on it.
+    # Keras passes this mask on by itself, and its layer fails on it.
     x = rng.normal(size=(2, 4, features)).astype("float32")
     x[:, 2:] = 0
     model = keras.Sequential(

@@ -1,4 +1,4 @@
-"""Batch normalization: by hand, by formula, as the built-in, hard spots."""
+"""Batch normalization: by hand, by formula, as the built-in, edge cases."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ from numerics import EXAMPLES, float64, gradient, numpy64
 from keras_ext.layers import BatchNormalization
 
 BACKEND = keras.config.backend()
-# Large enough for the kernels of large inputs; the rest is for small ones.
+# Large enough for the kernels of large inputs; other tests use small ones.
 LARGE = (64, 520)
 SHAPES = [
     ((8, 6), -1),
@@ -22,14 +22,14 @@ SHAPES = [
     ((4, 5), 0),
 ]
 SIZES = [(6, 4)]
-# JAX computes the same for all sizes, and compiles anew for each.
+# JAX computes the same for all sizes, but compiles for each size.
 if BACKEND != "jax":
     SHAPES += [(LARGE, -1), ((16, 8, 8, 40), -1), ((16, 40, 8, 8), 1)]
     SIZES += [LARGE]
 
 
 def reference(x, axis=-1, epsilon=1e-3, gamma=1.0, beta=0.0):
-    """Returns the output, the mean and the variance in float64."""
+    """Return the output, the mean and the variance in float64."""
     x = np.moveaxis(x.astype("float64"), axis, -1)
     axes = tuple(range(x.ndim - 1))
     mean, variance = x.mean(axes), x.var(axes)
@@ -38,7 +38,7 @@ def reference(x, axis=-1, epsilon=1e-3, gamma=1.0, beta=0.0):
 
 
 def call(layer, x, weights=None, **arguments):
-    """Calls the layer in training; JAX must not see it change."""
+    """Call the layer in training; JAX must not see it change."""
     if BACKEND != "jax":
         return layer(x, training=True, **arguments)
     if weights is None:
@@ -50,7 +50,7 @@ def call(layer, x, weights=None, **arguments):
 
 
 def run(layer, x, dy, **arguments):
-    """Returns the output, its gradients and the moving averages."""
+    """Return the output, its gradients and the moving averages."""
     layer.build(x.shape)
     for i, weight in enumerate(layer.trainable_variables):
         weight.assign(np.linspace(0.5, 1.5, weight.shape[0]) - i)
@@ -114,7 +114,7 @@ def test_reference(shape, seed, axis, mean):
     y = numpy64(layer(x, training=True))
     expected, mean, variance = reference(x, axis)
     np.testing.assert_allclose(y, expected, atol=2e-4)
-    # A mean near 0 is a difference of numbers that are not.
+    # A mean near 0 is a difference of larger numbers.
     np.testing.assert_allclose(
         numpy64(layer.moving_mean), mean, rtol=1e-5, atol=1e-6
     )
@@ -165,7 +165,7 @@ def test_dtypes(rng, shape, dtype, tolerance):
 
 @pytest.mark.parametrize("shape", SIZES)
 def test_gradients_of_the_weights(rng, shape):
-    # dL/dbeta is the sum of dL/dy, and dL/dgamma that of dL/dy * x_hat.
+    # dL/dbeta is the sum of dL/dy, dL/dgamma the sum of dL/dy * x_hat.
     x, dy = draw(rng, shape)
     layer = BatchNormalization()
     layer.build(shape)
@@ -191,7 +191,7 @@ def test_gradients_of_the_weights(rng, shape):
 @pytest.mark.parametrize("shape", [*SIZES, (8, 8, 8, 64)])
 @pytest.mark.parametrize("mean", [1e3, 1e5])
 def test_large_means(rng, shape, mean):
-    # No further from what is right than the built-in.
+    # Not less accurate than the built-in.
     x, _ = draw(rng, shape, mean)
     expected, _, variance = reference(x)
     errors = []
@@ -215,7 +215,7 @@ def test_constant_features(shape, value):
     np.testing.assert_allclose(y, 0, atol=3e-5 * abs(value))
     slope = gradient(lambda x: call(layer, x) ** 2, x)
     assert np.isfinite(slope).all()
-    # Only the first feature varies, by a little.
+    # Only the first feature varies slightly.
     layer = BatchNormalization(epsilon=1e-12)
     x[: shape[0] // 2, 0] += 1
     y = numpy64(layer(x, training=True))[:, 0]
@@ -237,7 +237,7 @@ def test_empty_batch_leaves_the_averages(shape):
 @pytest.mark.parametrize("axis", [-1, 1])
 @pytest.mark.parametrize("shape", [(6, 5), (16, 24, 8, 24)])
 def test_compiled(rng, shape, axis, jit_compile):
-    # Unknown batch size, and a batch that is empty.
+    # An unknown batch size and an empty batch.
     import tensorflow as tf
 
     x, dy = draw(rng, shape)
@@ -255,7 +255,7 @@ def test_compiled(rng, shape, axis, jit_compile):
             weights = [w.value for w in layer.trainable_variables]
             return [y, *tape.gradient(y, [x, *weights], dy)]
 
-        # XLA's channels first are left to the formula.
+        # Under XLA the formula computes channels first.
         if cls is BatchNormalization and not (jit_compile and axis == 1):
             for result in step(x[:0], dy[:0])[1:]:
                 assert np.isfinite(result).all()
@@ -266,7 +266,7 @@ def test_compiled(rng, shape, axis, jit_compile):
 
 @pytest.mark.parametrize("shape", SIZES)
 def test_second_derivatives(rng, shape):
-    # As in a gradient penalty, against differences of the first.
+    # As in a gradient penalty, compared with differences of first derivatives.
     # TensorFlow's built-in is wrong here.
     x, v = rng.normal(size=shape), rng.normal(size=shape)
     with float64():
@@ -286,7 +286,7 @@ def test_second_derivatives(rng, shape):
 
 
 def derive(function, x):
-    """Returns a gradient that can be differentiated again."""
+    """Return a gradient that can be differentiated again."""
     x = ops.convert_to_tensor(x, "float64")
     if BACKEND == "tensorflow":
         import tensorflow as tf
@@ -322,7 +322,7 @@ def test_masks(rng, kept):
 
 
 def test_mask_of_one_channel(rng):
-    # The built-in squeezes the channels away, and fails on two backends.
+    # The built-in squeezes the channel axis, and fails on two backends.
     x, _ = draw(rng, (4, 5, 1))
     layer = BatchNormalization(momentum=0.0)
     layer(x, training=True, mask=np.ones((4, 5), bool))

@@ -13,7 +13,7 @@ from keras_ext.layers import Dense
 
 
 def twins(x, units=3, **arguments):
-    """Returns our layer and the built-in with the same weights."""
+    """Return our layer and the built-in with the same weights."""
     layers = [c(units, **arguments) for c in (Dense, keras.layers.Dense)]
     for layer in layers:
         layer.build(x.shape)
@@ -124,7 +124,7 @@ def test_subclasses_say_how_they_are_quantized():
 
 
 def test_names_of_activations():
-    # Keras's own mean what they mean to Keras.
+    # Keras's own names keep their meaning.
     assert Dense(1, "relu").activation is keras.activations.relu
     assert Dense(1, "step").activation is activations.step
     assert Dense(1).activation is keras.activations.linear

@@ -1,4 +1,4 @@
-"""Dropout: both forms, the built-in's masks, rates of 0 and 1."""
+"""Dropout: both forms, the built-in's masks, drop rates of 0 and 1."""
 
 import keras
 import numpy as np
@@ -31,7 +31,7 @@ np.save(out_path, keras.ops.convert_to_numpy(y))
 )
 def test_both_forms_drop_what_the_builtin_drops(shape, seed, rate):
     x = np.random.default_rng(seed).normal(size=shape).astype("float32")
-    expected = np.zeros_like(x)  # which not every Keras can draw at rate 1
+    expected = np.zeros_like(x)  # Not all versions of Keras draw 1.
     if rate < 1:
         expected = keras.layers.Dropout(rate, seed=seed)(x, training=True)
     ours = Dropout(rate, seed=seed)(x, training=True)
@@ -120,7 +120,7 @@ def test_config_round_trip():
 
 
 def test_state_is_saved(tmp_path):
-    # A loaded model goes on where the saved one was.
+    # A loaded model continues the draw of the saved one.
     model = keras.Sequential(
         [keras.Input((30,)), Dropout(0.5, seed=1, inverted=False)]
     )

@@ -1,4 +1,4 @@
-"""Standardization and MinMaxScaling: what they learn, and what they make."""
+"""Standardization and MinMaxScaling: statistics and results."""
 
 import copy
 
@@ -20,7 +20,7 @@ X = np.array([[1.0, 7.0], [2.0, 7.0], [3.0, 7.0]], "float32")
 
 
 def scaled64(layer_class, x, axis=-1, data=None):
-    """Returns what the layer should make of the data that it has seen."""
+    """Return the expected result for the data of `adapt`."""
     data = x if data is None else data
     x, data = x.astype("float64"), data.astype("float64")
     kept = () if axis is None else np.atleast_1d(axis) % x.ndim
@@ -66,7 +66,7 @@ def test_reference(layer_class, shape, axis, seed):
     if isinstance(axis, tuple) and len(shape) == 1:
         axis = -1
     rng = np.random.default_rng(seed)
-    # Of each feature, 5 samples or more, and of very different sizes.
+    # Features of very different sizes, 5 samples or more.
     x = rng.normal(3, 2, size=(5 + seed % 3, *shape)) * 10.0 ** (seed % 7 - 3)
     x = x.astype("float32")
     layer = adapted(layer_class, x, axis=axis)
@@ -98,7 +98,7 @@ def test_scikit_learn(dtype, rng):
         layer.adapt(x)
         atol = 1e-6 * np.abs(expected).max()
         np.testing.assert_allclose(numpy64(layer(x)), expected, atol=atol)
-        # Unseen values, outside of the range too, but the constant feature.
+        # New values, also outside the range, except in the constant feature.
         wide = 2 * x.astype("float32") - 100
         wide[:, 3] = 3
         np.testing.assert_allclose(
@@ -116,7 +116,7 @@ def test_normalization_of_keras(axis, rng):
     np.testing.assert_allclose(
         numpy64(ours(x)), numpy64(builtin(x)), rtol=1e-4, atol=1e-6
     )
-    # The weights are of the same names, order and shapes.
+    # The weights have the same names, order and shapes.
     assert [w.name for w in ours.weights] == [w.name for w in builtin.weights]
     other = Standardization(axis)
     other.build(x.shape)
@@ -143,14 +143,14 @@ def test_division_by_255():
     layer = MinMaxScaling(minimum=0, maximum=255)
     np.testing.assert_allclose(numpy64(layer(pixels)), pixels / 255, 1e-6)
     assert layer.weights == []
-    # It fits inputs of any shape.
+    # The layer accepts inputs of any shape.
     inputs = keras.Input((None, None, None))
     assert MinMaxScaling(minimum=0, maximum=255)(inputs).shape == inputs.shape
     signs = MinMaxScaling((-1, 1), minimum=0, maximum=255)(pixels)
     assert (numpy64(signs).min(), numpy64(signs).max()) == (-1, 1)
 
 
-# What the data may come as.
+# Types of data.
 
 
 class Batches(keras.utils.PyDataset):
@@ -215,7 +215,7 @@ def test_tf_data(rng):
             np.testing.assert_allclose(
                 numpy64(layer(x)), expected, atol=1e-5, rtol=1e-5
             )
-            # In a pipeline, whichever backend trains.
+            # In a pipeline, on every backend.
             piped = np.concatenate(
                 [batch.numpy() for batch in slices(x).batch(4).map(layer)]
             )
@@ -235,7 +235,7 @@ def test_data_loader(rng):
 
 
 def test_one_slice_after_another(rng):
-    # More than one slice of the pass, from an array and from batches.
+    # More than one slice, from an array and from batches.
     x = rng.normal(2, 3, size=(3000, 300)).astype("float32")
     expected = x.astype("float64").var(axis=0)
     for data in (x, [x[:100], x[100:]]):
@@ -249,7 +249,7 @@ def test_images_of_different_sizes():
     np.testing.assert_allclose(numpy64(layer.mean), [2 / 3] * 3, rtol=1e-6)
 
 
-# Hard spots.
+# Edge cases.
 
 
 def test_nearly_constant_features_with_a_large_mean(rng):
@@ -269,7 +269,7 @@ def test_nearly_constant_features_with_a_large_mean(rng):
         np.testing.assert_allclose(
             result, scaled64(MinMaxScaling, x), atol=1e-12
         )
-    # float32 does not tell these values apart: no noise is blown up.
+    # These values are equal in float32: rounding noise must not grow.
     layer = adapted(Standardization, x)
     assert np.all(numpy64(layer(x.astype("float32"))) == 0)
 
@@ -283,7 +283,7 @@ def test_constant_features(value):
     assert numpy64(layer.variance)[0] == 0
     layer = adapted(MinMaxScaling, [x[:30], x[30:]], (-1, 1))
     assert np.all(numpy64(layer(x))[:, 0] == -1)
-    # Also when they are given, and of a single sample.
+    # Also for given statistics and for a single sample.
     layer = Standardization(mean=value, variance=0)
     assert np.all(numpy64(layer(x))[:, 0] == 0)
     assert np.all(numpy64(adapted(Standardization, x[:1])(x[:1])) == 0)
@@ -304,7 +304,7 @@ def test_ends_of_the_range(rng):
     x = rng.normal(size=(500, 20)).astype("float32")
     result = numpy64(adapted(MinMaxScaling, x)(x))
     assert np.all(result.min(axis=0) == 0)
-    # XLA multiplies by the reciprocal, which may miss by a rounding error.
+    # XLA multiplies by the reciprocal, which has a rounding error.
     np.testing.assert_allclose(result.max(axis=0), 1, rtol=1e-7)
     result = numpy64(adapted(MinMaxScaling, x, clip=True)(x))
     assert result.max() == 1
@@ -343,7 +343,7 @@ def test_given_statistics(rng):
         expected = x - mean.reshape(wide if shape else ())
         expected /= np.sqrt(variance.reshape(wide if shape else ()))
         np.testing.assert_allclose(numpy64(layer(x)), expected, 1e-5, 1e-6)
-        # Other than the built-in of some versions, it is right for all axes.
+        # Right for all axes, unlike the built-in of some versions.
         again = Standardization.from_config(layer.get_config())
         np.testing.assert_allclose(numpy64(again(x)), expected, 1e-5, 1e-6)
 
@@ -367,7 +367,7 @@ def test_adapting_again_forgets_and_is_in_use_at_once(layer_class, rng):
 def test_without_statistics(layer_class):
     layer = layer_class()
     inputs = keras.Input((2,))
-    model = keras.Model(inputs, layer(inputs))  # may be adapted later
+    model = keras.Model(inputs, layer(inputs))  # `adapt` may come later.
     with pytest.raises(ValueError, match="no statistics: call `adapt"):
         layer(X)
     layer.adapt(X)
@@ -377,7 +377,7 @@ def test_without_statistics(layer_class):
 
 
 def chain(rng):
-    """Returns a model that begins with both layers, and data for it."""
+    """Return a model that begins with both layers, and data for it."""
     x = rng.normal(5, 3, size=(10, 3)).astype("float32")
     first = adapted(Standardization, x)
     second = adapted(MinMaxScaling, first(x), (-1, 1))
@@ -391,7 +391,7 @@ def test_save_and_load(tmp_path, rng):
     np.testing.assert_array_equal(
         predict_after_reload(model, x, tmp_path), expected
     )
-    # The weights alone, and copies.
+    # Weights files and copies.
     model.save_weights(tmp_path / "model.weights.h5")
     clones = [keras.models.clone_model(model) for _ in range(2)]
     clones[0].load_weights(tmp_path / "model.weights.h5")
@@ -424,7 +424,7 @@ def test_config_round_trip(layer):
     "policy", ["mixed_float16", "mixed_bfloat16", "float16", "float64"]
 )
 def test_dtypes(policy, rng):
-    # Beyond the range of float16, of which the inputs are none.
+    # The inputs are beyond the range of float16.
     x = rng.normal(1e6, 1e5, size=(50, 3))
     dtype = policy.removeprefix("mixed_")
     with float64():

@@ -1,4 +1,4 @@
-"""The perceptron learns what its theorem says, by Rosenblatt's rule."""
+"""The perceptron: Rosenblatt's rule and its convergence theorem."""
 
 import keras
 import numpy as np
@@ -12,19 +12,19 @@ X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], "float32")
 GATES = {"and": [0, 0, 0, 1], "or": [0, 1, 1, 1], "xor": [0, 1, 1, 0]}
 
 
-def compiled(loss="huber", rate=1.0, **arguments):
+def compiled(loss="huber", learning_rate=1.0, **arguments):
     model = keras.Sequential([keras.Input((2,)), Perceptron(**arguments)])
-    model.compile(keras.optimizers.SGD(rate), loss)
+    model.compile(keras.optimizers.SGD(learning_rate), loss)
     return model
 
 
-def rosenblatt(x, y, kernel, bias, rate):
-    """Yields the weights after each sample, in float64."""
+def rosenblatt(x, y, kernel, bias, learning_rate):
+    """Yield the weights after each sample, in float64."""
     kernel, bias = kernel.astype("float64"), float(bias)
     for x_i, y_i in zip(x, y, strict=True):
         error = y_i - float(x_i @ kernel + bias > 0)
-        kernel = kernel + rate * error * x_i
-        bias = bias + rate * error
+        kernel = kernel + learning_rate * error * x_i
+        bias = bias + learning_rate * error
         yield kernel, bias
 
 
@@ -32,7 +32,7 @@ def test_by_hand():
     layer = Perceptron(2, kernel_initializer="ones", bias_initializer="zeros")
     y = numpy64(layer(np.array([[1, -1], [1, 1], [-3, 1]], "float32")))
     assert y.tolist() == [[0, 0], [1, 1], [0, 0]]
-    # In floats of any size, and at infinity, exactly 0 or 1.
+    # Exactly 0 or 1 for floats of any size and for infinity.
     big = np.array([[3e38, 0], [1e8, 3], [2e-38, 0], [np.inf, 0]], "float32")
     assert numpy64(layer(big)[:, 0]).tolist() == [1, 1, 1, 1]
     assert numpy64(layer(-big)[:, 0]).tolist() == [0, 0, 0, 0]
@@ -45,7 +45,7 @@ def test_gradient_passes_straight_through():
 
 
 @pytest.mark.parametrize(
-    ("loss", "rate"),
+    ("loss", "learning_rate"),
     [
         ("huber", 0.5),
         pytest.param(
@@ -57,10 +57,10 @@ def test_gradient_passes_straight_through():
         ("mean_squared_error", 0.25),  # It doubles the step.
     ],
 )
-def test_every_step_is_rosenblatts(rng, loss, rate):
+def test_every_step_is_rosenblatts(rng, loss, learning_rate):
     x = rng.normal(size=(40, 2)).astype("float32")
     y = (rng.random(40) < 0.5).astype("float32")
-    model = compiled(loss, rate)
+    model = compiled(loss, learning_rate)
     kernel, bias = model.get_weights()
     expected = rosenblatt(x, y, kernel[:, 0], bias[0], 0.5)
     for i, (kernel, bias) in enumerate(expected):
@@ -71,8 +71,8 @@ def test_every_step_is_rosenblatts(rng, loss, rate):
 
 
 def test_units_share_the_step(rng):
-    # A mean over three units: each moves by a third of the rate.
-    model = compiled(rate=3.0, units=3, kernel_initializer="zeros")
+    # A mean over three units: each takes a third of the learning rate.
+    model = compiled(learning_rate=3.0, units=3, kernel_initializer="zeros")
     model.train_on_batch(X[3:], np.array([[1, 0, 1]], "float32"))
     kernel, bias = model.get_weights()
     np.testing.assert_allclose(bias, [1, 0, 1], rtol=1e-6)

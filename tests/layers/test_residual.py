@@ -25,7 +25,7 @@ def test_by_hand():
     assert layer.projection_layer is None
     layer = Residual(dense(kernel_initializer="zeros"), activation="relu")
     assert numpy64(layer(x)).tolist() == [[1, 2, 3], [0, 0, 1]]
-    # A gradient of 1 even where the layers pass none.
+    # The gradient is 1 even if the layers pass no gradient.
     layer = Residual(dense(kernel_initializer="zeros"))
     layer.build(x.shape)
     assert (gradient(layer, x) == 1).all()

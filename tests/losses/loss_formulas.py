@@ -1,4 +1,4 @@
-"""The formulas of the losses in float64 NumPy, and data that suits them."""
+"""The formulas of the losses in float64 NumPy, and data for them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -219,7 +219,7 @@ class Case:
 
     @property
     def to_base(self):
-        """What the built-in must be divided by."""
+        """The divisor that converts the built-in's value."""
         base = self.arguments.get("base")
         return 1 if base is None else np.log(base)
 

@@ -52,7 +52,7 @@ def test_base_is_a_factor(loss_class, rng):
 
 
 def test_gradient_at_the_kinks():
-    # Forms of the formula have kinks here, where the formula has none.
+    # Here the formula is smooth, but some ways to compute it are not.
     z, y_true = np.zeros((1, 2), "float32"), np.float32([[0, 1]])
     for function, expected in (
         (losses.binary_crossentropy, [0.25, -0.25]),
@@ -100,7 +100,7 @@ def test_smoothing_goes_by_the_axis_of_the_classes(from_logits, rng):
 @pytest.mark.parametrize("from_logits", [True, False])
 @pytest.mark.parametrize("ignore_class", [None, 1])
 def test_sparse_axis(from_logits, ignore_class, rng):
-    # The built-in has this on PyTorch only.
+    # The built-in supports this on PyTorch only.
     y_true = rng.integers(0, 3, (4, 5))
     y_pred = rng.uniform(0.1, 1, (4, 5, 3)).astype("float32")
     arguments = {"from_logits": from_logits, "ignore_class": ignore_class}
@@ -130,7 +130,7 @@ def test_ignored_samples_do_not_count(from_logits, ignore_class, rng):
     expected = gradient(lambda y: every(y_true[counted], y), y_pred[counted])
     np.testing.assert_allclose(slopes[counted], expected, rtol=1e-5)
     assert not slopes[[1, 3]].any()
-    # Unsigned labels, as images have them.
+    # Unsigned labels, as in images.
     if ignore_class == 255:
         labels = y_true.astype("uint8")
         assert float(loss(labels, y_pred)) == float(loss(y_true, y_pred))
@@ -146,7 +146,7 @@ def test_nothing_but_ignored_samples(rng):
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("ignore_class", [None, 0])
 def test_many_classes_in_16_bits(dtype, ignore_class):
-    # `keras.losses.Loss` rounds these labels, so the built-in reads others.
+    # `keras.losses.Loss` rounds these labels to other classes.
     labels = [2049, 257, 4095, 3]
     logits = np.zeros((4, 4096), "float32")
     logits[np.arange(4), labels] = 20
@@ -165,7 +165,7 @@ def test_one_class_warns():
     for loss_class in one_hot:
         with pytest.warns(SyntaxWarning, match="num_classes > 1"):
             loss_class()([[1.0]], [[0.5]])
-        # One place on the last axis, two classes.
+        # Last axis of size 1, two classes.
         loss_class(axis=1)([[[1.0], [0.0]]], [[[0.5], [0.5]]])
 
 
@@ -173,7 +173,7 @@ def test_one_class_warns():
     "loss_class", [losses.BinaryCrossentropy, losses.MultiLabelCrossentropy]
 )
 def test_half_precision_at_the_ends(loss_class):
-    # In 16 bits 1 - epsilon is 1, and the built-in's loss NaN.
+    # In 16 bits 1 - epsilon is 1, and the loss of the built-in is NaN.
     p = np.float32([[0, 1]])
     for dtype in ("float16", "bfloat16"):
         loss = loss_class(dtype=dtype)
@@ -193,7 +193,7 @@ def test_half_precision_at_the_ends(loss_class):
 
 @pytest.mark.backend("tensorflow")
 def test_logits_are_found_behind_an_activation():
-    # As in the built-ins: no clipping at 16 for a wrong and sure model.
+    # As in the built-ins: no clipping at 16 if the model is wrong and sure.
     import tensorflow as tf
 
     z = tf.constant([[-40.0], [40.0]])

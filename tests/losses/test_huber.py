@@ -6,7 +6,7 @@ from numerics import gradient, numpy64
 
 from keras_ext.losses import Huber, huber
 
-# What it shares with the other losses is in test_losses.py.
+# Tests of all losses are in test_losses.py.
 
 
 def test_by_hand():
@@ -43,7 +43,7 @@ def test_mixed_precision(rng):
 
 
 def test_fit_withstands_outliers(rng):
-    # The loss it is for: a line through points, some of them far off.
+    # Fit a line through points with outliers.
     x = rng.uniform(-1, 1, size=(128, 1)).astype("float32")
     y = 2 * x
     y[:12] += 50

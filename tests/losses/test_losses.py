@@ -1,4 +1,4 @@
-"""What holds of every loss."""
+"""Tests of every loss."""
 
 import contextlib
 import inspect
@@ -18,7 +18,7 @@ from numerics import EXAMPLES, float64, gradient, numpy64
 from keras_ext import losses
 
 BUILTIN_CASES = [case for case in CASES if not case.novel]
-# One for each class, where that tells as much.
+# One case of each class is enough for some tests.
 FEW_CASES = list({case.class_name: case for case in CASES}.values())
 CLASSES = sorted({case.class_name for case in CASES})
 FUNCTIONS = sorted({case.function_name for case in CASES})
@@ -61,7 +61,7 @@ def masked(y_pred, mask):
 
 
 def outcome(function):
-    """Returns numbers, or the type of the error."""
+    """Return numbers, or the type of the error."""
     try:
         return numpy64(function())
     except Exception as error:
@@ -91,7 +91,7 @@ def test_formula(case, shape, seed):
 @pytest.mark.backend("tensorflow")
 @every_case
 def test_float64_is_exact(case):
-    # Elsewhere Keras's own means are of less precision.
+    # On other backends Keras's means are less precise.
     y_true, y_pred = (values.astype("float64") for values in data(case))
     expected = case.formula(y_true, y_pred)
     result = case.function(y_true, y_pred).numpy()
@@ -179,7 +179,7 @@ def test_ranks_as_the_builtin(rng, true_shape, pred_shape):
     y_true = rng.integers(0, 2, true_shape).astype("float32")
     y_pred = rng.uniform(0.1, 0.9, pred_shape).astype("float32")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # Of a single class.
+        warnings.simplefilter("ignore", SyntaxWarning)  # One class.
         for case in FEW_CASES:
             if case.novel:
                 continue
@@ -230,7 +230,7 @@ def test_functions_keep_the_dtype(dtype):
     for case in CASES:
         y_true, y_pred = data(case)
         y_pred = ops.cast(y_pred, dtype)
-        # What is masked may be wider.
+        # A masked loss may have a wider dtype.
         if "ignore_class" not in case.arguments:
             assert case.function(y_true, y_pred).dtype == y_pred.dtype
 

@@ -10,7 +10,7 @@ from keras_ext.losses import Quantile, quantile
 
 
 def test_by_hand():
-    # One too low costs q, one too high 1 - q.
+    # A prediction that is 1 too low costs q, 1 too high costs 1 - q.
     loss = quantile([[1.0], [1.0], [1.0]], [[0.0], [2.0], [1.0]], 0.9)
     np.testing.assert_allclose(numpy64(loss), [0.9, 0.1, 0], rtol=1e-6)
 

@@ -1,4 +1,4 @@
-"""What only Adagrad has; the rest is in test_optimizers.py."""
+"""Tests of Adagrad alone; test_optimizers.py tests all optimizers."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from keras_ext.optimizers import Adagrad
 
 
 def step(optimizer, w, g, s=None, times=1):
-    """Returns the weights after some steps, from the sums `s`."""
+    """Return the weights after some steps, from the sums `s`."""
     variable = keras.Variable(w, dtype="float32")
     optimizer.build([variable])
     if s is not None:
@@ -32,7 +32,7 @@ def test_by_hand():
 
 @pytest.mark.parametrize("lowest", [0.1, 1e-9, 0.0])
 def test_state_below_the_initial_value(lowest):
-    # As from an optimizer with another initial value. There, epsilon counts.
+    # As from an optimizer with another initial value, where epsilon matters.
     n = 100_000
     s = np.geomspace(0.1, 10, n)
     s[0] = lowest
@@ -44,7 +44,7 @@ def test_state_below_the_initial_value(lowest):
 
 
 def test_epsilon_of_large_variables():
-    # From the initial value to where it no longer counts.
+    # From the initial value up to sums for which epsilon no longer matters.
     s = np.geomspace(0.1, 1e3, 100_000)
     g = 1e-3 * np.ones_like(s)
     expected = 1 / np.sqrt(s + g**2 + 1e-7)

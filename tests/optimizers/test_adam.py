@@ -1,4 +1,4 @@
-"""What only Adam has; the rest is in test_optimizers.py."""
+"""Tests of Adam alone; test_optimizers.py tests all optimizers."""
 
 import keras
 import numpy as np
@@ -32,7 +32,7 @@ def test_by_hand():
     ],
 )
 def test_golden_trajectory(epsilon_hat, trajectory):
-    # The slope of w**2 from w = 1, with an epsilon that tells the forms apart.
+    # The slope of w**2 from w = 1, with an epsilon for which the forms differ.
     optimizer = Adam(0.1, epsilon=0.1, epsilon_hat=epsilon_hat)
     w = keras.Variable(1.0)
     for expected in trajectory:
@@ -69,5 +69,5 @@ def test_tensorflow_reads_what_all_variables_share_once():
     step = tf.function(lambda grads: optimizer.apply(grads, variables))
     graph = step.get_concrete_function([tf.ones(9000)] * 4).graph
     kinds = [operation.type for operation in graph.get_operations()]
-    # The iteration, for the powers and for counting on, and the rate.
+    # Reads: the iteration, for the powers and to count, and the learning rate.
     assert kinds.count("ReadVariableOp") <= 4

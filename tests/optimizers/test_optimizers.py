@@ -1,4 +1,4 @@
-"""What holds of every optimizer; what only one has is in its own file."""
+"""Tests of every optimizer; each optimizer also has its own file."""
 
 import contextlib
 import warnings
@@ -15,8 +15,8 @@ from numerics import EXAMPLES, float64, numpy64
 from keras_ext import optimizers
 
 BACKEND = keras.config.backend()
-# 1 - beta_2 is some 1e-5 off in float32: in the bias correction of Adam's
-# formula and the built-in's, and in the second moment of TensorFlow's kernel.
+# In float32, 1 - beta_2 has an error of about 1e-5: in the bias correction of
+# Adam's formula and of the built-in, and in the second moment of the kernel.
 TOLERANCE = 2e-5
 
 
@@ -63,7 +63,7 @@ def reference(name, weights, gradients, **options):
     return w
 
 
-# Every branch of every formula.
+# All branches of all formulas.
 KINDS = {
     "sgd": ("SGD", {}),
     "momentum": ("SGD", {"momentum": 0.9}),
@@ -87,9 +87,9 @@ LECTURE_KINDS = {
     ),
     "adam_algorithm_1": ("Adam", {"epsilon": 0.1, "epsilon_hat": False}),
 }
-# One of each, for what the base class does.
+# One of each, for tests of the base class.
 ONE_OF_EACH = ("momentum", "adagrad", "rmsprop", "adam")
-# What the base class offers.
+# Options of the base class.
 BASE = {
     "weight_decay": {"weight_decay": 0.1},
     "clipnorm": {"clipnorm": 0.5},
@@ -116,7 +116,7 @@ BASE = {
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
 one_of_each = pytest.mark.parametrize("kind", ONE_OF_EACH)
-# Conditions in eager JAX are slow, and there all share one implementation.
+# Conditions in eager JAX are slow, and all optimizers share their code.
 for_base_options = pytest.mark.parametrize(
     "kind", ("adagrad",) if BACKEND == "jax" else ONE_OF_EACH
 )
@@ -132,7 +132,7 @@ def ours_and_builtin(kind, **options):
 
 
 def train(optimizer, weights, gradients, dtype="float32"):
-    """Applies each row of gradients; returns variables and state."""
+    """Apply each row of gradients; returns variables and state."""
     variables = [
         keras.Variable(w, dtype=dtype, name=f"w{i}")
         for i, w in enumerate(weights)
@@ -157,7 +157,7 @@ def problem(rng, steps=7, shapes=((5, 3), (3,), (), (2, 2, 3))):
 
 
 def assert_same(ours, builtin, learning_rate=0.01):
-    """Compares variables to a share of their steps, and then the state."""
+    """Compare variables relative to their steps, and then the state."""
     for a, b in zip(ours[0], builtin[0], strict=True):
         atol = 10 * TOLERANCE * learning_rate
         np.testing.assert_allclose(numpy64(a), numpy64(b), 1e-6, atol)
@@ -193,7 +193,7 @@ ALL_KINDS = KINDS | LECTURE_KINDS
     kind=st.sampled_from(sorted(ALL_KINDS)),
     shape=st.sampled_from([(), (3,), (0, 2), (2, 3), (2, 1, 3)]),
     steps=st.integers(1, 6),
-    # Exact in float32, in which the optimizer keeps it.
+    # Exact in float32, the dtype in which the optimizer keeps it.
     learning_rate=st.sampled_from([2.0**-10, 0.125]),
     seed=st.integers(0, 2**16),
 )
@@ -203,7 +203,7 @@ def test_reference(kind, shape, steps, learning_rate, seed):
     gradients = rng.normal(size=(steps, *shape))
     name, options = ALL_KINDS[kind]
     options = options | {"learning_rate": learning_rate}
-    if name == "Adagrad":  # Keras's initializer passes through float32, too.
+    if name == "Adagrad":  # Keras's initializer also uses float32.
         options = {"initial_accumulator_value": 0.125} | options
     expected = reference(name, w, gradients, **options)
     make = getattr(optimizers, name)
@@ -227,7 +227,7 @@ def test_reference(kind, shape, steps, learning_rate, seed):
 
 @pytest.fixture(autouse=True)
 def fused_and_other_kernels(monkeypatch):
-    """Lets PyTorch update small tensors in one way, others in the other."""
+    """Let PyTorch update small tensors in one way, others in the other."""
     if keras.config.backend() == "torch":
         from keras_ext.optimizers import _torch_groups
 
@@ -268,7 +268,7 @@ LEARNING_RATES = {
 
 @pytest.mark.parametrize("kind", LEARNING_RATES)
 def test_convergence(kind):
-    # A bowl that is ten times as steep in one direction.
+    # A bowl that is ten times steeper in one direction.
     steep = ops.convert_to_tensor([1.0, 10.0])
     target = ops.convert_to_tensor([1.0, -2.0])
     name, options = ALL_KINDS[kind]
@@ -312,7 +312,7 @@ def test_base_options(rng, kind, options):
     assert_same(*results)
     names = [[v.name for v in o.variables] for o in (ours, builtin)]
     assert names[0] == names[1]
-    # What `fit` does at its end.
+    # `fit` does this at its end.
     ours.finalize_variable_values(results[0][0])
     builtin.finalize_variable_values(results[1][0])
     assert_same(*results)
@@ -438,7 +438,7 @@ def test_fit_as_the_builtin(rng, kind, jit_compile):
 
 @one_of_each
 def test_mixed_float16(rng, kind):
-    # `compile` wraps the optimizer into one that scales the loss.
+    # `compile` wraps the optimizer in one that scales the loss.
     x, y = data(rng)
     models = [small_model(o, "mixed_float16") for o in ours_and_builtin(kind)]
     wrapped = models[0].optimizer
@@ -464,7 +464,7 @@ def test_loss_scaling_skips_what_is_not_finite(kind):
     assert numpy64(w)[0] < 0.99
 
 
-# What a drop-in has to survive
+# Use as a drop-in
 
 
 @one_of_each
@@ -472,7 +472,7 @@ def test_subclass_with_its_own_update_step(kind):
     name, options = KINDS[kind]
 
     class PerLayerRate(getattr(optimizers, name)):
-        """A person's subclass: the first variable learns ten times as fast."""
+        """A user's subclass: the first variable learns ten times faster."""
 
         def update_step(self, gradient, variable, learning_rate):
             if self._get_variable_index(variable) == 0:
@@ -618,7 +618,7 @@ def test_schedule_in_the_config():
     [
         ("SGD", {"momentum": 1.5}),
         ("SGD", {"momentum": -0.1}),
-        ("SGD", {"momentum": 1}),  # The built-in's, too, has to be a float.
+        ("SGD", {"momentum": 1}),  # Also an error in the built-in.
         ("Adagrad", {"initial_accumulator_value": -0.1}),
         ("Adagrad", {"epsilon": -1e-7}),
         ("Adagrad", {"epsilon_inside_root": "no"}),
@@ -650,7 +650,7 @@ def test_unknown_argument(name):
 
 
 def sparse_training(optimizer, jit_compile=False):
-    """Trains an embedding; an index occurs twice in a batch."""
+    """Train an embedding; an index occurs twice in a batch."""
     import tensorflow as tf
 
     x = np.array([[0, 3, 3, 7], [1, 0, 0, 7]])
@@ -685,7 +685,7 @@ def test_sparse_gradients(kind):
 
 
 @pytest.mark.backend("tensorflow")
-# Keras divides no sparse gradients, so no `loss_scale`.
+# Keras does not divide sparse gradients, so no `loss_scale`.
 @pytest.mark.parametrize("base", sorted({*BASE} - {"loss_scale"}))
 def test_sparse_gradients_and_base_options(base):
     for kind in ("adam", "adagrad"):
@@ -704,7 +704,7 @@ def test_sparse_gradients_under_xla(kind):
     assert_same(ours, builtin, learning_rate=0.1)
 
 
-# Above the sizes from which on small variables' formula is not used.
+# Large enough not to use the formula of small variables.
 LARGE = ((300, 300), (70_000,), (7,))
 
 
@@ -827,7 +827,7 @@ def test_tensorflow_takes_one_kernel_per_variable(kind, shape, kernel):
 @pytest.mark.parametrize("kind", [*ONE_OF_EACH, "nesterov", "adam_amsgrad"])
 @pytest.mark.parametrize("transposed", ["gradient", "variable", "both"])
 def test_torch_memory_layouts(rng, kind, transposed):
-    # Fused kernels take no notice of strides.
+    # Fused kernels ignore strides.
     import torch
 
     w, g = rng.normal(size=(2, 200, 150))

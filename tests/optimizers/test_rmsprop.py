@@ -1,4 +1,4 @@
-"""What only RMSprop has; the rest is in test_optimizers.py."""
+"""Tests of RMSprop alone; test_optimizers.py tests all optimizers."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""What the losses share about shapes."""
+"""Labels and predictions in the form that a loss needs."""
 
 from typing import Any
 
@@ -8,20 +8,17 @@ Tensor = Any
 
 
 def as_pair(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
-    """Brings labels and predictions to one dtype and one rank, as Keras does.
-
-    Labels take the dtype of the predictions.
-    """
+    """Return labels and predictions in one rank and the predictions' dtype."""
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = ops.convert_to_tensor(y_true, dtype=y_pred.dtype)
     return same_rank(y_true, y_pred)
 
 
 def same_rank(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
-    """Brings labels and predictions to one rank, as Keras does.
+    """Return labels and predictions in one rank, as Keras does.
 
     If one of the two has a last axis of length 1 that the other lacks, a
-    vector gains that axis, and from anything longer the axis is removed.
+    vector gains that axis, and a longer tensor loses it.
     """
     surplus = len(y_pred.shape) - len(y_true.shape)
     if surplus == 1 and y_pred.shape[-1] == 1:
