@@ -3,8 +3,8 @@
     npm install --prefix build/npm mermaid
     python docs/diagrams.py build/npm/node_modules/mermaid/dist/mermaid.min.js
 
-It needs Chromium. A drawing bears the digest of its source, so the site does
-not build with an old one.
+It needs Chromium. The name of a drawing is the digest of its source, so the
+pages do not build with an old drawing.
 """
 
 import html

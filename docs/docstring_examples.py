@@ -1,4 +1,4 @@
-"""Docstrings' examples as code: an extension of the reader of docstrings."""
+"""A Griffe extension: shows the examples of docstrings as code."""
 
 import re
 from typing import Any
@@ -9,25 +9,25 @@ _HEAD = re.compile(r"(\s*)Example:(.*)")
 
 
 class DocstringExamples(griffe.Extension):
-    """Puts the lines of an `Example:` into a box, as highlighted code.
+    """Puts the lines of an `Example:` into a fence, as highlighted code.
 
-    In the docstrings they stand below that word, indented or not, and with or
-    without a blank line between.
+    In a docstring these lines may be indented or not, with or without a blank
+    line after `Example:`.
     """
 
     def on_instance(self, *, obj: Any, **kwargs: Any) -> None:
         """Change the docstring of a module, class, function or attribute.
 
         Args:
-            obj: What was read.
-            **kwargs: What else Griffe passes.
+            obj: The module, class, function or attribute.
+            **kwargs: Other arguments of Griffe.
         """
         if not obj.is_alias and obj.docstring is not None:
-            obj.docstring.value = boxed(obj.docstring.value)
+            obj.docstring.value = fenced(obj.docstring.value)
 
 
-def boxed(docstring: str) -> str:
-    """Return a docstring with its examples in boxes.
+def fenced(docstring: str) -> str:
+    """Return a docstring with its examples in fences.
 
     Args:
         docstring: Without indentation, lines of code with `>>>`.
@@ -53,7 +53,7 @@ def boxed(docstring: str) -> str:
 
 
 def _fenced(lines: list[str], indent: str) -> list[str]:
-    """Take lines of code, up to a blank one, and return them in a fence."""
+    """Remove the lines up to a blank one, and return them in a fence."""
     code = []
     while lines and lines[0].strip():
         code.append(lines.pop(0))

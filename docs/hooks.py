@@ -1,4 +1,4 @@
-"""What MkDocs does with the pages here beyond its plugins."""
+"""Hooks of MkDocs for the pages of this folder."""
 
 import hashlib
 import pathlib
@@ -7,7 +7,7 @@ from typing import Any
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _SHIM = re.compile(r"<script src=\"?https://unpkg\.com/[^>]*></script>")
-# Their tables need the room of the table of contents.
+# Pages with wide tables have no table of contents beside them.
 _WIDE = ("benchmarks.md", "components.md")
 DIAGRAM = re.compile(r"^```mermaid\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((\.\./[^)#]+)(?:#[^)]*)?\)")
@@ -28,7 +28,7 @@ def on_page_markdown(markdown: str, page: Any, **kwargs: Any) -> str:
     Args:
         markdown: Text of the page.
         page: The page.
-        **kwargs: What else MkDocs passes.
+        **kwargs: Other arguments of MkDocs.
 
     Raises:
         FileNotFoundError: If a linked file or a drawing is missing.
@@ -59,23 +59,23 @@ def on_page_markdown(markdown: str, page: Any, **kwargs: Any) -> str:
 
 
 def on_post_page(output: str, **kwargs: Any) -> str:
-    """Take out a script that would be fetched from the network.
+    """Remove a script that the browser would fetch from the network.
 
-    Material's `offline` wants it for the search of pages that are opened
-    from the disk. Without it such pages do all but search.
+    Material's `offline` plugin adds the script to search pages that are opened
+    from the disk. Without the script only this search does not work.
 
     Args:
         output: The page as HTML.
-        **kwargs: What else MkDocs passes.
+        **kwargs: Other arguments of MkDocs.
     """
     return _SHIM.sub("", output)
 
 
 def on_post_template(output_content: str, **kwargs: Any) -> str:
-    """Take it out of the page for missing pages, too.
+    """Remove the script from the page for missing pages, too.
 
     Args:
         output_content: The page as HTML.
-        **kwargs: What else MkDocs passes.
+        **kwargs: Other arguments of MkDocs.
     """
     return _SHIM.sub("", output_content)
