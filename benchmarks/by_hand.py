@@ -1,13 +1,12 @@
-"""What the numbers alone cost, in a training step written by hand.
+"""The cost of the numbers alone, in a training step written by hand.
 
     KERAS_BACKEND=jax python -m benchmarks.by_hand
 
-A step that computes the norm of each gradient and how often each unit of each
-ReLU is zero, with the backend's plainest functions, and keeps them in a
-variable, against the same step without that: no callback, no sampling,
-nothing that adds up over an epoch, no care for what is not finite. It is what
-"every 1" of `benchmarks.monitors` is to be compared with; the models and the
-`fit` are the same.
+One step computes the norm of each gradient and how often each unit of each
+ReLU is zero, with the backend's plainest functions, and keeps the numbers in
+a variable. The other step does not. Neither has a callback, sampling, sums
+over an epoch or a check for numbers that are not finite. Compare the ratio
+with "every 1" of `benchmarks.monitors`: the models and the `fit` are the same.
 """
 
 import argparse
@@ -46,14 +45,14 @@ class ByHand(keras.Sequential):
 
     def _forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the loss and the outputs of the ReLUs."""
-        heard = []
+        captured = []
         for layer in self.layers:
             x = layer(x)
             if layer.name in self.relus:
-                heard.append(x)
+                captured.append(x)
         loss = self.compute_loss(y=y, y_pred=x)
         self._loss_tracker.update_state(loss, keras.ops.shape(x)[0])
-        return loss, heard
+        return loss, captured
 
     def train_step(self, *args: Any) -> Any:
         """Train on a batch, as the backend does it."""
@@ -70,12 +69,13 @@ def tensorflow_step(model: ByHand, data: Any) -> dict[str, Tensor]:
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
-        loss, heard = model._forward(*data)
+        loss, captured = model._forward(*data)
     gradients = tape.gradient(loss, model.trainable_weights)
     if model.measures:
         norms = tf.sqrt(2.0 * tf.stack([tf.nn.l2_loss(g) for g in gradients]))
         fires = [
-            tf.reduce_mean(tf.sign(x), range(x.shape.rank - 1)) for x in heard
+            tf.reduce_mean(tf.sign(x), range(x.shape.rank - 1))
+            for x in captured
         ]
         model.numbers.assign(tf.concat([norms, *fires], 0))
     model.optimizer.apply(gradients, model.trainable_weights)
@@ -86,13 +86,13 @@ def torch_step(model: ByHand, data: Any) -> dict[str, Tensor]:
     import torch
 
     model.zero_grad()
-    loss, heard = model._forward(*data)
+    loss, captured = model._forward(*data)
     loss.backward()
     gradients = [v.value.grad for v in model.trainable_weights]
     with torch.no_grad():
         if model.measures:
             norms = torch.stack(torch._foreach_norm(gradients))
-            rows = [(x != 0).float().flatten(0, -2) for x in heard]
+            rows = [(x != 0).float().flatten(0, -2) for x in captured]
             fires = [x.new_ones(len(x)) @ x / len(x) for x in rows]
             model.numbers.assign(torch.cat([norms, *fires]))
         model.optimizer.apply(gradients, model.trainable_weights)
@@ -112,19 +112,20 @@ def jax_step(model: ByHand, state: Any, data: Any) -> Any:
         with keras.StatelessScope(
             list(zip(variables, values, strict=True))
         ) as scope:
-            loss, heard = model._forward(*data)
+            loss, captured = model._forward(*data)
             logs = {"loss": model._loss_tracker.result()}
         kept = [scope.get_current_value(v) for v in rest]
-        return loss, (heard, kept, logs)
+        return loss, (captured, kept, logs)
 
-    (_, (heard, kept, logs)), gradients = jax.value_and_grad(
+    (_, (captured, kept, logs)), gradients = jax.value_and_grad(
         loss_of, has_aux=True
     )(weights)
     others, metrics = kept[: len(others)], kept[len(others) :]
     if model.measures:
         norms = [jnp.sqrt(jnp.vdot(g, g)) for g in gradients]
         fires = [
-            jnp.mean(x != 0, tuple(range(x.ndim - 1)), "float32") for x in heard
+            jnp.mean(x != 0, tuple(range(x.ndim - 1)), "float32")
+            for x in captured
         ]
         others[-1] = jnp.concatenate([jnp.stack(norms), *fires])
     weights, optimizer = model.optimizer.stateless_apply(

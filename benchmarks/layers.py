@@ -2,9 +2,9 @@
 
     KERAS_BACKEND=tensorflow python -m benchmarks.layers [--xla]
 
-It takes some minutes and prints a Markdown table: the ratio of forward and
-backward pass together, compiled as `fit` compiles them. In brackets the
-lowest and highest median of one build.
+It takes some minutes and prints a Markdown table: the ratio of a forward and
+backward pass, compiled as `fit` compiles it. In brackets the lowest and
+highest median of one build.
 """
 
 import os
@@ -24,7 +24,7 @@ from benchmarks import paired, programs
 BACKEND = keras.config.backend()
 
 # Batch normalization: shape, axis of the channels, calls per timed step, and
-# the bar on TensorFlow.
+# the limit on TensorFlow.
 BATCH_NORMALIZATION = [
     ((64, 28, 28, 64), -1, 1, 0.55),
     ((32, 14, 14, 256), -1, 2, paired.NEVER_SLOWER),
@@ -121,7 +121,7 @@ def repeated(step, x, dy, repeats):
 
 
 def layer_step(module, name, options, shape, repeats, xla):
-    """Returns a function that calls a layer in training, there and back."""
+    """Returns a forward and backward pass of a layer in training."""
     keras.utils.set_random_seed(0)
     layer = getattr(module.layers, name)(**options)
     layer.build(shape)
@@ -143,7 +143,7 @@ def layer_step(module, name, options, shape, repeats, xla):
 
 
 def activation_step(module, name, shape, repeats, xla):
-    """Returns a function that computes an activation, there and back."""
+    """Returns a forward and backward pass of an activation."""
     activation = getattr(module.activations, name)
 
     def call(x, *values):
@@ -155,14 +155,14 @@ def activation_step(module, name, shape, repeats, xla):
 
 
 def cases(xla):
-    """Yields name, bar, builder and its arguments after the module."""
+    """Yields name, limit, builder and its arguments after the module."""
     suffix = ", XLA" * xla
     kernels = BACKEND == "tensorflow" and not xla
-    for shape, axis, repeats, bar in BATCH_NORMALIZATION:
+    for shape, axis, repeats, limit in BATCH_NORMALIZATION:
         channels_first = ", channels first" * (axis == 1)
         yield (
             f"`BatchNormalization`, {shape}{channels_first}{suffix}",
-            bar if kernels else paired.NEVER_SLOWER,
+            limit if kernels else paired.NEVER_SLOWER,
             layer_step,
             ("BatchNormalization", {"axis": axis}, shape, repeats, xla),
         )

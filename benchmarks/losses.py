@@ -111,7 +111,7 @@ def loss_step(module, name, arguments, xla):
 
 
 def cases(xla):
-    """Yields name, bar, builder and its arguments after the module."""
+    """Yields name, limit, builder and its arguments after the module."""
     for name, arguments in CASES:
         shown = ", ".join(f"{k}={v}" for k, v in arguments.items())
         yield (

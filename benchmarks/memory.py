@@ -1,14 +1,14 @@
-"""Peak memory of training with what is here against Keras's built-ins.
+"""Peak memory of training, against Keras's built-ins.
 
     KERAS_BACKEND=tensorflow python -m benchmarks.memory
 
-Each number is that of a fresh process: how far the highest resident size
-while it trains is above that of the same process before its first step, in
-MB; the median of some runs, in brackets the lowest and highest. Linux only.
+Each number is that of a fresh process: its highest resident size while it
+trains, minus its size before its first step, in MB. It is the median of some
+runs, in brackets the lowest and highest. Linux only.
 
-With `--only monitors` it is that of a fifth `fit` above what it was before
-it: of 30 layers, each with an output of 1 MB, with monitors and bare. What is
-freed goes back to the system at once there.
+With `--only monitors` the number is that of a fifth `fit`, minus the size
+before this `fit`: 30 layers, each with an output of 1 MB, with monitors and
+bare. There freed memory goes back to the system at once.
 """
 
 import argparse
@@ -104,7 +104,7 @@ def peak_of_monitored(case, ours):
 
 
 def _rise(train):
-    """Return how far the resident size rises meanwhile, in MB."""
+    """Return how far the resident size rises during training, in MB."""
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # Sets the highest size back to the present one.
     before = _status("VmRSS")
@@ -161,7 +161,7 @@ def main():
     print(f"| {backend}, MB | {columns} | ratio |")
     print("|---|---|---|---|")
     for case in names.get(args.only, CASES):
-        # In turns, so that the machine's state weighs on both alike.
+        # In turns, so that the machine's state affects both alike.
         pairs = [
             (measure(case, True), measure(case, False))
             for _ in range(args.runs)

@@ -1,24 +1,23 @@
-"""What monitors cost in training, and when it begins.
+"""The cost of monitors, in training and when training begins.
 
     KERAS_BACKEND=jax python -m benchmarks.monitors
 
-Both loggers together, and `TrainingDoctor` alone, against a bare model. What
-is timed is one `fit` of two epochs of 200 steps (more with `--epochs` and
-`--steps`), so that the loop of training steps is measured, with all that
-happens once per epoch or per `fit` as its small part; tracing and compiling
-have taken place before. They are measured apart, as the first `fit` of a fresh
-model, 12 steps long.
+Both loggers together, and `TrainingDoctor` alone, against a bare model. The
+time is that of one `fit` of two epochs of 200 steps (more with `--epochs` and
+`--steps`): mostly training steps, with a small part of work once per epoch or
+per `fit`. Tracing and compiling are not in it. The first `fit` of a fresh
+model, 12 steps long, measures them.
 
 On a CPU the time is CPU time of the process, which other work on the machine
 hardly changes. With a GPU it is wall time: there the processor only waits.
 
-On Linux, memory that is freed is kept by the process, for both: whether the
-C library hands the temporary memory of a step back to the system, and gets it
-anew page by page in the next step, is otherwise decided by chance, of bare
-models too, and makes a step of `cnn` on JAX a third dearer.
+On Linux the process keeps freed memory, in both cases. Otherwise chance
+decides, also for bare models, whether the C library gives the temporary memory
+of a step back to the system and gets it again page by page in the next step.
+This makes a step of `cnn` on JAX a third slower.
 
 Two equal models may differ by a few per cent for as long as they live, on
-PyTorch by more than what is measured here: with `--one-model` a `fit` with
+PyTorch by more than what is measured here. With `--one-model` a `fit` with
 monitors and one without train the same model in turns.
 """
 
@@ -159,7 +158,7 @@ def first_fit(
 
 
 def keep_freed_memory() -> None:
-    """Have the C library neither trim its heap nor map what fits into it."""
+    """Keep the C library from trimming its heap and from mapping blocks."""
     if sys.platform == "linux":
         trim_threshold, mmap_threshold = -1, -3
         library = ctypes.CDLL(None)
@@ -169,7 +168,7 @@ def keep_freed_memory() -> None:
 
 @contextlib.contextmanager
 def steady_state() -> Iterator[None]:
-    """Let JAX compile at once what it compiles in the first steps."""
+    """Let JAX compile the second program at once."""
     if keras.config.backend() != "jax":
         yield
         return
@@ -200,7 +199,7 @@ def has_gpu() -> bool:
 def cases(
     epochs: int, steps: int, one_model: bool
 ) -> list[tuple[str, float, Any, Any, dict[str, int]]]:
-    """Return name, bar, candidate, baseline and options of each row."""
+    """Return name, limit, candidate, baseline and options of each row."""
     fit = of_one_model() if one_model else fit_of
 
     def of(*model: Any, **options: Any) -> Callable[[], Callable[[], Any]]:
@@ -211,14 +210,14 @@ def cases(
     default, all_steps = (functools.partial(both, n) for n in (10, 1))
     rows = []
     for make in (mlp, cnn, deep, lstm):
-        for n, bar, monitors in (
+        for n, limit, monitors in (
             (10, 1.01, default),
             (1, every_step, all_steps),
         ):
             rows.append(
                 (
                     f"{make.__name__}, every {n}",
-                    bar,
+                    limit,
                     of(make, monitors),
                     of(make, nothing),
                     {},
@@ -280,15 +279,16 @@ def main() -> None:
     print(
         f"| {keras.config.backend()} | monitored / bare | bare / bare ", end=""
     )
-    print(f"| bare, {kind} ms per `fit` | bar | |\n|---|---|---|---|---|---|")
+    print(f"| bare, {kind} ms per `fit` | limit | |\n|---|---|---|---|---|---|")
     with steady_state():
-        for name, bar, candidate, baseline, options in cases(
+        for name, limit, candidate, baseline, options in cases(
             args.epochs, args.steps, args.one_model
         ):
             if args.only.lower() in name.lower():
                 counts = {"builds": args.builds, "pairs": args.pairs} | options
                 c = compare(candidate, baseline, clock=clock, **counts)
-                print(f"{row(name, c, 3)} {verdict(c.ratio, bar)}", flush=True)
+                result = verdict(c.ratio, limit)
+                print(f"{row(name, c, 3)} {result}", flush=True)
     for name, make in (("mlp", mlp), ("cnn", cnn), ("deep", deep)):
         name = f"{name}, first fit"
         if args.only.lower() in name.lower():
@@ -299,10 +299,10 @@ def main() -> None:
             print(f"| {verdict(ratio, 1.2)}", flush=True)
 
 
-def verdict(ratio: float, bar: float) -> str:
+def verdict(ratio: float, limit: float) -> str:
     """Return the last columns of a row."""
-    met = "met" if round(ratio, 3) <= bar else "missed"
-    return f"{bar:g} | {met} |"
+    met = "met" if round(ratio, 3) <= limit else "missed"
+    return f"{limit:g} | {met} |"
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ WEIGHTS = [
     ("100 tensors of 2,000", [(2000,)] * 100, 10),
 ]
 
-# Name, class, arguments, and the bars on TensorFlow: for each of WEIGHTS.
+# Name, class, arguments, and the limits on TensorFlow: for each of WEIGHTS.
 OPTIMIZERS = [
     ("Adam", "Adam", {}, (0.45, 0.45, 0.90)),
     ("RMSprop", "RMSprop", {}, (0.55, 0.55, 0.90)),
@@ -52,20 +52,20 @@ OPTIMIZERS = [
         (0.65, 0.65, 0.90),
     ),
 ]
-# What only ours knows: the form that needs no look at the sums.
+# Only ours: the form that needs no check of the sums.
 OURS_ONLY = {"Adagrad, epsilon outside": {"epsilon_inside_root": False}}
-# On PyTorch where there is a fused kernel; wherever nothing else is asked.
+# With a fused kernel on PyTorch.
 FUSED = ("Adam", "SGD", "momentum")
-FUSED_BAR = 0.80
-FIT_BAR = 0.92
+FUSED_LIMIT = 0.80
+FIT_LIMIT = 0.92
 
 
-def bar(name, index, bars, xla):
+def limit(name, index, limits, xla):
     backend = keras.config.backend()
     if backend == "tensorflow" and not xla:
-        return bars[index]
+        return limits[index]
     if backend == "torch" and name in FUSED:
-        return FUSED_BAR
+        return FUSED_LIMIT
     return paired.NEVER_SLOWER
 
 
@@ -156,18 +156,18 @@ def fit_step(module, xla=False, batches=30, batch_size=128):
 
 
 def cases(xla):
-    """Yields name, bar, builder and its arguments after the module."""
-    for name, class_name, options, bars in OPTIMIZERS:
+    """Yields name, limit, builder and its arguments after the module."""
+    for name, class_name, options, limits in OPTIMIZERS:
         for i, (weights, shapes, repeats) in enumerate(WEIGHTS):
             yield (
                 f"{name}, {weights}" + ", XLA" * xla,
-                bar(name, i, bars, xla),
+                limit(name, i, limits, xla),
                 apply_step,
                 (name, class_name, options, shapes, repeats, xla),
             )
     yield (
         "`fit` with Adam, 784-512x4-10, batch 128" + ", XLA" * xla,
-        FIT_BAR
+        FIT_LIMIT
         if keras.config.backend() == "tensorflow" and not xla
         else paired.NEVER_SLOWER,
         fit_step,

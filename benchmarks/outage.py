@@ -1,13 +1,13 @@
-"""What a search notices of an MLflow server that is away for a minute.
+"""A search whose MLflow server is away for a minute.
 
     KERAS_BACKEND=torch python -m benchmarks.outage
 
-The same search is run against a server that is there all the time, and
-against one that is killed in mid-search and started again a minute later.
-Shown are the seconds of the trials before, during and after the outage, in
-CPU time of the thread that trains as well (the machine's other work weighs on
-the wall time), how many points waited on disk, and what is in MLflow at the
-end: each metric of each epoch has to be there exactly once.
+The same search runs against a server that is there all the time, and against
+a server that is killed in mid-search and started again a minute later. The
+output has the seconds of the trials before, during and after the outage, also
+in CPU time of the thread that trains (other work on the machine changes the
+wall time), how many points waited on disk, and what is in MLflow at the end:
+each metric of each epoch must be there exactly once.
 """
 
 import argparse
@@ -111,7 +111,7 @@ def build(hp: Any) -> keras.Model:
         model.add(keras.layers.Dense(hp.Choice("width", [64, 128]), "relu"))
     model.add(keras.layers.Dense(10, "softmax"))
     model.compile(
-        keras.optimizers.Adam(hp.Float("rate", 1e-4, 1e-2, sampling="log")),
+        keras.optimizers.Adam(hp.Float("lr", 1e-4, 1e-2, sampling="log")),
         "sparse_categorical_crossentropy",
     )
     return model
@@ -156,14 +156,14 @@ def search(server: Server, name: str, args: Any, seconds: float) -> Any:
 
 
 def waiting(tuner: Any) -> int:
-    """Return how many records are still to be delivered."""
+    """Return how many messages wait to be sent."""
     return len(tuner._run.outbox.queue)
 
 
 def check(tuner: Any, trials: int) -> str:
     """Return what MLflow has of the trials, or raise."""
     outbox = tuner._run.outbox
-    assert outbox.wait(outbox.put(), 300), "records are left"
+    assert outbox.wait(outbox.put(), 300), "messages are left"
     client, run = tuner.client, tuner.client.get_run(tuner.run_id)
     assert run.info.status == "FINISHED", run.info.status
     children = client.search_runs(
@@ -227,7 +227,7 @@ def main() -> None:
             ):
                 print(f"| {name} | {len(some)} | {cell(some)} |")
             print(
-                f"\nrecords waiting: {outage.waiting} at the most, "
+                f"\nmessages waiting: {outage.waiting} at the most, "
                 f"{left} when the search had ended"
             )
             print(f"in the end: {check(tuner, args.trials)}")

@@ -1,11 +1,10 @@
 """Ratios of two costs, measured so that a few per cent mean something.
 
-The candidate and the baseline run in turns, in random order, in one process,
-and what counts is the CPU time of the process, so that other work on the
-machine weighs on both alike. A second baseline runs beside them: its ratio
-to the first is the noise floor. Two identical models can differ for as long
-as they live, by where their memory lies, so everything is built anew several
-times.
+The candidate and the baseline run in turns, in random order, in one process.
+The cost is CPU time of the process, so other work on the machine affects both
+alike. A second baseline runs beside them: its ratio to the first is the noise
+floor. Two identical models can differ for as long as they live, by where their
+memory lies, so everything is built anew several times.
 """
 
 import argparse
@@ -50,8 +49,8 @@ def compare(
     """Compares the time of two steps.
 
     Args:
-        candidate: Builds the thing to be measured and returns its step.
-        baseline: Builds what it is measured against.
+        candidate: Builds the measured thing and returns its step.
+        baseline: Builds the baseline and returns its step.
         builds: How often everything is built anew.
         pairs: Pairs of steps per build.
         seed: Seed of the order.
@@ -110,7 +109,7 @@ def report(description: str, cases: Callable[[bool], Iterable[Case]]) -> None:
     """Reads the command line and prints a Markdown table of all cases.
 
     Args:
-        description: What `--help` says.
+        description: What `--help` prints.
         cases: Takes whether XLA compiles on TensorFlow, returns the name of
             each case, the ratio that it may have, what builds its step, and
             the builder's arguments after the module, `keras_ext` or `keras`.
@@ -132,10 +131,10 @@ def report(description: str, cases: Callable[[bool], Iterable[Case]]) -> None:
 
     print(
         f"| {backend} | ratio to the built-in | built-in to itself "
-        "| built-in, CPU ms | bar | |"
+        "| built-in, CPU ms | limit | |"
     )
     print("|---|---|---|---|---|---|")
-    for name, bar, build, arguments in [
+    for name, limit, build, arguments in [
         *cases(False),
         *(cases(True) if args.xla else []),
     ]:
@@ -148,10 +147,10 @@ def report(description: str, cases: Callable[[bool], Iterable[Case]]) -> None:
             pairs=args.pairs,
         )
         # Rounded as it is shown.
-        met = "met" if round(c.ratio, 2) <= bar else "missed"
+        met = "met" if round(c.ratio, 2) <= limit else "missed"
         if c.same_program:
             met = "same program"
-        print(f"{row(name, c)} {bar:.2f} | {met} |", flush=True)
+        print(f"{row(name, c)} {limit:.2f} | {met} |", flush=True)
 
 
 def row(name: str, c: Comparison, digits: int = 2) -> str:

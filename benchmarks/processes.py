@@ -1,12 +1,12 @@
-"""How the memory of a long search grows, in one process and in several.
+"""The memory of a long search, in one process and in several.
 
     KERAS_BACKEND=tensorflow python -m benchmarks.processes
 
-`keras-ext search wine` runs as a person calls it, once in one process and once
-with `--trials-per-process`; at the end of each trial the resident memory of
-the process is read. Shown are the growth per trial (the slope of a straight
-line through all trials but the first), what the process had after its first
-trial, at the most and at the end, and the time. The bar: 1 MB a trial over 40
+`keras-ext search wine` runs once in one process and once with
+`--trials-per-process`. The benchmark reads the resident memory of the process
+at the end of each trial. The columns are the growth per trial (the slope of a
+straight line through all trials but the first), the memory after the first
+trial, at most and at the end, and the time. The limit: 1 MB a trial over 40
 trials. Linux only.
 """
 

@@ -1,7 +1,7 @@
-"""What a compiled step consists of.
+"""The operations of a compiled step.
 
-Two steps whose programs consist of the same operations on the same shapes
-cost the same: what differs between their times is noise.
+Two steps whose programs have the same operations on the same shapes cost the
+same: a difference between their times is noise.
 """
 
 import collections

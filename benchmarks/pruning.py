@@ -1,17 +1,18 @@
-"""What ending hopeless trials early saves, and what it costs.
+"""The savings and the cost of ending hopeless trials early.
 
     KERAS_BACKEND=torch python -m benchmarks.pruning
 
-A random search over the models of `tuning/digits.py` is run twice for each
-seed, as it is and with `stop_unhealthy=True` and a pruner; the trials draw
-the same hyperparameters and the same random numbers in both. Which of the two
-is first changes from seed to seed. Shown are the ratio of the wall times, that
-of the CPU times of the process, and the best validation accuracies. The bar:
-the same accuracy in at most 0.6 of the wall time, in the median of 5 seeds.
+A random search over the models of `tuning/digits.py` runs twice for each
+seed: plain, and with `stop_unhealthy=True` and a pruner. The trials draw the
+same hyperparameters and the same random numbers in both. The order of the two
+changes from seed to seed. The columns are the ratio of the wall times, the
+ratio of the CPU times of the process, and the best validation accuracies. The
+limit: the same accuracy in at most 0.6 of the wall time, in the median of 5
+seeds.
 
     KERAS_BACKEND=torch python -m benchmarks.pruning --replay --seeds 14
 
-Plain searches alone. From what their trials reported it is worked out which
+runs plain searches alone. The values that their trials reported show which
 share of the epochs each pruner would have trained, and how much of the best
 score it would have missed.
 """
@@ -39,7 +40,7 @@ from keras_ext.tuners import ASHAPruner, MedianPruner, Pruner
 from keras_ext.tuners.pruning.pruners import TrialHistory, get_pruner
 from tuning.digits import Digits
 
-BAR = 0.6
+LIMIT = 0.6
 
 
 @dataclass
@@ -107,7 +108,7 @@ def replay(pruner: Pruner, curves: list[list[float]]) -> tuple[int, float]:
     return sum(len(other.values) for other in other_trials), best
 
 
-def tell_replays(seeds: int, trials: int, epochs: int) -> None:
+def print_replays(seeds: int, trials: int, epochs: int) -> None:
     """Print what pruners would have made of plain searches."""
     plain = [search(i, trials, epochs).curves for i in range(1, seeds + 1)]
     print("| pruner | epochs, median share | missed the best | by at most |")
@@ -139,13 +140,13 @@ def main():
     parser.add_argument("--replay", action="store_true")
     args = parser.parse_args()
     if args.replay:
-        tell_replays(args.seeds, args.trials, args.epochs)
+        print_replays(args.seeds, args.trials, args.epochs)
         return
     pruner = get_pruner(args.pruner)
     if args.min_epochs:
         pruner = ASHAPruner(args.min_epochs)
     early = {"stop_unhealthy": True, "pruner": pruner}
-    # What is loaded and made once weighs on neither.
+    # What is loaded and made once counts for neither.
     search(0, 1, 1, **early)
     print(
         f"{keras.config.backend()}, {args.trials} trials of {args.epochs} "
@@ -171,7 +172,7 @@ def main():
     cpu = statistics.median(e.cpu / p.cpu for p, e in pairs)
     lost = statistics.median(p.score - e.score for p, e in pairs)
     print(f"| median | {wall:.2f} | {cpu:.2f} | | | lost: {lost:.4f} | |")
-    sys.exit(wall > BAR or lost > 0)
+    sys.exit(wall > LIMIT or lost > 0)
 
 
 if __name__ == "__main__":

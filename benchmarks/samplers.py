@@ -1,4 +1,4 @@
-"""How many trials `OptunaSearch` needs for what random search finds.
+"""The trials that `OptunaSearch` needs to match random search.
 
     python -m benchmarks.samplers [--seeds 8] [--first 0] [--cache FOLDER]
 
@@ -7,12 +7,12 @@ one: a keras-tuner tuner whose trials train and validate scikit-learn models
 on data that come with scikit-learn. The training's own seed is fixed, so that
 equal values have equal scores, which `--cache` keeps.
 
-The first table: after how many trials the lowest validation loss of
-`OptunaSearch`, as the median over the seeds, is as low as that of random
-search after 50 and after 100 trials, in brackets the ratio of the numbers of
-trials, whose bar at 100 is 0.6; and how far the medians are in the end from
-the lowest loss that any search has seen. The second table: time for one
-suggestion when there are 200 trials.
+The first table has the number of trials after which the lowest validation loss
+of `OptunaSearch`, as the median over the seeds, is as low as that of random
+search after 50 and after 100 trials. Brackets hold the ratio of these numbers
+of trials; the limit at 100 is 0.6. A regret is the distance of a median at the
+end from the lowest loss that any search has seen. The second table has the
+time for one suggestion after 200 trials.
 """
 
 import argparse
@@ -46,8 +46,8 @@ from sklearn.preprocessing import StandardScaler
 
 from keras_ext.tuners import OptunaOracle
 
-RANDOM_TRIALS, OUR_TRIALS, BAR = 100, 60, 0.6
-SUGGESTION_BAR = 0.050  # seconds
+RANDOM_TRIALS, OUR_TRIALS, LIMIT = 100, 60, 0.6
+SUGGESTION_LIMIT = 0.050  # seconds
 HIGHEST_LOSS = 1e6  # what NaN and overflow count as
 
 
@@ -220,7 +220,7 @@ def best_so_far(make_oracle, loss, space, seed, trials):
 
 
 def trials_needed(task, seeds, folder):
-    """Return what the table tells of a task.
+    """Return the numbers of a task's row.
 
     Args:
         task: A key of `TASKS`.
@@ -290,7 +290,8 @@ def main():
 
     print(
         f"| {options.seeds} seeds | as low as random search after 50 "
-        "| after 100 | regret of random search after 100 | ours after 60 |"
+        "| after 100 | regret of random search after 100 "
+        "| regret of `OptunaSearch` after 60 |"
     )
     print("|---|---|---|---|---|")
     ratios = []
@@ -319,9 +320,9 @@ def main():
         wall, cpu = suggestion_seconds(make_oracle)
         slowest = max(slowest, cpu)
         print(f"| {name} | {wall * 1e3:.1f} ms | {cpu * 1e3:.1f} ms |")
-    missed = [ratio for ratio in ratios if ratio > BAR]
-    if missed or slowest > SUGGESTION_BAR:
-        raise SystemExit("A bar was missed.")
+    missed = [ratio for ratio in ratios if ratio > LIMIT]
+    if missed or slowest > SUGGESTION_LIMIT:
+        raise SystemExit("A limit was missed.")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""What recording costs a search: time, fixed cost per trial, memory.
+"""The cost of tracking a search: time, fixed cost per trial, memory.
 
     KERAS_BACKEND=torch python -m benchmarks.searches
 
 *time*: the wall time of a search with `keras_ext.tuners.RandomSearch` against
-`keras_tuner.RandomSearch`, trials of some seconds each, in turns, each in a
-process of its own; what the first recorded search of a process takes longer is
-told apart. *fixed*: what is added to each trial however short it is, in
-searches of few and of many trials, whose `fit` does nothing. *memory*: how much
+`keras_tuner.RandomSearch`, in turns, with trials of some seconds each. Each
+search has its own process. The extra time of the first tracked search of a
+process is printed on its own. *fixed*: what tracking adds to a trial whose
+`fit` does nothing, in searches of few and of many trials. *memory*: how much
 memory of the process a trial leaves behind, over 40 trials with models of
 different sizes.
 """
@@ -40,14 +40,14 @@ def build(hp: Any) -> keras.Model:
         hp.Float(f"unused_{i}", 0.0, 1.0)
     model.add(keras.layers.Dense(10, "softmax"))
     model.compile(
-        keras.optimizers.Adam(hp.Float("rate", 1e-4, 1e-2, sampling="log")),
+        keras.optimizers.Adam(hp.Float("lr", 1e-4, 1e-2, sampling="log")),
         "sparse_categorical_crossentropy",
     )
     return model
 
 
 class Bare(keras_tuner.RandomSearch):
-    """keras-tuner's own, which fails where TensorBoard is not installed."""
+    """keras-tuner's own, which also runs without TensorBoard."""
 
     def _configure_tensorboard_dir(self, *args: Any, **kwargs: Any) -> None:
         pass
@@ -119,8 +119,8 @@ def time_search(tracked: bool, trials: int, epochs: int) -> None:
 def measure_time(trials: int, repeats: int, epochs: int) -> None:
     """Compare searches, each in a process of its own.
 
-    What earlier searches leave in a process slows keras-tuner down, which
-    would make ours look better.
+    Objects that earlier searches leave in a process slow keras-tuner down,
+    which would make ours look better.
     """
     command = [sys.executable, "-m", "benchmarks.searches"]
     command += ["--trials", str(trials), "--epochs", str(epochs), "--time-of"]
@@ -146,7 +146,7 @@ def measure_time(trials: int, repeats: int, epochs: int) -> None:
         f"({min(ratios):.3f} to {max(ratios):.3f}) of keras-tuner alone; "
         f"keras-tuner against itself {statistics.median(noise):.3f}; "
         f"{repeats} pairs of {trials} trials of "
-        f"{statistics.median(each):.1f} s; bar 1.02; "
+        f"{statistics.median(each):.1f} s; limit 1.02; "
         f"once per process {statistics.median(once):.1f} s more",
         flush=True,
     )
@@ -161,7 +161,7 @@ def measure_fixed(folder: str, trials: int) -> None:
     added = (spent[True] - spent[False]) / trials * 1000
     print(
         f"fixed: {added:.1f} ms a trial in a search of {trials} (keras-tuner "
-        f"alone: {spent[False] / trials * 1000:.1f} ms); bar 30",
+        f"alone: {spent[False] / trials * 1000:.1f} ms); limit 30",
         flush=True,
     )
 
@@ -190,7 +190,7 @@ def measure_memory(folder: str, tracked: bool, trials: int = 40) -> None:
     print(
         f"memory: {growth:+.2f} MB a trial, {name}; {trials} trials, "
         f"{used[0]:.0f} MB after the first, {used[-1]:.0f} MB at the end"
-        + ("; bar 1" if tracked else ""),
+        + ("; limit 1" if tracked else ""),
         flush=True,
     )
 

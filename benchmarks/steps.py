@@ -1,19 +1,20 @@
-"""Where in a monitored `fit` the time goes.
+"""The parts of a monitored `fit`, and their time.
 
     KERAS_BACKEND=torch python -m benchmarks.steps
 
-A step that is measured and one that is not stand next to each other in one
-`fit` of one model, so what the first costs more can be told to a tenth of a
-millisecond, where two fits differ by per cents. Told are the median of the
-steps that are not measured; how much more the median of the measured ones
-takes, together with what the step after it takes more; and what the host does
-for the monitors when a `fit` begins and ends and when an epoch does. From
-these follows how much more a `fit` of 2 epochs (or `--epochs`) of 200 steps
-takes than one whose steps are all as those that are not measured; that these
-are bare ones is for `benchmarks.monitors` to show.
+Measured steps and other steps alternate in one `fit` of one model. So the
+extra time of a measured step is known to a tenth of a millisecond, whereas
+two fits differ by per cents. The columns are
 
-All is CPU time of the process. Not for JAX, where a step may run while the
-host is at the next one.
+- the median of the steps that are not measured;
+- the extra time of the median measured step and of the step after it;
+- the monitors' work on the host when a `fit` begins and ends;
+- the monitors' work on the host when an epoch ends;
+- the share of all this in a `fit` of 2 epochs (or `--epochs`) of 200 steps.
+
+The share assumes that a step that is not measured is a bare one;
+`benchmarks.monitors` checks this. All is CPU time of the process. Not for
+JAX, where a step may run while the host is at the next one.
 """
 
 import argparse
@@ -44,10 +45,10 @@ Spans = dict[str, list[float]]
 
 
 class Watch(keras.callbacks.Callback):
-    """Notes when each hook of the callbacks after it is called.
+    """Notes the time of each hook, before or after other callbacks.
 
     Args:
-        last: The `Watch` that stands behind them; `None` for that one.
+        last: The `Watch` after the other callbacks; `None` for that one.
     """
 
     def __init__(self, last: "Watch | None" = None):
@@ -60,7 +61,7 @@ class Watch(keras.callbacks.Callback):
         self.called: Spans = {"begin": [], "epoch": [], "end": [], "step": []}
 
     def spans(self, hook: str) -> list[float]:
-        """Return what the callbacks in between took, in seconds."""
+        """Return the time of the callbacks in between, in seconds."""
         assert self.last is not None
         pairs = zip(self.called[hook], self.last.called[hook], strict=True)
         return [end - start for start, end in pairs]
@@ -162,7 +163,7 @@ def main() -> None:
         "--layers",
         type=int,
         nargs="+",
-        help="measure networks of so many layers of 64 units instead",
+        help="measure networks of this many layers of 64 units",
     )
     args = parser.parse_args()
     backend = keras.config.backend()
@@ -170,8 +171,9 @@ def main() -> None:
         parser.error("KERAS_BACKEND must not be jax, whose steps overlap")
     keep_freed_memory()
     print(
-        f"| {backend}, ms | step | measured, more | begin and end of `fit` "
-        "| end of epoch | measured steps | in all |"
+        f"| {backend}, ms | step | extra, measured step "
+        "| begin and end of `fit` | end of epoch | measured steps "
+        "| share of `fit` |"
     )
     print("|---|---|---|---|---|---|---|")
     models = {make.__name__: make for make in (mlp, cnn, deep, lstm)}

@@ -2,8 +2,8 @@
 
     KERAS_BACKEND=torch python docs/example_figures.py [NAME ...]
 
-Figures and what was printed go to docs/images/examples/. `--page` runs nothing
-and writes the page from what is there.
+Figures and printed text go to docs/images/examples/. `--page` runs nothing and
+writes the page from the stored files.
 """
 
 import ast
@@ -17,31 +17,36 @@ EXAMPLES = DOCS.parent / "examples"
 IMAGES = DOCS / "images" / "examples"
 
 GROUPS = {
-    "Why does it not learn?": ["why_is_it_not_learning", "learning_rate"],
-    "What goes into a network": [
+    "A network that does not learn": [
+        *("why_is_it_not_learning", "learning_rate"),
+    ],
+    "The parts of a network": [
         *("xor", "first_layer", "activation_study", "initialization_depth"),
         "batch_norm_shift",
     ],
-    "How it descends": ["descent_trajectories", "batch_size", "optimizers"],
-    "Learning what holds for new data": [
+    "Gradient descent": ["descent_trajectories", "batch_size", "optimizers"],
+    "Generalization": [
         *("overfitting_remedies", "dropout_as_ensemble", "transfer_learning"),
         "multitask",
     ],
-    "Larger designs": ["gan_monitor", "transformer_monitor"],
+    "Larger architectures": ["gan_monitor", "transformer_monitor"],
 }
 HEAD = """# Examples
 
-Each example asks one question and answers it in numbers that it measures: run
-it on another backend, and it says what holds there. All draw their figure
-(`--figure PATH`), are short with `--quick`, and log their trainings to MLflow
-with `--mlflow sqlite:///mlflow.db`. What stands below each figure is what it
-printed on PyTorch. `python examples/drop_in.py`, without a figure, shows what
-changes in a model of your own if you swap one import.
+Each example asks one question and answers it with measurements. On another
+backend the numbers may differ. Options:
+
+- `--figure PATH`: path of the figure.
+- `--quick`: a short form.
+- `--mlflow sqlite:///mlflow.db`: logs the trainings to MLflow.
+
+The text below each figure is the output on PyTorch. `python
+examples/drop_in.py` draws no figure. It shows the effect of one swapped import.
 """
 
 
 def question_and_story(name: str) -> tuple[str, str]:
-    """Return the first line of an example's docstring, and what follows."""
+    """Return the first line of an example's docstring, and the rest."""
     source = (EXAMPLES / f"{name}.py").read_text("utf-8")
     doc = ast.get_docstring(ast.parse(source)) or ""
     question, _, story = doc.partition("\n\n")
@@ -65,7 +70,7 @@ def section(name: str) -> str:
 
 
 def wrapped(line: str) -> str:
-    """Return a line as lines that a page has room for."""
+    """Return a line, wrapped to the width of the page."""
     return textwrap.fill(line, 84, subsequent_indent="    ")
 
 
@@ -78,7 +83,7 @@ def page() -> str:
 
 
 def run(name: str) -> bool:
-    """Run an example, and keep its figure and what it prints.
+    """Run an example, and keep its figure and its output.
 
     Returns:
         Whether it ran to its end.
@@ -99,7 +104,7 @@ def run(name: str) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """Run examples, write the page; return how many failed."""
+    """Run examples, write the page; return the number of failures."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     failed = 0
     if "--page" not in arguments:

@@ -5,9 +5,9 @@
     python docs/screenshots.py http://127.0.0.1:5000 digits
 
 Two pages of a small search: the charts of the best trial, and the heat map of
-the trial with the smallest gradient norm. With `--pages search`, of a longer
-one: its trials below it, the best of them compared, and the health of
-all of them.
+the trial with the smallest gradient norm. With `--pages search`, three pages of
+a longer search: its trials, a comparison of the best trials, and the health of
+all trials.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 IMAGES = pathlib.Path(__file__).parent / "images"
-# Seconds for a page of MLflow to come to rest.
+# Seconds that a page of MLflow needs to load.
 WAIT = 12
 EXPANDER = '//*[@role="row"]//*[contains(@col-id, "Run Name")]//button'
 COLUMNS = '//button[contains(., "Columns")]'
@@ -35,12 +35,12 @@ CHECKBOX = (
     '//*[contains(@class, "tree-checkbox")]'
 )
 KIND = "workflowType=machine_learning"
-# So many of the best trials are compared.
+# Number of the best trials in the comparison.
 COMPARED = 8
 CHOSEN = '//*[contains(@class, "selection-item-remove")]'
 HYPERPARAMETERS = ("activation", "layers", "units", "learning_rate")
 HIDDEN = ("Dataset", "Source")
-# No toolbars of charts, no paths of the machine at hand.
+# Hides toolbars of charts and paths of this machine.
 TIDY = """
 const style = document.createElement("style");
 style.textContent = ".modebar { display: none !important }";
@@ -90,16 +90,15 @@ class Pages:
         act: Callable[[Any], None] = lambda driver: None,
         height: int = 1300,
     ) -> None:
-        """Save what a page looks like after clicks on some elements.
+        """Save a screenshot of a page after clicks on some elements.
 
         Args:
             page: The page's address in the experiment.
             name: File name of the image.
-            *clicks: XPath of each element to click; one that is not there is
-                passed over.
+            *clicks: XPath of each element to click, if there is one.
             of_server: Whether the page does not belong to the experiment.
-            act: What else to do with the browser.
-            height: Of the window, in pixels.
+            act: Called with the browser before the screenshot.
+            height: Height of the window in pixels.
         """
         self.driver.set_window_size(1500, height)
         place = "" if of_server else f"experiments/{self.experiment}/"
@@ -115,7 +114,7 @@ class Pages:
 
 
 def main() -> None:
-    """Find the runs to show, and show them."""
+    """Find the runs, and take their screenshots."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("server")
     parser.add_argument("experiment")
@@ -141,10 +140,10 @@ def main() -> None:
 
 
 def shoot_digits(pages: Pages, trials: list[Any]) -> None:
-    """Show the best trial of a small search, and one that is sick."""
+    """Show the best trial of a small search, and a sick trial."""
     best = trials[0].info.run_id
     pages.shoot(f"runs/{best}/model-metrics?{KIND}", "mlflow_charts.png")
-    sick = min(trials, key=weakest_gradient).info.run_id
+    sick = min(trials, key=min_grad_norm).info.run_id
     pages.shoot(
         f"runs/{sick}/artifacts/gradient_norms.png?{KIND}",
         "mlflow_heat_map.png",
@@ -152,7 +151,7 @@ def shoot_digits(pages: Pages, trials: list[Any]) -> None:
 
 
 def shoot_search(pages: Pages, trials: list[Any]) -> None:
-    """Show a long search: its trials, the best compared, and their health."""
+    """Show a long search: its trials, the best ones, and their health."""
     parent = trials[0].data.tags["mlflow.parentRunId"]
     pages.shoot(
         f"runs?{KIND}",
@@ -176,7 +175,7 @@ def shoot_search(pages: Pages, trials: list[Any]) -> None:
 
 
 def compare_scores(driver: Any) -> None:
-    """Choose the score as the metric of the page that compares runs."""
+    """Choose the score as the metric of the comparison page."""
     driver.find_elements(By.XPATH, CHOSEN)[-1].click()
     box = driver.find_elements(By.XPATH, '//input[@role="combobox"]')[-1]
     for keys in ("score", Keys.ENTER, Keys.ESCAPE):
@@ -190,7 +189,7 @@ def table_of(toggled: tuple[str, ...]) -> tuple[str, ...]:
     return (EXPANDER, COLUMNS, *boxes, COLUMNS)
 
 
-def weakest_gradient(run: Any) -> float:
+def min_grad_norm(run: Any) -> float:
     """Return the smallest gradient norm that is not zero, of a ReLU net."""
     norms = [
         value

@@ -2,10 +2,10 @@
 
     KERAS_BACKEND=torch python docs/sick_and_cured.py
 
-Two networks of the same depth, on scikit-learn's handwritten digits, that
-differ in activation and initial weights alone. Above, the gradient norm of
-each layer in each sampled step, both on one scale; below, the accuracy. What
-the titles say comes from the runs.
+Two networks of the same depth learn scikit-learn's handwritten digits. They
+differ in activation and initial weights only. The upper row shows the gradient
+norm of each layer in each sampled step, on one scale. The lower row shows the
+accuracy. The numbers in the titles come from the runs.
 """
 
 import argparse
@@ -26,14 +26,14 @@ MUTED, SICK, CURED = "#59636e", "#b3261e", "#1a7f37"
 
 
 class Patient(NamedTuple):
-    """A training run: what was measured, and what the doctor said.
+    """A training run: its measurements and its diagnosis.
 
     Attributes:
         norms: Gradient norms, of shape `(layers, sampled steps)`.
         steps: The sampled steps.
         accuracy: Validation accuracy after each epoch, in [0, 1].
         steps_per_epoch: Training steps of an epoch.
-        diagnosis: The problem that the doctor puts first, or `None`.
+        diagnosis: The first problem that the doctor finds, or `None`.
     """
 
     norms: np.ndarray
@@ -164,11 +164,11 @@ def _accuracy(axes: Any, run: Patient, color: str) -> None:
 
 
 def _summary(run: Patient) -> str:
-    """Return the doctor's words, and how far apart the layers' norms are."""
+    """Return the diagnosis, and the ratio of the layers' norms."""
     each = np.median(run.norms, axis=1)
     factor = float(f"{each.max() / each.min():.1g}")
-    said = run.diagnosis or "nothing wrong"
-    return f"Doctor: {said} (norms differ {factor:,g}-fold)"
+    diagnosis = run.diagnosis or "nothing wrong"
+    return f"Doctor: {diagnosis} (norms differ {factor:,g}-fold)"
 
 
 def main() -> None:

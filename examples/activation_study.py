@@ -1,9 +1,9 @@
 """Which activation learns the digits best, and why?
 
-A lecture found, in test accuracy, sigmoid 81.5 % < ReLU 85.5 % < tanh 86.5 % <
-leaky ReLU 89.5 %. Here the four train one network with several seeds, of the
-weights and of the split. The gradient norms of the layers and the dead ReLUs,
-measured in the training step, tell why.
+A lecture found these test accuracies: sigmoid 81.5 % < ReLU 85.5 % < tanh 86.5
+% < leaky ReLU 89.5 %. Here the four activations train one network with several
+seeds, for the weights and for the split. The gradient norms of the layers and
+the dead ReLUs, measured in the training step, explain the order.
 
     python examples/activation_study.py
 """
@@ -85,7 +85,7 @@ def verdict(below: Array, above: Array) -> tuple[str, str]:
     """Return whether the order holds, seed by seed, and the numbers."""
     mean, error = map(float, mean_and_error(above - below))
     sure = abs(mean) >= SURE * error
-    word = ("is reversed", "holds")[mean > 0] if sure else "cannot be told"
+    word = ("is reversed", "holds")[mean > 0] if sure else "is unclear"
     return word, f"{word} ({mean:+.3f} ± {error:.3f})"
 
 
@@ -119,7 +119,7 @@ def draw(run: lab.Run, studies: dict[str, dict[str, Array]]) -> None:
 
 
 def main(run: lab.Run) -> None:
-    """Train with each activation; say whether the lecture's order holds."""
+    """Train with each activation; check the lecture's order."""
     studies = {name: study(run, name) for name in LECTURE}
     for name, one in studies.items():
         mean, error = mean_and_error(one["accuracy"][:, -1])
@@ -140,7 +140,7 @@ def main(run: lab.Run) -> None:
         "Why: in the first epoch the gradient norm of the first layer is\n"
         + ", ".join(f"{norm:.3g} ({name})" for name, norm in first.items())
         + f".\nOf the ReLUs {studies['ReLU']['dead'].mean():.1%} are dead at "
-        "the end: so much is there for a leaky ReLU to mend."
+        "the end. A leaky ReLU can revive no more than these."
     )
     draw(run, studies)
 

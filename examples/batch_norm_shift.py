@@ -1,10 +1,10 @@
 """What does batch normalization do, and is it the internal covariate shift?
 
-Layers of tanh on digits, trained plainly, with batch normalization, and with
-batch normalization after which each unit is scaled and shifted by lot, anew in
-each step: the shift that it takes away is put back (Santurkar et al., 2018,
-https://arxiv.org/abs/1805.11604). `ActivationLogger` shows what the last hidden
-layer gets, over all its units, `GradientNormLogger` the gradients.
+Layers of tanh learn digits in three ways: plainly, with batch normalization,
+and with batch normalization followed by a random scale and shift of each unit,
+new in each step. The third way puts back the shift that normalization removes
+(Santurkar et al., 2018, https://arxiv.org/abs/1805.11604). `ActivationLogger`
+shows the inputs of the last hidden layer, `GradientNormLogger` the gradients.
 
     python examples/batch_norm_shift.py --figure batch_norm.png
 """
@@ -20,19 +20,19 @@ import keras_ext
 from keras_ext.callbacks import ActivationLogger, GradientNormLogger
 from keras_ext.layers import BatchNormalization, Dense, Tanh
 
-# By rate: of each seed, the values by epoch and by step.
-RunHistory = dict[float, list[dict[str, Any]]]
+# By learning rate: for each seed, the values by epoch and by step.
+Histories = dict[float, list[dict[str, Any]]]
 DEPTH, RATES = 6, (0.3, 2.0)
 KINDS = ("plain", "normalized", "shifted again")
 COLORS = ("#0072b2", "#d55e00", "#009e73")
-# What the last hidden layer gets, and the gradient of the first one.
+# The inputs of the last hidden layer, and the gradient of the first one.
 MEAN = f"activation_mean/tanh_{DEPTH - 2}"
 STD = f"activation_std/tanh_{DEPTH - 2}"
 NORM = "grad_norm/dense_0"
 
 
 class Shift(keras.layers.Layer):
-    """In training scales and shifts each unit by lot, anew in each step."""
+    """In training scales and shifts each unit at random, in each step."""
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
@@ -60,20 +60,20 @@ def network(kind: str) -> keras.Model:
     return model
 
 
-def study(kind: str, seeds: range, run: lab.Run) -> RunHistory:
-    """Train one model, with new weights for each rate and seed."""
+def study(kind: str, seeds: range, run: lab.Run) -> Histories:
+    """Train one model, with new weights for each learning rate and seed."""
     model, optimizer = network(kind), keras_ext.optimizers.SGD()
     loss = keras_ext.losses.SparseCategoricalCrossentropy()
     model.compile(optimizer, loss, metrics=["accuracy"])
     outputs = ActivationLogger(1)
     norms = GradientNormLogger(1, vanishing=None, exploding=None)
     train, validation = lab.digits()
-    found: RunHistory = {rate: [] for rate in RATES}
+    found: Histories = {rate: [] for rate in RATES}
     for rate, seed in itertools.product(RATES, seeds):
         keras.utils.set_random_seed(seed)
         model.set_weights(network(kind).get_weights())
         optimizer.learning_rate = rate
-        logs = run.callbacks(f"{kind}, rate {rate}, seed {seed}")
+        logs = run.callbacks(f"{kind}, learning rate {rate}, seed {seed}")
         history = model.fit(
             *train,
             validation_data=validation,
@@ -86,7 +86,7 @@ def study(kind: str, seeds: range, run: lab.Run) -> RunHistory:
     return found
 
 
-def draw(found: dict[str, RunHistory], run: lab.Run) -> None:
+def draw(found: dict[str, Histories], run: lab.Run) -> None:
     """Draw inputs and gradients by step, each seed, and the accuracy."""
     from matplotlib.figure import Figure
 
@@ -100,47 +100,47 @@ def draw(found: dict[str, RunHistory], run: lab.Run) -> None:
     )
     for color, (kind, of_rates) in zip(COLORS, found.items(), strict=True):
         for axes, (key, title) in zip(panels, titles, strict=True):
-            for record in of_rates[low]:
-                axes.plot(record[key], color=color, lw=0.8)
-            axes.set(title=f"{title}, rate {low:g}", xlabel="step")
+            for history in of_rates[low]:
+                axes.plot(history[key], color=color, lw=0.8)
+            axes.set(title=title, xlabel="step")
         for rate, line, label in ((low, "-", kind), (high, "--", None)):
             rows = np.array([r["val_accuracy"] for r in of_rates[rate]])
             look = {"color": color, "ls": line, "label": label, "capsize": 3}
             epochs = np.arange(1, rows.shape[1] + 1)
             last.errorbar(epochs, rows.mean(0), rows.std(0), **look)
-    title = f"Validation accuracy, rate {low:g} (dashed: {high:g})"
-    last.set(title=title, xlabel="epoch", ylim=(0, 1))
+    figure.suptitle(f"Learning rate {low:g} (dashed: {high:g})")
+    last.set(title="Validation accuracy", xlabel="epoch", ylim=(0, 1))
     figure.legend(loc="outside lower center", ncols=3)
     run.save(figure)
 
 
 def main(run: lab.Run) -> None:
-    """Train all, compare, say what holds, and draw it."""
+    """Train all, compare, print what holds, and draw it."""
     seeds = range(1 if run.quick else 3)
     found = {kind: study(kind, seeds, run) for kind in KINDS}
     for rate in RATES:
         jumps, reached = {}, {}
         for kind in KINDS:
             mean, std, accuracy = (
-                np.array([record[key] for record in found[kind][rate]])
+                np.array([history[key] for history in found[kind][rate]])
                 for key in (MEAN, STD, "val_accuracy")
             )
             jump = jumps[kind] = (np.abs(np.diff(mean)) / std[:, 1:]).mean()
             share = reached[kind] = accuracy.mean()
             print(
-                f"rate {rate:g}, {kind:13} deviation {std[:, 0].mean():.2f} to "
-                f"{std[:, -1].mean():.2f}, the mean jumps by {jump:.3f} of it "
-                f"a step; mean accuracy of all epochs {share:.2f}"
+                f"learning rate {rate:g}, {kind:13} deviation "
+                f"{std[:, 0].mean():.2f} to {std[:, -1].mean():.2f}, the mean "
+                f"jumps by {jump:.3f} of it; mean accuracy {share:.2f}"
             )
             name = f"{kind}/{rate:g}"
             run.log({f"jump/{name}": jump, f"accuracy/{name}": share})
-        gain, left = (reached[k] - reached["plain"] for k in KINDS[1:])
+        change, left = (reached[k] - reached["plain"] for k in KINDS[1:])
         wilder = jumps["shifted again"] / jumps["normalized"]
-        why = "is not" if left > gain / 2 and wilder > 2 else "may be"
+        why = "is not" if left > change / 2 and wilder > 2 else "may be"
         print(
-            f"At a rate of {rate:g} normalization changes the accuracy by "
-            f"{gain:+.2f}, and by {left:+.2f} if inputs are shifted again and "
-            f"jump {wilder:.0f} times as far: steadiness {why} why it helps."
+            f"At learning rate {rate:g} normalization changes the accuracy by "
+            f"{change:+.2f}. Shifted inputs jump {wilder:.0f} times as far and "
+            f"change it by {left:+.2f}: steadiness {why} the reason."
         )
     draw(found, run)
 

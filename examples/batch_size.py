@@ -1,9 +1,9 @@
 """Which mini-batch size converges fastest: per epoch, per update, per second?
 
-A network learns the digits, always at the same rate, in mini-batches of 1 to
-all of the images; the validation loss is looked at after so many updates. How
-noisy its gradients are, `GradientNormLogger` tells at a learning rate of 0:
-what they are longer there than the gradient of all images is noise.
+A network learns the digits in mini-batches of one image up to all images,
+always at the same learning rate. The example computes the validation loss after
+a number of updates. `GradientNormLogger` measures the noise at a learning rate
+of 0: the length of a mini-batch's gradient beyond the gradient of all images.
 
     python examples/batch_size.py
 """
@@ -20,10 +20,10 @@ from keras_ext import callbacks, layers, losses, optimizers
 Array = np.ndarray
 IMAGES = 1280
 RATE = 0.1
-# Of mini-batches of so many images, so many updates.
+# For each size of a mini-batch, the number of updates.
 UPDATES = {1: 1270, 4: 1270, 16: 790, 64: 490, 256: 390, IMAGES: 390}
 QUICK = {1: 1270, 16: 310, IMAGES: 150}
-TARGET = 0.5  # validation loss; that of a guess is 2.3
+TARGET = 0.5  # validation loss; chance has 2.3
 COLOURS = ("#E69F00", "#D55E00", "#CC79A7", "#009E73", "#0072B2", "#000000")
 
 
@@ -40,7 +40,7 @@ class Snapshots(keras.callbacks.Callback):
         self.done, self.start = 0, time.process_time()
 
     def on_train_batch_begin(self, step: int, logs: dict | None = None) -> None:
-        """Keep what the updates before this one made, off the clock."""
+        """Keep the weights after earlier updates, off the clock."""
         if self.done in self.wanted:
             now = time.process_time()
             weights = [w.copy() for w in self.model.get_weights()]
@@ -83,7 +83,7 @@ def curve(run: lab.Run, size: int, updates: int) -> Array:
 
 
 def spent(curves: dict[int, Array], axis: int) -> dict[int, float]:
-    """Return what each size had spent when its loss reached the target."""
+    """Return the cost of each size when its loss reached the target."""
     return {
         size: min(rows[axis, rows[3] < TARGET], default=np.inf)
         for size, rows in curves.items()
@@ -91,7 +91,7 @@ def spent(curves: dict[int, Array], axis: int) -> dict[int, float]:
 
 
 def first(found: dict[int, float]) -> str:
-    """Return the sizes that spent the least, or up to 10 % more."""
+    """Return the sizes with the lowest cost, or up to 10 % more."""
     limit = 1.1 * min(found.values())
     return ", ".join(str(size) for size in found if found[size] <= limit)
 
@@ -123,7 +123,7 @@ def draw(run: lab.Run, curves: dict[int, Array], noise: Array) -> None:
 
 
 def main(run: lab.Run) -> None:
-    """Train with each size, and say which one is first."""
+    """Train with each size, and print which size is first."""
     sizes = QUICK if run.quick else UPDATES
     curves = {size: curve(run, size, sizes[size]) for size in sizes}
     lengths = np.array([gradient_length(size) for size in sizes])
@@ -139,8 +139,8 @@ def main(run: lab.Run) -> None:
     few, short, cheap = (first(cost) for cost in costs)
     print(
         f"\nMini-batches of {few} need the fewest updates, of {short} the\n"
-        f"fewest epochs, of {cheap} the least CPU time. One image's gradient\n"
-        f"has {noise[0]:.1f} times as much noise as all have gradient."
+        f"fewest epochs, of {cheap} the least CPU time. The noise of one "
+        f"image's\ngradient is {noise[0]:.1f} times the gradient of all images."
     )
     draw(run, curves, noise)
 

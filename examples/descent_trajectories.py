@@ -2,8 +2,8 @@
 
 A linear regression with two weights, on two correlated features of
 scikit-learn's diabetes data, has a loss surface that can be drawn. Keras fits
-it three times, from the same place and at the same rate; only the number of
-rows in a step differs. Each path is what the weights were after every step.
+it three times, from the same place and at the same learning rate. Only the
+number of rows in a step differs. Each path shows the weights after every step.
 
     python examples/descent_trajectories.py
 """
@@ -20,12 +20,12 @@ START = (-0.1, -1.2)
 RATE = 0.02
 SIZES = {"batch": 440, "mini-batch": 20, "stochastic": 1}
 COLOURS = {"batch": "#000000", "mini-batch": "#0072B2", "stochastic": "#E69F00"}
-# The minimum counts as reached when so much of the excess loss is left.
+# The minimum counts as reached when this share of the excess loss is left.
 REACHED = 0.05
 
 
 class Path(keras.callbacks.Callback):
-    """RunHistory the weights before the first step and after each one."""
+    """Keeps the weights before the first step and after each step."""
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Begin at the start."""
@@ -69,13 +69,13 @@ def loss(w: Array) -> Array:
 
 
 def steps_to_minimum(excess: Array) -> int | None:
-    """Return after how many steps `REACHED` of the excess is left."""
+    """Return the number of steps until `REACHED` of the excess is left."""
     there = np.flatnonzero(excess <= REACHED * excess[0])
     return int(there[0]) if len(there) else None
 
 
 def measures(path: Array, size: int, best: Array) -> dict[str, float]:
-    """Return how a path goes: what it costs, how it bends and hovers."""
+    """Return the cost of a path, its detour and how it hovers."""
     excess = loss(path) - loss(best)
     steps = steps_to_minimum(excess)
     way = path[: steps + 1] if steps else path
@@ -111,7 +111,7 @@ def draw(run: lab.Run, paths: dict[str, Array], best: Array) -> None:
     left.annotate("minimum", best, (best[0] + 0.45, best[1] + 0.1))
     left.set(title="Fewer rows a step, a rougher path")
     left.set(xlabel="weight of s4", ylabel="weight of s5")
-    right.set(title="It is sooner there, but does not rest")
+    right.set(title="Single rows arrive sooner, but do not rest")
     right.set(xlabel="rows read", ylabel="loss above its minimum")
     right.legend(loc="lower left")
     run.save(figure)
@@ -129,16 +129,16 @@ def main(run: lab.Run) -> None:
         run.log({f"{name}/{key}": value for key, value in one.items()})
         print(
             f"{name:11} {one['steps']:4.0f} steps, {one['rows']:6.0f} rows to "
-            f"near the minimum, a way of {one['detour']:.2f} times the "
+            f"near the minimum, a path of {one['detour']:.2f} times the "
             f"straight line; then the excess loss is {one['hovering']:.1e}"
         )
     batch, mini, one = (found[name] for name in SIZES)
     print(
-        f"\nRow by row it is near the minimum after reading "
+        f"\nRow by row the descent comes near the minimum after "
         f"{batch['rows'] / one['rows']:.0f} times fewer rows than in full\n"
-        f"batches, on {one['detour'] / batch['detour']:.1f} times the way, and "
-        f"then hovers {one['hovering'] / mini['hovering']:.0f} times higher "
-        f"than with {SIZES['mini-batch']} rows\n(independent noise: "
+        f"batches, on a path {one['detour'] / batch['detour']:.1f} times as "
+        f"long. Then it hovers {one['hovering'] / mini['hovering']:.0f} times "
+        f"higher than with {SIZES['mini-batch']} rows\n(independent noise: "
         f"{SIZES['mini-batch']} times). In full batches it comes to rest."
     )
     draw(run, paths, best)

@@ -1,8 +1,8 @@
 """What changes if I swap one import and add two callbacks?
 
-A model as someone already has it, on scikit-learn's handwritten digits. The
-optimizer comes from `keras_ext` instead of `keras`, and two callbacks look at
-the gradients and the ReLUs while it trains. Nothing else is touched.
+An existing model learns scikit-learn's handwritten digits. The optimizer comes
+from `keras_ext` instead of `keras`, and two callbacks measure the gradients and
+the ReLUs during training. Nothing else changes.
 
     python examples/drop_in.py
 """
@@ -24,7 +24,7 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def build(optimizer: keras.optimizers.Optimizer) -> keras.Model:
-    """Return the model that was there before."""
+    """Return the existing model."""
     keras.utils.set_random_seed(1)
     model = keras.Sequential(
         [
@@ -59,7 +59,7 @@ def train(
 
 
 def main(epochs: int = 10) -> None:
-    """Train before and after, and print what changed."""
+    """Train before and after, and print the changes."""
     before = build(keras.optimizers.Adam())
     accuracy, seconds = train(before, epochs)
 
@@ -81,7 +81,7 @@ def main(epochs: int = 10) -> None:
     print(f"{'CPU seconds of fit':24}{seconds:10.2f}{new_seconds:10.2f}")
     print(f"largest difference of a predicted probability: {difference:.1e}\n")
     if monitors:
-        print("What could not be seen before, in the last epoch:")
+        print("New measurements, in the last epoch:")
     for monitor in monitors:
         for key, values in monitor.epochs.items():
             print(f"  {key:24}{values[-1]:10.4f}")

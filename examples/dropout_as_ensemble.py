@@ -1,11 +1,11 @@
 """Is a network with dropout an ensemble of the networks that dropout leaves?
 
-Each step of dropout trains a thinned network, and at inference the one network
-with scaled outputs is meant to stand for the mean of them all (Srivastava et
-al., 2014, https://jmlr.org/papers/v15/srivastava14a.html). Here N thinned
-networks are asked (`training=True`), and their mean probabilities are held
-against the scaled network and against N networks that were trained apart.
-Without hidden layers the scaled network is exactly the geometric mean.
+Each step of dropout trains a thinned network. At inference one network with
+scaled outputs stands for the mean of all thinned networks (Srivastava et al.,
+2014, https://jmlr.org/papers/v15/srivastava14a.html). The example compares the
+mean probabilities of N thinned networks (`training=True`) with the scaled
+network, and with N networks trained apart. Without hidden layers the scaled
+network is exactly the geometric mean.
 
     python examples/dropout_as_ensemble.py --figure ensemble.png
 """
@@ -26,7 +26,7 @@ MEASURES = {"accuracy": "Accuracy", "likelihood": "Log-likelihood"}
 
 
 def build(seed: int, rate: float, inverted: bool = True) -> keras.Model:
-    """Return a network, with dropout unless its rate is 0."""
+    """Return a network, with dropout unless the drop rate is 0."""
     keras.utils.set_random_seed(seed)
     layers: list[Any] = [keras.Input((64,))]
     for i in range(2):
@@ -58,7 +58,7 @@ def geometric(members: Array, axis: int) -> Array:
 
 
 def averaged(members: Array, y: Array, mean: Any) -> dict[int, list[dict]]:
-    """Measure means of N random members, 20 times; the last N is all."""
+    """Measure means of N random members, 20 times; the last N means all."""
     rng = np.random.default_rng(1)
     total = len(members)
     sizes = [2**i for i in range(total.bit_length())]
@@ -100,13 +100,13 @@ def draw(scaled: dict, curves: dict[str, dict[int, list]], names: Any) -> Any:
 
 
 def main(run: lab.Run) -> None:
-    """Train, ask thinned networks and an ensemble, compare, draw."""
+    """Train, compare thinned networks with an ensemble, draw."""
     train, (x, y) = lab.digits(200)
     epochs, thinned, apart = (15, 16, 2) if run.quick else (40, 128, 8)
 
     def trained(seed: int, rate: float) -> keras.Model:
         model = build(seed, rate)
-        logger = run.callbacks(f"rate {rate}, seed {seed}")
+        logger = run.callbacks(f"drop rate {rate}, seed {seed}")
         model.fit(*train, epochs=epochs, callbacks=logger, verbose=0)
         return model
 
@@ -134,10 +134,10 @@ def main(run: lab.Run) -> None:
     gaps = [abs(m["likelihood"] - scaled["likelihood"]) for m in (thin, root)]
     better = own["likelihood"] > max(scaled["likelihood"], thin["likelihood"])
     print(
-        f"The mean of {thinned} thinned networks comes from "
-        f"{alone['accuracy']:.3f}, of one, to {thin['accuracy']:.3f}; the "
-        f"scaled network has {scaled['accuracy']:.3f}.\nIn log-likelihood they "
-        f"differ by {gaps[0]:.3f}; with the geometric mean by {gaps[1]:.3f}.\n"
+        f"One thinned network has an accuracy of {alone['accuracy']:.3f}, the "
+        f"mean of {thinned} {thin['accuracy']:.3f}, the scaled network "
+        f"{scaled['accuracy']:.3f}.\nIn log-likelihood mean and scaled network "
+        f"differ by {gaps[0]:.3f}, with the geometric mean by {gaps[1]:.3f}.\n"
         f"{apart} networks trained apart are {'' if better else 'not '}better. "
         f"Classic and inverted form differ by {difference:.0e}."
     )

@@ -1,8 +1,8 @@
 """What did the hidden units of the first layer learn?
 
-A unit has a weight for each pixel: its weights are an image of what it looks
-for. They are drawn as they were and as they became, with the digits that it
-fires for. `DeadReLULogger` counts units that fire for none, at two rates.
+A unit has a weight for each pixel, so its weights are an image. The figure
+shows the weights before and after training, and the digits that each unit fires
+for. `DeadReLULogger` counts dead units, at two learning rates.
 
     python examples/first_layer.py --figure first_layer.png
 """
@@ -25,7 +25,7 @@ BLANK = lab.digits()[0][0].max(0) == 0
 
 @dataclass
 class Layer:
-    """A network's first layer, and what became of it.
+    """A network's first layer, before and after training.
 
     Attributes:
         before: Weights before training, of shape `(64, units)`.
@@ -45,7 +45,7 @@ class Layer:
 
 
 def train(rate: float, seed: int, run: lab.Run) -> Layer:
-    """Train a network, and look at its first layer."""
+    """Train a network, and return its first layer."""
     keras.utils.set_random_seed(seed)
     (x, y), validation = lab.digits()
     first = Dense(UNITS, "relu", name="first")
@@ -60,7 +60,7 @@ def train(rate: float, seed: int, run: lab.Run) -> Layer:
         *(x, y),
         validation_data=validation,
         epochs=4 if run.quick else 15,
-        callbacks=[dead, *run.callbacks(f"rate {rate}, seed {seed}")],
+        callbacks=[dead, *run.callbacks(f"learning rate {rate}, seed {seed}")],
         verbose=0,
     )
     outputs = keras.ops.convert_to_numpy(first(x))
@@ -77,8 +77,8 @@ def train(rate: float, seed: int, run: lab.Run) -> Layer:
 def smoothness(weights: Array) -> float:
     """Return the correlation of neighbouring pixels' weights.
 
-    Of noise it is about 0, of strokes and blobs it goes towards 1. Pixels
-    that are always blank are left out.
+    Noise has about 0, strokes and blobs come near 1. Pixels that are always
+    blank are left out.
     """
     images = np.where(BLANK[:, None], np.nan, weights).T.reshape(-1, 8, 8)
     beside = images[:, :, :-1].ravel(), images[:, :, 1:].ravel()
@@ -88,10 +88,10 @@ def smoothness(weights: Array) -> float:
 
 
 def draw(layer: Layer, title: str, run: lab.Run) -> None:
-    """Draw each unit's weights before and after, and what it fires for."""
+    """Draw each unit's weights before and after, and its digits."""
     from matplotlib.figure import Figure
 
-    # By the digit that a unit likes best, the dead ones last.
+    # By the digit of a unit's largest output, dead units last.
     dead = layer.fires.max(0) == 0
     order = np.lexsort((layer.fires.argmax(0), dead))
     figure: Any = Figure(figsize=(9, 6.8), layout="constrained")
@@ -117,31 +117,31 @@ def draw(layer: Layer, title: str, run: lab.Run) -> None:
 
 
 def main(run: lab.Run) -> None:
-    """Train at both rates, say what became of the units, draw them."""
+    """Train at both learning rates, print and draw the units."""
     seeds = range(1 if run.quick else 3)
     for rate in (HIGH, MILD):
         layers = [train(rate, seed, run) for seed in seeds]
         accuracy, born, dead = np.mean(
             [(x.accuracy, x.born, x.dead) for x in layers], axis=0
         )
-        words = f"At a rate of {rate:g} {dead:.0%} of the units are dead in the"
-        words += f" last epoch ({born:.0%} before training);"
+        words = f"At learning rate {rate:g} {dead:.0%} of the units are dead in"
+        words += f" the last epoch ({born:.0%} before training);"
         print(words, f"{accuracy:.1%} of the validation images are right.")
         run.log({f"dead/{rate}": dead, f"val_accuracy/{rate}": accuracy})
-    # The layers of the mild rate, from here on.
+    # From here on: the layers of the low learning rate.
     before = float(np.mean([smoothness(x.before) for x in layers]))
     after = float(np.mean([smoothness(x.after) for x in layers]))
     moved = max(np.abs(x.after - x.before)[BLANK].max() for x in layers)
     run.log({"smoothness/before": before, "smoothness/after": after})
     print(
         f"Weights of neighbouring pixels correlate by {before:.2f} before and "
-        f"{after:.2f} after training at {rate:g}, 0 being noise. Those of the "
-        f"{BLANK.sum()} pixels that are always blank moved by {moved:g}."
+        f"{after:.2f} after training at {rate:g} (noise: 0). The weights of "
+        f"the {BLANK.sum()} pixels that are always blank moved by {moved:g}."
     )
     fires = layers[0].fires[:, layers[0].fires.max(0) > 0]
     liked = np.median((fires > fires.max(0) / 2).sum(0))
     title = f"The median unit fires for {liked:g} of 10 digits"
-    print(f"{title}, at least half as much as for the one it likes best.")
+    print(f"{title}, with at least half of its largest output.")
     draw(layers[0], title, run)
 
 

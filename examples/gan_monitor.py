@@ -1,7 +1,7 @@
-"""What do the gradients of a GAN's two networks say when one of them wins?
+"""What do the gradients of a GAN's two networks show when one of them wins?
 
-The generator G may minimize log(1 - D(G(z))), which saturates, or -log D(G(z)):
-their slopes by D's logit are -D and D - 1. So if the discriminator D wins, the
+The generator G may minimize log(1 - D(G(z))), which saturates, or -log D(G(z)).
+Their slopes by D's logit are -D and D - 1. So if the discriminator D wins, the
 first should fade (Goodfellow et al., 2014, https://arxiv.org/abs/1406.2661).
 """
 
@@ -34,7 +34,7 @@ def network(name: str, inputs: int, outputs: int, last: Any) -> keras.Model:
 
 
 class GAN(keras.Model):
-    """G learns at the rate 1e-3, D at `rate`; the training step is its own."""
+    """G has the learning rate 1e-3, D `rate`; a custom training step."""
 
     def __init__(self, rate: float, saturating: bool):
         super().__init__()
@@ -44,7 +44,7 @@ class GAN(keras.Model):
         self.seed = keras.random.SeedGenerator(1)
         self.drawing = keras_ext.optimizers.Adam(1e-3, beta_1=0.5)
         self.drawing.build(self.generator.trainable_variables)
-        # JAX hands the training step the model's variables: so they are these.
+        # JAX passes only the model's variables to the training step.
         self.drawing_state = self.drawing.variables
         self.built = True
         self.compile(keras_ext.optimizers.Adam(rate, beta_1=0.5))
@@ -60,7 +60,7 @@ class GAN(keras.Model):
         real = keras.utils.unpack_x_y_sample_weight(data)[0]
         noise = keras.random.normal((ops.shape(real)[0], NOISE), seed=self.seed)
 
-        def telling() -> Any:
+        def judging() -> Any:
             right = self.answer(self.generator(noise), False)
             return right + self.answer(real, True)
 
@@ -69,14 +69,14 @@ class GAN(keras.Model):
             return -loss if self.saturating else loss
 
         weights = self.discriminator.trainable_variables
-        self.optimizer.apply(gradients(telling, weights, self), weights)
+        self.optimizer.apply(gradients(judging, weights, self), weights)
         weights = self.generator.trainable_variables
         self.drawing.apply(gradients(drawing, weights, self), weights)
         logits = self.discriminator(self.generator(noise))
         return {"D(G(z))": ops.mean(ops.sigmoid(logits))}
 
     def train_step(self, *args: Any) -> Any:
-        """Train on a batch; JAX hands in the state, and wants it back."""
+        """Train on a batch; JAX passes the state in and takes it back."""
         if BACKEND != "jax":
             return self.step(*args)
         mine = self.trainable_variables, self.non_trainable_variables
@@ -139,7 +139,7 @@ def main(run: lab.Run) -> None:
     print(
         f"Gradient norms in balance: {g:.2g} (G) and {d:.2g} (D). With a fast "
         f"D,\nG's {verb} under the saturating loss, to {fast:.1e}; under the "
-        f"other it is {other:.2g}."
+        f"other loss it is {other:.2g}."
     )
     run.log(results)
     run.save(figure)

@@ -1,8 +1,8 @@
 """How deep a network can each initialization carry?
 
 Plain networks of 2 to 50 hidden layers start from zero, small random, Xavier's
-and He's weights. `ActivationLogger` and `GradientNormLogger` measure what scale
-is left in each layer on the way forward and back; training shows what learns.
+and He's weights. `ActivationLogger` and `GradientNormLogger` measure the scale
+in each layer on the way forward and back. Training shows which networks learn.
 
     python examples/initialization_depth.py
 """
@@ -29,7 +29,7 @@ WEIGHTS: dict[str, Callable[[], keras.initializers.Initializer]] = {
 }
 COLOURS = ("#000000", "#E69F00", "#0072B2", "#D55E00")
 EPOCHS = 4
-LEARNED = 0.3  # validation accuracy; a guess has 0.1
+LEARNED = 0.3  # validation accuracy; chance is 0.1
 
 
 def build(depth: int, activation: str) -> keras.Model:
@@ -53,10 +53,10 @@ def draw_weights(model: keras.Model, name: str) -> None:
 
 
 def study(run: lab.Run, activation: str, depth: int) -> dict[str, Any]:
-    """Return of each initialization what it leads to.
+    """Return the results of each initialization.
 
-    `accuracy` is of validation; `forward`, the outputs' standard deviation,
-    and `back`, the gradient norm, are of each hidden layer in the first step.
+    `accuracy` is on the validation data. `forward` is the outputs' standard
+    deviation, `back` the gradient norm of each hidden layer in the first step.
     """
     train, validation = lab.digits()
     model = build(depth, activation)  # all share what is compiled
@@ -116,7 +116,7 @@ def draw(run: lab.Run, found: dict[str, dict[int, Any]]) -> None:
 
 
 def main(run: lab.Run) -> None:
-    """Train all; say how deep each initialization reaches, and why."""
+    """Train all; print how deep each initialization reaches, and why."""
     depths = QUICK if run.quick else DEPTHS
     (x, y), _ = lab.digits(64)
     found: dict[str, dict[int, Any]] = {}
@@ -131,14 +131,15 @@ def main(run: lab.Run) -> None:
             learned = np.flatnonzero(np.array(scores) > LEARNED)
             reach[name] = depths[learned[-1]] if len(learned) else 0
             draw_weights(model, name)
-            said = [f.problem for f in doctor.check(model, x, y)] or ["well"]
-            print(f"  {name:13}", *(f"{s:.2f}" for s in scores), *said)
+            findings = doctor.check(model, x, y)
+            problems = [f.problem for f in findings] or ["healthy"]
+            print(f"  {name:13}", *(f"{s:.2f}" for s in scores), *problems)
             run.log({f"{activation}/{name}": reach[name]})
         print("  deepest network that learns:", reach)
     deep = found["relu"][depths[-1]]
     xavier, he = (factor(deep[name]["forward"]) for name in ("Xavier", "He"))
     print(
-        f"\nA ReLU lets half of its inputs pass: each layer leaves "
+        f"\nA ReLU passes half of its inputs. So each layer keeps "
         f"{xavier:.2f} of the outputs'\nscale with Xavier's weights, "
         f"{he:.2f} with He's; in theory 0.71 and 1."
     )

@@ -1,6 +1,6 @@
-"""What the examples share: their arguments, data, MLflow, the figure.
+"""Common code of the examples: arguments, data, MLflow, the figure.
 
-Each example is a script of its own with one question; `lab` is the rest.
+Each example is a script with one question.
 """
 
 import argparse
@@ -26,8 +26,8 @@ class Run:
 
     Attributes:
         name: Name of the example, of its figure and of its experiment.
-        quick: Whether to be short, as the tests are.
-        figure: Where the figure goes.
+        quick: Whether to run the short form, as the tests do.
+        figure: Path of the figure.
         mlflow: MLflow's store, or `None`.
     """
 
@@ -37,7 +37,7 @@ class Run:
     mlflow: str | None
 
     def callbacks(self, name: str) -> list[keras.callbacks.Callback]:
-        """Return what logs one `fit` as a run of that name, if asked to."""
+        """Return the logger of one `fit` as a run of that name, if any."""
         if self.mlflow is None:
             return []
         return [
@@ -47,14 +47,14 @@ class Run:
         ]
 
     def log(self, metrics: Mapping[str, float]) -> None:
-        """Log the numbers that answer the question, if asked to."""
+        """Log the numbers that answer the question, if MLflow is on."""
         if self.mlflow is not None:
             import mlflow
 
             mlflow.log_metrics({k: float(v) for k, v in metrics.items()})
 
     def save(self, figure: Any) -> None:
-        """Save the figure as PNG, log it if asked to, and say where it is."""
+        """Save the figure as PNG, log it if MLflow is on, print its path."""
         figure.savefig(self.figure, dpi=120)
         if self.mlflow is not None:
             import mlflow
@@ -67,7 +67,7 @@ class Run:
 def example(doc: str | None) -> Iterator[Run]:
     """Read the command line; with `--mlflow`, open the run of the example.
 
-    The runs of its trainings (`Run.callbacks`) stand below that run.
+    The runs of its trainings (`Run.callbacks`) are children of that run.
     """
     name = pathlib.Path(sys.argv[0]).stem
     parser = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
@@ -96,12 +96,12 @@ def digits(
 
     Args:
         train: Images to train on. Defaults to `None`: four of five.
-        seed: Of the order. In their own order the last ones are by other
-            writers, and more difficult.
+        seed: Of the order. In scikit-learn's order the last images are by
+            other writers, and more difficult.
 
     Returns:
-        Images of shape `(n, 64)` in [0, 1] and labels 0 to 9; the last fifth
-        of 1797 is to validate on.
+        Images of shape `(n, 64)` in [0, 1] and labels 0 to 9. The last fifth
+        of 1797 images is for validation.
     """
     x, y = load_digits(return_X_y=True)
     order = np.random.default_rng(seed).permutation(len(x))

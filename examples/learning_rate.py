@@ -1,8 +1,8 @@
 """How do I see that a learning rate is too low, right or too high?
 
-The digits are learned from the same weights at rates from 0.0001 to 10. Of each
-training there are the loss curve, the size of the steps relative to the
-weights, from `UpdateRatioLogger`, and what `TrainingDoctor` says.
+A network learns the digits from the same weights at learning rates from 0.0001
+to 10. The figure shows the loss, the size of the steps relative to the weights
+(`UpdateRatioLogger`), and the finding of `TrainingDoctor`.
 
     python examples/learning_rate.py
 """
@@ -29,13 +29,13 @@ MARKS = {
 
 @dataclass
 class Training:
-    """What one rate led to; `ratios` are |change of w| / |w| in `steps`."""
+    """One learning rate; `ratios` are |change of w| / |w| in `steps`."""
 
     loss: Array
     accuracy: float
     steps: Array
     ratios: Array
-    said: str
+    problem: str
     advice: str
 
     @property
@@ -57,13 +57,14 @@ def build() -> keras.Model:
 
 
 def sweep(run: lab.Run) -> dict[float, Training]:
-    """Train at each rate."""
+    """Train at each learning rate."""
     train, validation = lab.digits()
     model, found = build(), {}
     start = model.get_weights()
     doctor = callbacks.TrainingDoctor(on_finding=lambda finding: None)
     ratios = callbacks.UpdateRatioLogger(5)
     for rate in QUICK if run.quick else RATES:
+        logger = run.callbacks(f"learning rate {rate:g}")
         keras.utils.set_random_seed(1)
         model.set_weights(start)
         model.optimizer.learning_rate = rate
@@ -71,23 +72,23 @@ def sweep(run: lab.Run) -> dict[float, Training]:
             *train,
             epochs=4 if run.quick else 8,
             validation_data=validation,
-            callbacks=[ratios, doctor, *run.callbacks(f"rate {rate:g}")],
+            callbacks=[ratios, doctor, *logger],
             verbose=0,
         ).history
-        told = [f for f in doctor.findings if f.severity != "info"][:1]
+        first = [f for f in doctor.findings if f.severity != "info"][:1]
         found[rate] = Training(
             np.array(logs["loss"]),
             logs["val_accuracy"][-1],
             ratios.steps["step"],
             ratios.steps["update_ratio/global"],
-            told[0].problem.replace("_", " ") if told else "nothing wrong",
-            told[0].remedies[0].advice if told else "",
+            first[0].problem.replace("_", " ") if first else "nothing wrong",
+            first[0].remedies[0].advice if first else "",
         )
     return found
 
 
 def draw(run: lab.Run, found: dict[float, Training], rates: Array) -> None:
-    """Draw loss and steps at some rates, and accuracy at all."""
+    """Draw loss and steps at some learning rates, and accuracy at all."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 6.6), layout="constrained")
@@ -105,42 +106,43 @@ def draw(run: lab.Run, found: dict[float, Training], rates: Array) -> None:
     step.legend(title="learning rate", ncols=2, loc=(0.4, 0.13))
     scores = [one.accuracy for one in found.values()]
     below.semilogx(list(found), scores, color="0.7", zorder=0)
-    for said in sorted({one.said for one in found.values()}):
-        told = {r: one for r, one in found.items() if one.said == said}
-        scores = [one.accuracy for one in told.values()]
-        mark, color = MARKS.get(said, ("s", COLOURS[3]))
-        below.plot(list(told), scores, mark, ms=9, color=color, label=said)
-        for rate, one in told.items():
+    for finding in sorted({one.problem for one in found.values()}):
+        same = {r: one for r, one in found.items() if one.problem == finding}
+        scores = [one.accuracy for one in same.values()]
+        mark, color = MARKS.get(finding, ("s", COLOURS[3]))
+        below.plot(list(same), scores, mark, ms=9, color=color, label=finding)
+        for rate, one in same.items():
             where = (rate, one.accuracy + 0.06)
             below.annotate(f"{one.moved:.0e}", where, ha="center")
-    below.set_title("What the doctor says; numbers: the largest step")
+    below.set_title("The doctor's finding; numbers: the largest step")
     below.set(xlabel="learning rate", ylabel="accuracy", ylim=(0, 1.15))
     below.legend()
     run.save(figure)
 
 
 def main(run: lab.Run) -> None:
-    """Train at each rate, and tell too low, right and too high."""
+    """Train at each learning rate; print too low, right and too high."""
     found = sweep(run)
     for rate, one in found.items():
         print(
-            f"rate {rate:<7g} accuracy {one.accuracy:.2f}, steps up to "
-            f"{one.moved:.0e}; the doctor says: {one.said}"
+            f"learning rate {rate:<7g} accuracy {one.accuracy:.2f}, steps up "
+            f"to {one.moved:.0e}; the doctor finds: {one.problem}"
         )
         run.log({f"accuracy/{rate:g}": one.accuracy})
     best = max(found, key=lambda rate: found[rate].accuracy)
     good = [r for r in found if found[r].accuracy > 0.8 * found[best].accuracy]
     steps = [found[rate].moved for rate in good]
-    low, well, high = ([r for r in found if found[r].said == x] for x in MARKS)
-    missed = [r for r in well if r not in good]
+    same = {x: [r for r in found if found[r].problem == x] for x in MARKS}
+    low, ok, high = same.values()
+    missed = [r for r in ok if r not in good]
     print(
-        f"\nRight is {best:g}, and {min(good):g} to {max(good):g} will do: "
-        f"steps up to {min(steps):.0e} or {max(steps):.0e} of the weights' "
-        f"length.\nThe doctor says too low at {low}, too high at {high}; it "
-        f"overlooks {missed or 'none'}."
+        f"\nThe best learning rate is {best:g}; {min(good):g} to "
+        f"{max(good):g} also work, with steps up to {min(steps):.0e} or "
+        f"{max(steps):.0e} of the weights' length.\nThe doctor finds too low "
+        f"at {low}, too high at {high}, and misses {missed or 'none'}."
     )
     for rate in (*low[-1:], *high[:1]):
-        print(f"At {rate:g} it advises: {found[rate].advice}")
+        print(f"At {rate:g} the doctor advises: {found[rate].advice}")
     above = [r for r in found if r > max(good)]
     draw(run, found, np.unique([*low[-1:], best, *above[:1], *above[-1:]]))
 

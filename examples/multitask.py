@@ -1,9 +1,10 @@
 """What do loss weights do to the layers that several tasks share?
 
-Of a handwritten digit three things are asked: which it is, whether it is even,
-and how much ink it took (standardized). Two layers serve all three, and each
-task pulls at them with the gradient of its own loss, times its weight. The
-weight of the ink's loss is changed, and each task is also trained alone.
+A network answers three questions about a handwritten digit: which digit, even
+or not, and how much ink (standardized). Two layers serve all three tasks. Each
+task changes these layers with the gradient of its own loss, times its weight.
+The example varies the weight of the ink's loss, and also trains each task
+alone.
 
     python examples/multitask.py --figure multitask.png
 """
@@ -55,17 +56,17 @@ def build(weights: dict[str, float]) -> keras.Model:
 
 
 def targets(x: Array, y: Array, ink: tuple[float, float]) -> dict[str, Array]:
-    """Return what each head shall say; `ink` has its mean and deviation."""
+    """Return the targets of each head; `ink` has its mean and deviation."""
     amount = (x.mean(1) - ink[0]) / ink[1]
     return {"digit": y, "even": 1.0 - y[:, None] % 2, "ink": amount[:, None]}
 
 
-def scores(said: dict[str, Array], true: dict[str, Array]) -> list[float]:
+def scores(answers: dict[str, Array], true: dict[str, Array]) -> list[float]:
     """Return the accuracies, and the share of variance explained."""
-    error = np.square(said["ink"] - true["ink"]).mean() / true["ink"].var()
+    error = np.square(answers["ink"] - true["ink"]).mean() / true["ink"].var()
     return [
-        (said["digit"].argmax(1) == true["digit"]).mean(),
-        ((said["even"] > 0.5) == true["even"]).mean(),
+        (answers["digit"].argmax(1) == true["digit"]).mean(),
+        ((answers["even"] > 0.5) == true["even"]).mean(),
         1 - error,
     ]
 
@@ -76,7 +77,7 @@ def draw(norms: dict[str, list[float]], score: dict[str, Array]) -> Figure:
     left, right = figure.subplots(1, 2)
     colors = ["C0", "C1", "C2", "0.6", "0.6", "0.6"]
     left.barh(list(norms), [np.mean(v) for v in norms.values()], color=colors)
-    left.set(title="The tasks' pull at the shared layers", xscale="log")
+    left.set(title="The tasks' gradients in the shared layers", xscale="log")
     left.set(xlabel="gradient norm (L2), first step")
     left.invert_yaxis()
     together = np.array([score[f"ink x {w:g}"] for w in INK])

@@ -1,9 +1,10 @@
-"""Which optimizer is the quickest, when each has its own best rate?
+"""Which optimizer is the fastest, each at its own best learning rate?
 
-Each optimizer trains one network on digits with five rates, half a decade
-apart. Its own rate is the one with the least training loss at the end, with a
-seed that is not used again. Other seeds then draw its curve. Keras's own
-optimizer makes the first training of each grid too: what differs is printed.
+Each optimizer trains one network on digits with five learning rates, half a
+decade apart. Its best learning rate has the lowest training loss at the end,
+with a seed that is not used again. Other seeds then draw its curve. Keras's own
+optimizer repeats the first training of each grid, and the example prints the
+difference.
 
     python examples/optimizers.py --figure optimizers.png
 """
@@ -18,7 +19,7 @@ import keras_ext
 from keras_ext.layers import Dense
 
 Array = np.ndarray
-# Class, its arguments, and the middle of its grid of rates.
+# Class, its arguments, and the middle of its grid of learning rates.
 OPTIMIZERS: dict[str, tuple[str, dict[str, Any], float]] = {
     "gradient descent": ("SGD", {}, 0.3),
     "momentum": ("SGD", {"momentum": 0.9}, 0.1),
@@ -49,7 +50,7 @@ class Bench:
         self._start = [v.numpy().copy() for v in self.optimizer.variables]
 
     def train(self, rate: float, seed: int, epochs: int, logs: list) -> Array:
-        """Return each epoch's loss; weights and state begin anew."""
+        """Return each epoch's loss, with new weights and state."""
         keras.utils.set_random_seed(seed)
         self.model.set_weights(network().get_weights())
         variables = self.optimizer.variables
@@ -66,7 +67,7 @@ class Bench:
 def draw(
     grids: dict[str, dict], curves: dict[str, Array], title: str, run: lab.Run
 ) -> None:
-    """Draw the loss at the end by rate, and by epoch at the best rate."""
+    """Draw the last loss by learning rate, the best one's by epoch."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4.8), layout="constrained")
@@ -86,17 +87,17 @@ def draw(
             errorevery=(i % 3, 3),
             color=COLORS[i],
             capsize=3,
-            label=f"{name}, rate {best:g}",
+            label=f"{name} at {best:g}",
         )
     left.set(title=f"After {losses.shape[1]} epochs", xlabel="learning rate")
     left.set_ylabel("training loss (cross-entropy)")
-    right.set(title=title, xlabel="epoch, at its own best rate")
+    right.set(title=title, xlabel="epoch, at its own best learning rate")
     figure.legend(loc="outside lower center", ncols=3)
     run.save(figure)
 
 
 def main(run: lab.Run) -> None:
-    """Choose each one's rate, train, compare, draw."""
+    """Choose each learning rate, train, compare, draw."""
     names = list(OPTIMIZERS)[:: 5 if run.quick else 1]
     seeds, epochs = range(1, 3 if run.quick else 5), 5 if run.quick else 15
     grids: dict[str, dict[float, float]] = {}
@@ -118,22 +119,23 @@ def main(run: lab.Run) -> None:
         end = curves[name][:, -1]
         edge = ", at the grid's edge" if rate in (min(grid), max(grid)) else ""
         print(
-            f"{name:16} loss {end.mean():.4f} ± {end.std():.4f} at a rate of "
-            f"{rate:g}{edge}; built-in differs by {differences[-1]:.0e}"
+            f"{name:16} loss {end.mean():.4f} ± {end.std():.4f} at learning "
+            f"rate {rate:g}{edge}; built-in differs by {differences[-1]:.0e}"
         )
-        run.log({f"loss/{name}": end.mean(), f"rate/{name}": rate})
+        run.log({f"loss/{name}": end.mean(), f"learning_rate/{name}": rate})
     run.log({"largest_difference": max(differences)})
     ends = {name: curves[name][:, -1].mean() for name in names}
     order = sorted(names, key=lambda name: ends[name])
     by_name = ends[order[-1]] / ends[order[0]]
     by_rate = np.median([max(g.values()) / ends[n] for n, g in grids.items()])
-    print(f"From the quickest to the slowest: {', '.join(order)}.")
+    print(f"From the fastest to the slowest: {', '.join(order)}.")
+    winner = "learning rate" if by_rate > by_name else "optimizer"
     print(
-        "Among optimizers at their best rates the loss differs by a factor "
-        f"of {by_name:.0f}, among the rates of one by {by_rate:.0f}: the "
-        f"{'rate' if by_rate > by_name else 'optimizer'} matters more.\n"
+        "Among optimizers at their best learning rates the loss differs by a "
+        f"factor of {by_name:.0f}, among the learning rates of one by "
+        f"{by_rate:.0f}: the {winner} matters more.\n"
         "The losses of Keras's own optimizers, with the same seed, differ by "
-        f"{max(differences):.0e} of themselves at most."
+        f"at most {max(differences):.0e} of their value."
     )
     draw(grids, curves, f"Lowest at the end: {order[0]}", run)
 

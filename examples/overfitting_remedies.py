@@ -1,8 +1,8 @@
 """Which remedy helps a network that overfits?
 
-A network of 26 thousand weights gets 100 digits, one in five of which has a
-label drawn by lot, and learns them by heart. Each remedy is tried alone, with
-as many steps, and judged by new digits: in pairs, a seed being the same images.
+A network of 26 thousand weights gets 100 digits and learns them by heart. One
+in five has a random label. The example tries each remedy alone, with the same
+number of steps, and judges it by new digits. Each remedy gets the same images.
 
     python examples/overfitting_remedies.py --figure overfitting.png
 """
@@ -34,7 +34,7 @@ REMEDIES: dict[str, dict[str, Any]] = {
 
 
 def shifted(x: Array) -> Array:
-    """Return images as they are, and a pixel right, left, down and up."""
+    """Return the images, also shifted a pixel right, left, down and up."""
     padded = np.pad(x.reshape(-1, 8, 8), ((0, 0), (1, 1), (1, 1)))
     places = ((1, 1), (1, 0), (1, 2), (0, 1), (2, 1))
     moved = [padded[:, i : i + 8, j : j + 8] for i, j in places]
@@ -42,7 +42,7 @@ def shifted(x: Array) -> Array:
 
 
 def build(remedy: dict[str, Any]) -> keras.Model:
-    """Return the network, with what is a part of it."""
+    """Return the network, with the parts that a remedy adds."""
     model = keras.Sequential([keras.Input((64,))])
     how: dict[str, Any] = {"kernel_regularizer": remedy.get("penalty")}
     for units in remedy.get("hidden", (128, 128)):
@@ -66,13 +66,13 @@ def judge(model: keras.Model, x: Array, y: Array) -> tuple[float, float]:
 
 
 def train(name: str, seed: int, doctor: Any, logs: list) -> tuple[dict, list]:
-    """Return the history, and how training and new digits are judged."""
+    """Return the history, and the scores of training and new digits."""
     remedy, random = REMEDIES[name], np.random.default_rng(seed)
     keras.utils.set_random_seed(seed)
     (x, y), new = lab.digits(seed=seed)
     watched = x[1000:], y[1000:]
-    by_lot = random.random(len(y)) < 0.2
-    y = np.where(by_lot, random.integers(0, 10, len(y)), y)
+    at_random = random.random(len(y)) < 0.2
+    y = np.where(at_random, random.integers(0, 10, len(y)), y)
     few, images = (x[:FEW], y[:FEW]), remedy.get("images", FEW)
     x, y = x[:images], y[:images]
     callbacks = [doctor] if name == BARE else remedy.get("callbacks", [])
@@ -108,13 +108,13 @@ def draw(histories: list, results: dict[str, Array], run: lab.Run) -> None:
     right.hlines(order, *ends.mean(1).T, color="#999999", zorder=0)
     left.set(title=BARE.capitalize(), xlabel="epoch", ylabel="cross-entropy")
     left.legend()
-    right.set(title=f"Least loss of new digits: {order[-1]}", xlim=(0, None))
+    right.set(title=f"Lowest loss on new digits: {order[-1]}", xlim=(0, None))
     right.set_xlabel("cross-entropy after training")
     run.save(figure)
 
 
 def main(run: lab.Run) -> None:
-    """Train with each remedy, say which helped, and draw it."""
+    """Train with each remedy, print which helped, and draw it."""
     seeds = range(2 if run.quick else 4)
     doctor = keras_ext.callbacks.TrainingDoctor
     doctors = [doctor(on_finding=lambda f: None) for _ in seeds]
@@ -130,18 +130,18 @@ def main(run: lab.Run) -> None:
         # By seed; of training and new digits; loss and accuracy.
         results[name] = np.array(judged)
         (seen, _), (loss, accuracy) = results[name].mean(0)
-        gains = (results[BARE] - results[name])[:, 1, 0]
-        gain, error = gains.mean(), gains.std(ddof=1) / len(gains) ** 0.5
-        if gain > 2 * error:
-            helped.append((gain, f"{name} by {gain:.2f} ± {error:.2f}"))
-        words = f"loss {seen:.2f} in training, {loss:.2f} of new digits"
-        print(f"{name:20} {words}, their accuracy {accuracy:.2f}")
+        drops = (results[BARE] - results[name])[:, 1, 0]
+        drop, error = drops.mean(), drops.std(ddof=1) / len(drops) ** 0.5
+        if drop > 2 * error:
+            helped.append((drop, f"{name} by {drop:.2f} ± {error:.2f}"))
+        words = f"loss {seen:.2f} in training, {loss:.2f} on new digits"
+        print(f"{name:20} {words}, accuracy {accuracy:.2f}")
         run.log({f"val_loss/{name}": loss, f"gap/{name}": loss - seen})
-    told = [f for d in doctors for f in d.findings if "overfit" in f.problem]
-    said = told[0].message if told else "nothing"
-    print(f"The doctor, {len(told)} of {len(seeds)} times, of {BARE}: {said}")
+    found = [f for d in doctors for f in d.findings if "overfit" in f.problem]
+    message = found[0].message if found else "nothing"
+    print(f"Doctor, {BARE}, {len(found)} of {len(seeds)} times: {message}")
     words = ", ".join(text for _, text in sorted(helped, reverse=True))
-    print(f"Lowered new digits' loss by over 2 errors: {words or 'nothing'}.")
+    print(f"Lower loss on new digits, by over 2 errors: {words or 'nothing'}.")
     draw(histories, results, run)
 
 

@@ -1,10 +1,10 @@
 """Does it help to have learnt 0 to 4 when 5 to 9 must be learnt from a few?
 
 A convolutional base learns digits 0 to 4, at random places of a larger image.
-Then a new head for 5 to 9 is trained on a few images of each, on the base as
-it is (frozen), on one that goes on learning (fine-tuned), and on a new one
-(from scratch). The monitors show which layers have a gradient, and which move.
-What tells 0 to 4 apart need not tell 5 to 9 apart.
+Then a new head for 5 to 9 learns from a few images of each digit, in three
+ways: the base stays as it is (frozen), the base goes on learning (fine-tuned),
+or the base is new (from scratch). The monitors show which layers have a
+gradient and which move. Features that separate 0 to 4 need not separate 5 to 9.
 """
 
 from typing import Any
@@ -137,7 +137,7 @@ def main(run: lab.Run) -> None:
     print(
         f"With {counts[0]} images of each digit {best} is "
         f"best ({max(few.values()):.2f}; frozen {few['frozen']:.2f}, from "
-        f"scratch {few['from scratch']:.2f}),\nwith {counts[-1]} "
+        f"scratch {few['from scratch']:.2f}),\nwith {counts[-1]} images "
         f"{then} ({max(many.values()):.2f}). Fine-tuning "
         f"moves {most} most, by {moved['fine-tuned'][most]:.1e} a step."
     )

@@ -1,12 +1,13 @@
 """Why do deep Transformers normalize before each sublayer, and not after it?
 
-Handwritten digits, read row by row: eight tokens, whose order matters. Blocks
-of attention and a small network, each with a residual connection, in the order
-of the first Transformer (post-norm: `norm(x + f(x))`) and of later ones
-(pre-norm: `x + f(norm(x))`). Each norm after a sum also shrinks what the
-connection carries back, so that under post-norm the gradient should fade from
-the last block to the first (Xiong et al., 2020,
-https://arxiv.org/abs/2002.04745). Both learn without a warm-up of the rate.
+Transformers read handwritten digits row by row: eight tokens, whose order
+matters. A block has attention and a small network, each with a residual
+connection. The first Transformer normalizes after the sum (post-norm: `norm(x +
+f(x))`), later ones before the sublayer (pre-norm: `x + f(norm(x))`). A norm
+after a sum also shrinks the gradient of the connection. So under post-norm the
+gradient should fade from the last block to the first (Xiong et al., 2020,
+https://arxiv.org/abs/2002.04745). Both learn without a warm-up of the learning
+rate.
 
     python examples/transformer_monitor.py --figure transformer.png
 """
@@ -26,7 +27,7 @@ STYLES = {"pre-norm": ("C0", "o"), "post-norm": ("C1", "s")}
 
 
 class Positions(keras.layers.Layer):
-    """Adds what is learnt about each place in the sequence."""
+    """Adds a learnt vector for each place in the sequence."""
 
     def build(self, input_shape: tuple[int, ...]) -> None:
         """Create one vector per place."""
@@ -88,7 +89,7 @@ def blocks(steps: dict[str, Array], depth: int) -> Array:
 
 
 def main(run: lab.Run) -> None:
-    """Train shallow and deep ones of both kinds, compare, draw."""
+    """Train shallow and deep networks of both kinds, compare, draw."""
     depths, epochs = ((2, 6), 2) if run.quick else ((2, 12), 12)
     train, test = lab.digits(256 if run.quick else 768)
     figure = Figure(figsize=(9.5, 4), layout="constrained")

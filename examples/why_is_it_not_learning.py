@@ -1,8 +1,9 @@
 """Why is it not learning?
 
-A deep network of sigmoids, on scikit-learn's handwritten digits as bytes. It
-stays at one in ten. A `TrainingDoctor` in `fit` says why; what it puts first is
-done, and it is asked again, until it has nothing to say.
+A deep network of sigmoids reads scikit-learn's handwritten digits as bytes. Its
+accuracy stays at one in ten. A `TrainingDoctor` in `fit` finds the reason. The
+example applies the doctor's first remedy and trains again, until the doctor
+finds nothing.
 
     python examples/why_is_it_not_learning.py --figure not_learning.png
 """
@@ -19,7 +20,7 @@ import keras_ext
 
 Array = np.ndarray
 DEPTH = 6
-# What is cured here, and how.
+# The problems that the example cures, and their remedies.
 CURES = {
     "unscaled_input": "inputs standardized",
     "vanishing_gradient": "ReLU with He's weights",
@@ -27,9 +28,9 @@ CURES = {
 
 
 def digits() -> tuple[Array, Array]:
-    """Return scikit-learn's digits, as images of bytes come."""
+    """Return scikit-learn's digits as images of bytes."""
     x, y = load_digits(return_X_y=True)
-    # In their order the last ones are by other writers, and more difficult.
+    # The last images of scikit-learn are by other writers, more difficult.
     order = np.random.default_rng(1).permutation(len(x))
     return (x[order] * 255 / 16).astype("float32"), y[order]
 
@@ -63,12 +64,12 @@ def draw(runs: dict[str, tuple[Any, Any]], path: pathlib.Path) -> None:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     layers = [f"hidden_{i}" for i in range(DEPTH)] + ["out"]
-    for width, (name, (history, records)) in zip(
+    for width, (name, (history, measured)) in zip(
         (6, 3, 2), runs.items(), strict=False
     ):
         accuracy = history["val_accuracy"]
         left.plot(range(1, len(accuracy) + 1), accuracy, lw=width, label=name)
-        norms = [records.series[f"grad_norm/{x}"][0] for x in layers]
+        norms = [measured.series[f"grad_norm/{x}"][0] for x in layers]
         right.semilogy(layers, np.maximum(norms, 1e-12), lw=width, label=name)
     left.set(title="Validation accuracy", xlabel="epoch", ylim=(0, 1))
     right.set(title="Gradient norm in the first step")
@@ -82,7 +83,7 @@ def main(
     path: str = "why_is_it_not_learning.png",
     mlflow: str | None = None,
 ) -> None:
-    """Train, ask, cure; print what was said; save the figure."""
+    """Train, print the report, cure; repeat; save the figure."""
     x, y = digits()
     cures: set[str] = set()
     runs: dict[str, tuple[Any, Any]] = {}

@@ -1,8 +1,8 @@
 """Why does one neuron not learn XOR, when it learns AND and OR?
 
-A perceptron fires on one side of a line. Sixteen of them learn, by Rosenblatt's
-rule, the sixteen functions of two bits; AND, OR and XOR are among them. Then
-networks with a hidden layer of 2 units, and of 8, learn XOR.
+A perceptron fires on one side of a line. Sixteen perceptrons learn the sixteen
+functions of two bits by Rosenblatt's rule. AND, OR and XOR are among these
+functions. Then networks with a hidden layer of 2 units, and of 8, learn XOR.
 
     python examples/xor.py --figure xor.png
 """
@@ -19,7 +19,7 @@ from keras_ext.layers import Dense, Perceptron
 
 Array = np.ndarray
 BITS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], "float32")
-# One column a function: what it answers to each row of `BITS`.
+# One column a function: its answer to each row of `BITS`.
 FUNCTIONS = np.array(list(itertools.product((0, 1), repeat=4)), "float32").T
 PLACES = {"AND": 0b0001, "OR": 0b0111, "XOR": 0b0110}
 XOR = PLACES["XOR"]
@@ -44,7 +44,7 @@ class Answers(keras.callbacks.Callback):
 def train(
     model: keras.Model, targets: Array, passes: int, callbacks: list
 ) -> Array:
-    """Train on the four rows; return who was right after each epoch."""
+    """Train on the four rows; return the right answers of each epoch."""
     answers = Answers(targets)
     model.fit(
         np.tile(BITS, (passes, 1)),
@@ -58,17 +58,17 @@ def train(
 
 
 def perceptrons(seed: int, run: lab.Run) -> tuple[keras.Model, Array]:
-    """Train a perceptron on each function; return them, and who was right."""
+    """Train a perceptron on each function; return also the right answers."""
     keras.utils.set_random_seed(seed)
     model = keras.Sequential([Perceptron(16)])
-    # The loss is a mean over the 16 units, and each of them has a rate of 1.
+    # The loss is a mean over 16 units; each has a learning rate of 1.
     model.compile(keras_ext.optimizers.SGD(16.0), keras_ext.losses.Huber())
     callbacks = run.callbacks(f"perceptrons, seed {seed}")
     return model, train(model, FUNCTIONS, 1, callbacks)
 
 
 def network(hidden: int, seed: int, run: lab.Run) -> tuple[keras.Model, Array]:
-    """Train a network on XOR; return it, and how much it had right."""
+    """Train a network on XOR; return it, and its share of right answers."""
     keras.utils.set_random_seed(seed)
     model = keras.Sequential([Dense(hidden, "tanh"), Dense(1, "sigmoid")])
     model.compile(
@@ -102,7 +102,7 @@ def draw_curves(axes: Any, title: str, curves: dict[str, Array]) -> None:
 
 
 def main(run: lab.Run) -> None:
-    """Train both kinds, count who learnt what, and draw it."""
+    """Train both kinds, count the learnt functions, and draw them."""
     from matplotlib.figure import Figure
 
     seeds = 2 if run.quick else 5
@@ -118,10 +118,10 @@ def main(run: lab.Run) -> None:
         print(f"{name}: learnt with {settled[:, place].sum()} of {seeds} seeds")
     print(
         f"Of the 16 functions {settled.all(0).sum()} are learnt with every "
-        f"seed, with none those that answer {' and '.join(never)}.\n"
-        f"On XOR one neuron never has more than {best:.0%} right: a line "
-        "parts no more of it. With a hidden layer of 2 units "
-        f"{learnt[2]} of {seeds} networks learn it, of 8 {learnt[8]}."
+        f"seed. No seed learns those that answer {' and '.join(never)}.\n"
+        f"On XOR one neuron never has more than {best:.0%} right: no line "
+        "separates more. With a hidden layer of 2 units "
+        f"{learnt[2]} of {seeds} networks learn XOR, of 8 {learnt[8]}."
     )
     run.log({f"xor_learnt/{n}_hidden": count for n, count in learnt.items()})
     run.log({"functions": settled.all(0).sum(), "xor_best_accuracy": best})

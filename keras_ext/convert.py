@@ -1,15 +1,15 @@
-"""Swaps the built-ins of a model for their counterparts here.
+"""Swaps the built-ins of a model for their counterparts in keras_ext.
 
-The model is written as `model.save` writes it, the names of built-ins in its
-config are replaced, and it is read again, so that Keras itself carries over
-weights, optimizer state, seeds and everything else that it saves. What a
-config does not show (layers that a model makes in its constructor) is swapped
-while the model is read.
+`convert` saves the model, replaces the names of built-ins in the config, and
+loads the model again. So Keras itself carries over weights, optimizer state
+and seeds. A config does not show layers that a model makes in its constructor;
+these are swapped while the model loads.
 """
 
 import contextlib
 import inspect
 import json
+import shutil
 import tempfile
 import warnings
 import zipfile
@@ -30,7 +30,7 @@ from keras_ext import (
 )
 
 # In the order of the report.
-_ROOMS = {
+_MODULES = {
     "layers": layers,
     "activations": activations,
     "initializers": initializers,
@@ -43,24 +43,23 @@ _ROOMS = {
 def convert(
     model: Any, *, print_fn: Callable[[str], Any] | None = print
 ) -> Any:
-    """Returns the same model with its built-ins swapped for those here.
+    """Swap the built-ins of a model for those of `keras_ext`.
 
-    Every layer, activation, initializer, regularizer, loss and optimizer that
-    has a counterpart of the same name in `keras_ext` is swapped, wherever it
-    is: in nested models, wrappers, cells, other layers' arguments, and in
-    what `compile` was given. Weights, the optimizer's state, seeds, names,
-    dtype policies and what is frozen are kept. Of a person's own subclass of
-    a built-in only the parts are swapped.
+    `convert` swaps each layer, activation, initializer, regularizer, loss and
+    optimizer that has a counterpart of the same name in `keras_ext`: in nested
+    models, wrappers, cells, arguments of layers and arguments of `compile`. It
+    keeps weights, optimizer state, seeds, names, dtype policies and frozen
+    layers. A class of your own that subclasses a built-in stays; only its
+    parts are swapped.
 
-    The given model is not changed. The new one has weights of its own, so
-    for a moment both are in memory, and once more on disk. While it loads,
-    the built-in layers' `__new__` is replaced: no other thread may make
-    layers then.
+    The given model does not change. For a moment both models are in memory,
+    and once more on disk. Make no layers in other threads meanwhile: `convert`
+    replaces `__new__` of the built-in layers while the new model loads.
 
     Args:
         model: A Keras model, built or not, compiled or not. Its own classes
-            need what `model.save` asks of them: a `get_config`, if their
-            constructors take arguments.
+            need a `get_config` if their constructors take arguments, as for
+            `model.save`.
         print_fn: Function that takes the report, one line per kind of
             component; `None` for no report. Defaults to `print`.
 
@@ -68,8 +67,8 @@ def convert(
         The new model.
 
     Raises:
-        ValueError: If `model` is no Keras model, or cannot be saved and
-            loaded again, for example for a `Lambda` layer with a lambda.
+        ValueError: If `model` is not a Keras model, or cannot be saved and
+            loaded again, for example with a lambda in a `Lambda` layer.
 
     Example:
     >>> import keras
@@ -99,12 +98,12 @@ def convert(
         path = Path(folder)
         try:
             with warnings.catch_warnings():
-                # An unbuilt model has no weights, which is no surprise here.
+                # An unbuilt model has no weights to save.
                 warnings.filterwarnings("ignore", ".*has not yet been built")
                 model.save(path / "old.keras")
             _rewrite_file(path / "old.keras", path / "new.keras", model, table)
             with _constructing(table), warnings.catch_warnings():
-                # `_copy_optimizer` makes up for it.
+                # `_copy_optimizer` copies what Keras skips.
                 warnings.filterwarnings("ignore", "Skipping variable loading")
                 new = keras.saving.load_model(
                     path / "new.keras", custom_objects=_custom_objects(model)
@@ -114,20 +113,20 @@ def convert(
                 "`model` must be one that can be saved and loaded again. "
                 f"Received: model={model}, which failed with: {error}"
             ) from error
-    for old_layer, new_layer in _pairs(model, new):
-        _swap_attributes(new_layer, table)
-        if new_layer.trainable != old_layer.trainable:
-            new_layer.trainable = old_layer.trainable
-    for old_variable, new_variable in zip(
+    for old_layer, layer in zip(_layers(model), _layers(new), strict=True):
+        _swap_attributes(layer, table)
+        if layer.trainable != old_layer.trainable:
+            layer.trainable = old_layer.trainable
+    for old_variable, variable in zip(
         model.variables, new.variables, strict=True
     ):
-        # A seed's state is a variable that Keras does not save.
-        new_variable.assign(keras.ops.copy(old_variable.value))
-        regularizer = getattr(new_variable, "regularizer", None)
+        # Keras does not save a seed's state, which is a variable.
+        variable.assign(keras.ops.copy(old_variable.value))
+        regularizer = getattr(variable, "regularizer", None)
         if regularizer is not None:
-            new_variable.regularizer = _swapped(regularizer, table)
-        if new_variable.trainable != old_variable.trainable:
-            new_variable.trainable = old_variable.trainable
+            variable.regularizer = _swapped(regularizer, table)
+        if variable.trainable != old_variable.trainable:
+            variable.trainable = old_variable.trainable
     _copy_optimizer(model, new)
     if print_fn is not None:
         print_fn(_report(model, new, table))
@@ -135,13 +134,13 @@ def convert(
 
 
 def _counterparts() -> dict[Any, Any]:
-    """Returns what stands here for each built-in class and function."""
+    """Map each built-in class and function to its counterpart."""
     table: dict[Any, Any] = {}
-    for room, module in _ROOMS.items():
+    for kind, module in _MODULES.items():
         for name, ours in vars(module).items():
-            builtin = getattr(getattr(keras, room), name, None)
+            builtin = getattr(getattr(keras, kind), name, None)
             if inspect.isclass(builtin) and inspect.isclass(ours):
-                # An alias stands for nothing: `__name__` is another's.
+                # Not for an alias, whose `__name__` is another one.
                 if issubclass(ours, builtin) and ours.__name__ == name:
                     table[builtin] = ours
             elif inspect.isfunction(builtin) and inspect.isfunction(ours):
@@ -150,19 +149,17 @@ def _counterparts() -> dict[Any, Any]:
 
 
 def _builtin(config: dict[str, Any]) -> Any:
-    """Returns the Keras class or function that a config names, or None."""
-    module, name = config.get("module") or "", config["class_name"]
-    if module.split(".")[0] != "keras":
+    """Return the Keras class or function that a config names, or `None`."""
+    package, *folders = (config.get("module") or "").split(".")
+    # Keras saves PyTorch's optimizers with a private module path.
+    kinds = [kind for kind in folders if kind in _MODULES]
+    if package != "keras" or not kinds:
         return None
-    # PyTorch's optimizers are saved under where Keras has them inside.
-    for room in module.split("."):
-        if room in _ROOMS:
-            return getattr(getattr(keras, room), name, None)
-    return None
+    return getattr(getattr(keras, kinds[0]), config["class_name"], None)
 
 
 def _rewrite(config: Any, table: dict[Any, Any]) -> Any:
-    """Returns the config with built-ins' names replaced."""
+    """Return the config with the names of built-ins replaced."""
     if isinstance(config, list):
         return [_rewrite(item, table) for item in config]
     if not isinstance(config, dict):
@@ -172,7 +169,7 @@ def _rewrite(config: Any, table: dict[Any, Any]) -> Any:
         return new
     builtin = _builtin(config)
     if builtin is not None and isinstance(new["config"], dict):
-        # Only a built-in's strings are known to be names of activations.
+        # In other configs such a string may mean something else.
         for key, value in new["config"].items():
             if key.endswith("activation") and isinstance(value, str):
                 ours = table.get(keras.activations.get(value))
@@ -191,7 +188,7 @@ def _rewrite(config: Any, table: dict[Any, Any]) -> Any:
 
 
 def _rewrite_loss(loss: Any, table: dict[Any, Any]) -> Any:
-    """Replaces names of loss functions, in any structure."""
+    """Replace the names of loss functions, in any structure."""
     if isinstance(loss, list):
         return [_rewrite_loss(item, table) for item in loss]
     name = loss
@@ -205,14 +202,14 @@ def _rewrite_loss(loss: Any, table: dict[Any, Any]) -> Any:
         return loss
     try:
         builtin = keras.losses.get(name)
-    except ValueError:  # A person's own function.
+    except ValueError:  # A custom function.
         return loss
     ours = table.get(builtin)
     return loss if ours is None else keras.losses.serialize(ours)
 
 
 def _complete_loss(config: Any, loss: Any) -> None:
-    """Adds arguments that Keras leaves out of the config: Huber's `delta`."""
+    """Add Huber's `delta`, which Keras leaves out of the config."""
     if isinstance(loss, dict):
         for key, item in loss.items():
             _complete_loss(config[key], item)
@@ -239,16 +236,15 @@ def _rewrite_file(
                 source.open(item) as reader,
                 target.open(item.filename, "w", force_zip64=True) as writer,
             ):
-                while chunk := reader.read(2**20):
-                    writer.write(chunk)
+                shutil.copyfileobj(reader, writer)
 
 
 @contextlib.contextmanager
 def _constructing(table: dict[Any, Any]) -> Iterator[None]:
-    """Lets a built-in layer's constructor make the counterpart.
+    """Make a built-in layer's constructor return the counterpart.
 
-    A model's own constructor makes layers that no config shows. Subclasses
-    are left as they are.
+    A model's constructor makes layers that no config shows. Subclasses of
+    built-in layers stay.
     """
 
     def make(builtin: Any, ours: Any) -> Any:
@@ -275,16 +271,12 @@ def _constructing(table: dict[Any, Any]) -> Iterator[None]:
 
 
 def _layers(model: Any) -> list[Any]:
-    # A shared layer comes up once for each place.
+    # Keras lists a shared layer once for each use.
     return list({id(x): x for x in model._flatten_layers()}.values())
 
 
-def _pairs(old: Any, new: Any) -> list[tuple[Any, Any]]:
-    return list(zip(_layers(old), _layers(new), strict=True))
-
-
 def _swapped(value: Any, table: dict[Any, Any]) -> Any:
-    """Returns the counterpart of an object or function, or itself."""
+    """Return the counterpart of an object or function, or itself."""
     if inspect.isfunction(value):
         return table.get(value, value)
     ours = table.get(type(value))
@@ -292,43 +284,40 @@ def _swapped(value: Any, table: dict[Any, Any]) -> Any:
 
 
 def _swap_attributes(layer: Any, table: dict[Any, Any]) -> None:
-    """Swaps what a layer made in its constructor, other than layers."""
+    """Swap what a layer made in its constructor, except layers."""
+    kinds = keras.initializers.Initializer | keras.regularizers.Regularizer
     for name, value in list(vars(layer).items()):
-        if inspect.isfunction(value) or isinstance(
-            value,
-            keras.initializers.Initializer | keras.regularizers.Regularizer,
-        ):
+        if inspect.isfunction(value) or isinstance(value, kinds):
             swapped = _swapped(value, table)
             if swapped is not value:
                 setattr(layer, name, swapped)
 
 
 def _copy_optimizer(old: Any, new: Any) -> None:
-    """Copies state that Keras could not load.
+    """Copy state that Keras could not load.
 
-    It builds the new optimizer for what can be trained now, which may not be
-    what could be when the old one was built.
+    Keras builds the new optimizer for the variables that are trainable now.
+    The old optimizer may have been built for other variables.
     """
     optimizer = getattr(old, "optimizer", None)
     if optimizer is None or not optimizer.built or new.optimizer is None:
         return
-    shapes = [
+    before, after = (
         [v.shape for v in o.variables] for o in (optimizer, new.optimizer)
-    ]
-    if shapes[0] != shapes[1]:
+    )
+    if before != after:
         pairs = zip(old.variables, new.variables, strict=True)
-        of_old = {id(before): after for before, after in pairs}
+        of_old = {id(variable): twin for variable, twin in pairs}
         config = keras.optimizers.serialize(new.optimizer)
         new.optimizer = keras.optimizers.deserialize(config)
-        new.optimizer.build(
-            [of_old[id(v)] for v in optimizer._trainable_variables]
-        )
+        trained = [of_old[id(v)] for v in optimizer._trainable_variables]
+        new.optimizer.build(trained)
     for a, b in zip(optimizer.variables, new.optimizer.variables, strict=True):
         b.assign(keras.ops.copy(a.value))
 
 
 def _custom_objects(model: Any) -> dict[str, Any]:
-    """Returns the model's own classes and losses, which may be unregistered."""
+    """Return custom classes and losses, which may not be registered."""
     things = [*map(type, _layers(model)), type(getattr(model, "optimizer", 0))]
     for loss in keras.tree.flatten(getattr(model, "loss", None)):
         if loss is not None and not isinstance(loss, str):
@@ -342,8 +331,8 @@ def _custom_objects(model: Any) -> dict[str, Any]:
 
 
 def _check_serializable(model: Any) -> None:
-    """Names the lambda or the class that stands in the way."""
-    # Parts before wholes, which fail for their parts.
+    """Raise an error that names a layer that Keras cannot save or load."""
+    # Inner layers first: an outer layer fails because of them.
     for layer in reversed(_layers(model)):
         function = getattr(layer, "function", None)
         if isinstance(layer, keras.layers.Lambda) and (
@@ -365,29 +354,25 @@ def _check_serializable(model: Any) -> None:
 
 
 def _components(model: Any) -> Counter:
-    """Counts the classes and functions of which something is in the model."""
-    found: list[Any] = []
+    """Count the classes and functions in the model."""
+    parts: list[Any] = []
     for layer in _layers(model):
-        found.append(type(layer))
+        parts.append(layer)
         if not isinstance(layer, keras.Model):
-            for value in vars(layer).values():
-                found.append(
-                    value if inspect.isfunction(value) else type(value)
-                )
+            parts += vars(layer).values()
     if getattr(model, "compiled", False):
-        for loss in keras.tree.flatten(model.loss):
-            found.append(loss if inspect.isfunction(loss) else type(loss))
         optimizer = model.optimizer
-        found.append(type(getattr(optimizer, "inner_optimizer", optimizer)))
-    return Counter(found)
+        parts += keras.tree.flatten(model.loss)
+        parts.append(getattr(optimizer, "inner_optimizer", optimizer))
+    return Counter(x if inspect.isfunction(x) else type(x) for x in parts)
 
 
 def _report(old: Any, new: Any, table: dict[Any, Any]) -> str:
-    """Returns one line for each room of which something was swapped."""
-    # What was ours before was not swapped.
+    """Return one line for each kind of swapped component."""
+    # Without components that were in the old model.
     swapped = _components(new) - _components(old)
     lines = []
-    for room, module in _ROOMS.items():
+    for kind, module in _MODULES.items():
         public = {id(thing) for thing in vars(module).values()}
         counts = sorted(
             (thing.__name__, number)
@@ -395,5 +380,6 @@ def _report(old: Any, new: Any, table: dict[Any, Any]) -> str:
             if thing in table.values() and id(thing) in public
         )
         if counts:
-            lines.append(f"{room}: " + ", ".join(f"{n} {k}" for k, n in counts))
+            names = ", ".join(f"{number} {name}" for name, number in counts)
+            lines.append(f"{kind}: {names}")
     return "\n".join(lines) or "nothing to swap"

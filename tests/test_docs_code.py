@@ -163,7 +163,7 @@ def test_what_is_not_run_says_why(page):
     python = [block for block in blocks(page) if block.language == "python"]
     assert len(python) - len(steps(page)) == told
     # Another spelling of the language would not be run.
-    assert {b.language for b in blocks(page)} <= {"", "python", "sh"}
+    assert {b.language for b in blocks(page)} <= {"", "python", "sh", "mermaid"}
 
 
 def test_same_text_but_for_the_last_digits():
