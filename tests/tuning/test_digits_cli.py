@@ -55,7 +55,7 @@ BAD = {
     "unknown option": (["digits", "--fast"], "--fast"),
     "unknown tuner": (["digits", "--tuner", "best"], "--tuner"),
     "unknown pruner": (["digits", "--pruner", "best"], "--pruner"),
-    "one fold": (["digits", "--cross-validation", "1"], "from 2 on"),
+    "one fold": (["digits", "--cross-validation", "1"], ">= 2"),
     "no time": (["digits", "--time-budget", "0s"], "--time-budget"),
     "time without a unit": (["digits", "--time-budget", "soon"], "'soon'"),
     "the loss as objective": (

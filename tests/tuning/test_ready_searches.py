@@ -134,7 +134,7 @@ def test_resumed_after_its_time(search, runs, stopped_clock, tmp_path, tuner):
     arguments = ("wine", "--trials", 3, "--epochs", 2, "--tuner", tuner)
     status, out = search(*arguments, "--time-budget", "1h")
     assert status == 0
-    assert "The time is up. Go on with this search:" in out
+    assert "The time is up. Continue this search:" in out
     assert "keras-ext search wine --resume" in out
     parent, first = runs()
     assert parent.info.status == "FINISHED"
