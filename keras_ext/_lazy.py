@@ -14,7 +14,7 @@ def after_keras(action: Callable[[], None]) -> None:
     Args:
         action: Called without arguments, before `import keras` returns.
     """
-    if "keras" in sys.modules:
+    if sys.modules.get("keras"):
         action()
     else:
         sys.meta_path.insert(0, _KerasFinder(action))

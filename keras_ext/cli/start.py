@@ -22,7 +22,7 @@ def start_keras() -> None:
     Raises:
         UsageError: No backend is installed, or the chosen one is not.
     """
-    if "keras" in sys.modules:
+    if sys.modules.get("keras"):
         return
     _choose_backend()
     try:
