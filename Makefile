@@ -1,4 +1,5 @@
-# Everything runs in .venv, which each target fills with what it needs.
+# Everything runs in an environment of the Python's own, .venv for python3 and
+# .venv-3.13 for PYTHON=python3.13. Each target installs what it needs.
 PYTHON ?= python3
 BACKENDS ?= tensorflow jax torch
 GPU_BACKENDS ?= jax torch
@@ -7,70 +8,95 @@ ARGS ?=
 SEARCH_ARGS ?=
 MLFLOW_PORT ?= 5000
 
-BIN := .venv/bin
+VERSION := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2])")
+VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(VERSION))
+CONSTRAINTS ?= constraints/$(if $(filter 3.11,$(VERSION)),tested,tested-newest).txt
+
+BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # An environment whose JAX or PyTorch can use a GPU.
 GPU_PYTHON ?= $(BIN)/python
-FILES := pyproject.toml constraints/tested.txt
+FILES := pyproject.toml $(CONSTRAINTS)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help search ui test lint bench bench-doctor bench-gpu screenshots docs docs-figures test-oldest package smoke clean
+.PHONY: help search ui test lint bench bench-doctor bench-gpu screenshots docs docs-figures test-oldest test-upstream package smoke clean
 
 help:
 	@echo "make search    install, run a hyperparameter search on digits"
 	@echo "make ui        open the MLflow UI on its results"
 	@echo "make test      install, test on BACKENDS=\"$(BACKENDS)\""
 	@echo "make lint      style and types"
+	@echo "make test PYTHON=python3.13   the same on another Python"
 	@echo "make test-oldest   the same on the oldest supported versions"
+	@echo "make test-upstream UPSTREAM=git+https://...   on unreleased versions"
 	@echo "make package   build wheel and source distribution, check them"
 	@echo "make smoke     the wheel in an empty environment of each backend"
 	@echo "make bench     measure what the docs claim"
 	@echo "make bench-doctor  how often the training doctor is right"
 	@echo "make bench-gpu what monitors cost on a GPU, GPU_BACKENDS=\"$(GPU_BACKENDS)\""
 	@echo "make docs      build the documentation site into build/site"
-	@echo "make clean     remove .venv and caches (not your results)"
+	@echo "make clean     remove environments and caches (not your results)"
 
-.venv/bin/python:
-	$(PYTHON) -m venv .venv
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
 
-.venv/.search: $(FILES) | .venv/bin/python
-	$(PIP) -e ".[tensorflow,mlflow,tuner]" -c constraints/tested.txt
+$(VENV)/.search: $(FILES) | $(VENV)/bin/python
+	$(PIP) -e ".[tensorflow,mlflow,tuner]" -c $(CONSTRAINTS)
 	@touch $@
 
 # torch is pinned: other versions may pull in several GB of GPU libraries.
-.venv/.test: $(FILES) | .venv/bin/python
-	$(PIP) -e ".[dev,tensorflow,jax,torch]" -c constraints/tested.txt
-	@touch $@ .venv/.search
+$(VENV)/.test-%: $(FILES) | $(VENV)/bin/python
+	$(PIP) -e ".[dev,$*]" -c $(CONSTRAINTS)
+	@touch $@
 
-search: .venv/.search
+$(VENV)/.test: $(BACKENDS:%=$(VENV)/.test-%)
+	@touch $@
+
+search: $(VENV)/.search
 	KERAS_BACKEND=tensorflow $(BIN)/python -m tuning digits $(SEARCH_ARGS)
 
-ui: .venv/.search
+ui: $(VENV)/.search
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db \
 	    --host 127.0.0.1 --port $(MLFLOW_PORT)
 
 # One process per backend: Keras has one backend in a process.
-test: .venv/.test
+test: $(VENV)/.test
 	@for backend in $(BACKENDS); do \
 	    echo "== tests on $$backend"; \
 	    KERAS_BACKEND=$$backend $(BIN)/python -m pytest -n 2 $(ARGS) \
 	        || exit 1; \
 	done
 
-# In an environment of its own, on TensorFlow.
+# In an environment of its own.
+test-oldest: BACKENDS = tensorflow
 test-oldest:
 	$(PYTHON) -m venv .venv-oldest
-	.venv-oldest/bin/python -m pip install --quiet -e ".[dev,tensorflow]" \
-	    -c constraints/oldest.txt
-	KERAS_BACKEND=tensorflow .venv-oldest/bin/python -m pytest -n 2 $(ARGS)
+	@for backend in $(BACKENDS); do \
+	    .venv-oldest/bin/python -m pip install --quiet \
+	        -e ".[dev,$$backend]" -c constraints/oldest.txt && \
+	    KERAS_BACKEND=$$backend .venv-oldest/bin/python -m pytest -n 2 \
+	        $(ARGS) || exit 1; \
+	done
 
-lint: .venv/.test
+# The newest releases, and UPSTREAM (what pip installs) in place of its own.
+test-upstream:
+	$(PYTHON) -m venv --clear .venv-upstream
+	@for backend in $(BACKENDS); do \
+	    .venv-upstream/bin/python -m pip install --quiet \
+	        -e ".[dev,$$backend]" && \
+	    .venv-upstream/bin/python -m pip install --quiet --no-deps \
+	        --force-reinstall $(UPSTREAM) && \
+	    KERAS_BACKEND=$$backend .venv-upstream/bin/python -m pytest -n 2 \
+	        $(ARGS) || exit 1; \
+	done
+
+lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-package: .venv/.test
+package: $(VENV)/.test
 	rm -rf dist
 	$(BIN)/python -m build
 	$(BIN)/python -m twine check --strict dist/*
@@ -84,7 +110,7 @@ smoke: package
 	        || exit 1; \
 	done
 
-bench: .venv/.test
+bench: $(VENV)/.test
 	@for backend in $(BACKENDS); do \
 	    xla=; test $$backend = tensorflow && xla=--xla; \
 	    for what in optimizers layers losses; do \
@@ -115,7 +141,7 @@ bench: .venv/.test
 	$(MAKE) bench-doctor
 
 # Hundreds of small trainings, on each half of the seeds; half an hour each.
-bench-doctor: .venv/.test
+bench-doctor: $(VENV)/.test
 	for half in dev report; do \
 	    KERAS_BACKEND=torch $(BIN)/python -m benchmarks.doctor_bench \
 	        --cache build/doctor --half $$half --runs 250 && \
@@ -129,16 +155,16 @@ bench-gpu:
 	        || exit 1; \
 	done
 
-docs: $(FILES) | .venv/bin/python
-	$(PIP) -e ".[docs]" -c constraints/tested.txt
+docs: $(FILES) | $(VENV)/bin/python
+	$(PIP) -e ".[docs]" -c $(CONSTRAINTS)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The figures of docs/problems.md and docs/examples.md; some minutes.
-docs-figures: .venv/.test
+docs-figures: $(VENV)/.test
 	KERAS_BACKEND=torch $(BIN)/python docs/problem_figures.py
 	KERAS_BACKEND=torch $(BIN)/python docs/example_figures.py
 
 clean:
-	rm -rf .venv .venv-oldest build dist *.egg-info .pytest_cache .mypy_cache \
+	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .mypy_cache \
 	    .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,3 +1,6 @@
+import importlib.util
+import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -8,7 +11,7 @@ import numpy as np
 import pytest
 
 from keras_ext import cli
-from keras_ext.cli import check, imports
+from keras_ext.cli import arrays, check, imports, start
 from keras_ext.doctor import Finding
 
 ROOT = Path(__file__).parents[1]
@@ -182,7 +185,7 @@ def test_validation_data_are_used(case, monkeypatch):
     args = cli._parser().parse_args(
         ["check", str(case.folder / "model.keras"), "--data", "."]
     )
-    doctor, *_ = check._probe(args, check._data(case.folder / "data.npz"))
+    doctor, *_ = check._probe(args, arrays.load(case.folder / "data.npz"))
     assert len(doctor.history.logs["val_loss"]) == 20
 
 
@@ -211,7 +214,7 @@ def test_findings_are_told_once():
         (["check", "a.keras", "--data"], "--data: expected one argument"),
         (
             ["check", "a.keras", "--data", "b", "--epochs", "0"],
-            "--epochs: must be a positive integer, not '0'",
+            "--epochs: must be an integer >= 1, not '0'",
         ),
         (
             ["check", "a.keras", "--data", "b", "--html", "no/such/a.html"],
@@ -228,7 +231,7 @@ def test_wrong_arguments(options, message, capsys):
     "data, message",
     [
         ({"z": np.ones(3)}, "has no array x; it has z"),
-        ({"x": np.ones((8, 5)), "y": np.ones(8)}, "(4,), and those of x"),
+        ({"x": np.ones((8, 5)), "y": np.ones(8)}, "shape (4,); x has"),
         ({"x": np.ones((8, 4)), "y": np.ones(7)}, "x 8, y 7"),
         ({"x": np.ones((0, 4)), "y": np.ones(0)}, "x is empty"),
         ({"x": np.array(["a"] * 8), "y": np.ones(8)}, "array of numbers"),
@@ -252,7 +255,7 @@ def test_files_that_are_something_else(healthy, case, capsys):
     for name, message in (
         ("junk.npz", "cannot be read"),
         ("x.npy", "not an npz file"),
-        (".", "is no file"),
+        (".", "is not a file"),
     ):
         status = healthy.check(data=case.folder / name)
         assert message in error_of(capsys, status)
@@ -290,7 +293,7 @@ def test_a_loss_that_cannot_be_restored(case, capsys):
     status = case.check()
     out, err = capsys.readouterr()
     assert status == 0 and "checked before training, on" in out
-    assert "compiled with is lost" in err and "own_loss" in err
+    assert "without what it was compiled with: function 'own_loss'" in err
 
 
 OWN = """
@@ -327,7 +330,7 @@ def test_classes_of_ones_own(case, name, capsys, monkeypatch):
     for module in ("own_net", "own_parts"):
         del sys.modules[module]
     message = error_of(capsys, case.check())
-    assert "(--import names the file" in message and "'Net'" in message
+    assert "class 'Net' is missing; --import names the file" in message
     assert case.check("--import", name, "--epochs", 5) == 0
     assert "30 steps" in capsys.readouterr().out
     for module in ("own_net", "own_parts"):
@@ -352,11 +355,11 @@ def test_what_cannot_be_imported(healthy, case, name, problem, capsys):
 
 
 def test_ctrl_c(monkeypatch, capsys):
-    def interrupt():
+    def interrupt(args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_parser", interrupt)
-    assert cli.main([]) == 130
+    monkeypatch.setattr(check, "_check", interrupt)
+    assert cli.main(["check", "model.keras", "--data", "data.npz"]) == 130
     assert "Interrupted" in capsys.readouterr().err
 
 
@@ -384,3 +387,122 @@ def test_as_a_module(healthy):
     )
     assert done.returncode == 0, done.stderr
     assert "12 steps" in done.stdout and "Traceback" not in done.stderr
+
+
+# A process in which only some packages are installed.
+ALONE = """
+import sys
+sys.modules.update(dict.fromkeys({missing}))
+from keras_ext import cli
+sys.exit(cli.main({arguments}))
+"""
+
+
+def alone(folder, installed, *arguments):
+    """Run a command where `installed` are the only ones of these packages."""
+    packages = {"keras", "tensorflow", "jax", "torch"}
+    env = os.environ | {"KERAS_HOME": str(folder)}
+    for name in ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL"):
+        env.pop(name, None)
+    missing = sorted(packages - set(installed))
+    code = ALONE.format(missing=missing, arguments=arguments)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr.splitlines()
+
+
+@pytest.mark.backend("torch")
+def test_help_and_mlflow_need_no_keras(tmp_path):
+    status, out, err = alone(tmp_path, [], "--help")
+    assert status == 0 and "search" in out and err == []
+    uri = f"sqlite:///{tmp_path}/none.db"
+    for arguments, problem in (
+        (["ui", "--tracking-uri", uri], "there is no store"),
+        (["replay", str(tmp_path)], "has no messages"),
+    ):
+        status, _, (line,) = alone(tmp_path, [], *arguments)
+        assert status == 2 and problem in line
+
+
+@pytest.mark.backend("jax", "torch")
+def test_the_installed_backend_is_used(healthy, tmp_path):
+    """Also where it is not the default of Keras; there is no other noise."""
+    backend = keras.config.backend()
+    files = [str(healthy.folder / name) for name in ("model.keras", "data.npz")]
+    arguments = ["check", files[0], "--data", files[1], "--epochs", "1"]
+    status, out, (line,) = alone(tmp_path, ["keras", backend], *arguments)
+    assert status == 0 and f", on {backend}: " in out
+    assert f"backend {backend!r}" in line and "KERAS_BACKEND" in line
+
+
+@pytest.mark.backend("torch")
+def test_no_backend_at_all(tmp_path):
+    status, out, (line,) = alone(tmp_path, ["keras"], "search", "--help")
+    assert status == 2 and out == "" and "none is installed" in line
+
+
+@pytest.mark.backend("torch")
+@pytest.mark.parametrize(
+    "installed, variable, file, chosen",
+    [
+        ("jax torch", "torch", "jax", "torch"),
+        ("jax torch", "", "torch", "torch"),
+        ("jax torch", None, "tensorflow", "jax"),
+        ("torch", None, None, "torch"),
+        ("torch", "jax", None, "KERAS_BACKEND is 'jax', which is not"),
+        ("", None, "torch", "none is installed"),
+        ("", "openvino", None, "openvino"),
+    ],
+)
+def test_which_backend(
+    installed, variable, file, chosen, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: name in installed.split()
+    )
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_BACKEND", variable or "")
+    if variable is None:
+        monkeypatch.delenv("KERAS_BACKEND")
+    if file:
+        config = json.dumps({"backend": file})
+        (tmp_path / "keras.json").write_text(config)
+    try:
+        start._choose_backend()
+    except cli.UsageError as error:
+        assert chosen in str(error)
+        return
+    assert os.environ["KERAS_BACKEND"] == chosen
+    # Whoever has chosen it need not be told.
+    assert (chosen in capsys.readouterr().err) == (
+        chosen not in (variable, file)
+    )
+
+
+@pytest.mark.backend("torch")
+def test_the_log_of_libraries_is_held_back(monkeypatch, capfd):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    with start.quiet_stderr():
+        os.write(2, b"noise")
+    assert capfd.readouterr().err == ""
+    with pytest.raises(ImportError), start.quiet_stderr():
+        os.write(2, b"reason")
+        raise ImportError
+    assert capfd.readouterr().err == "reason"
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    with start.quiet_stderr():
+        os.write(2, b"asked for")
+    assert capfd.readouterr().err == "asked for"
+
+
+class Doubling(keras.layers.Layer):
+    def call(self, x):
+        return 2 * x
+
+
+def test_a_class_that_is_missing_is_named(case, capsys):
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(3)(Doubling()(inputs)))
+    case.write(model, **blobs())
+    message = error_of(capsys, case.check())
+    assert "class 'Doubling' is missing; --import names" in message

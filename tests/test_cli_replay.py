@@ -111,7 +111,7 @@ def test_what_is_refused_is_named(case, tracking_uri, capsys):
     case.leave(messages.Param("t", "width", "4"))
     assert case.replay(tracking_uri) == 1
     out, _ = capsys.readouterr()
-    assert "refused: param 'width'" in out and "not allowed" in out
+    assert "rejected: param 'width'" in out and "not allowed" in out
     check_delivered(case)
 
 
@@ -139,7 +139,7 @@ def test_credentials_are_not_kept_but_taken_from_the_environment(
 ):
     case.leave()
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert "credentials are not kept" in error_of(capsys, case.replay())
+    assert "credentials are not stored" in error_of(capsys, case.replay())
     monkeypatch.setenv("MLFLOW_TRACKING_URI", GONE)
     assert "does not answer" in error_of(capsys, case.replay())
 

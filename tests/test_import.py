@@ -27,6 +27,50 @@ def test_import_loads_neither_mlflow_nor_keras_tuner():
     assert not {"mlflow", "keras_tuner"} & set(loaded)
 
 
+def test_import_loads_no_keras():
+    code = "import sys, keras_ext.doctor, keras_ext.tracking"
+    assert run_python(f"{code}; print('keras' in sys.modules)") == "False\n"
+
+
+LOADED_AGAIN = """
+import sys
+import keras_ext
+{before}
+model = keras.saving.load_model(sys.argv[1])
+assert type(model.layers[0]) is keras_ext.layers.Dense
+assert keras_ext.convert(model).layers[0].units == 2
+assert not [f for f in sys.meta_path if type(f).__module__ == "keras_ext._lazy"]
+"""
+
+
+ASKED_AND_FAILED = """
+import importlib.util
+assert importlib.util.find_spec("keras")
+sys.modules["numpy"] = None
+try:
+    import keras
+except ImportError:
+    del sys.modules["numpy"]
+import keras
+"""
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "import keras.saving",
+        "from keras_ext import layers; import keras",
+        ASKED_AND_FAILED,
+    ],
+)
+def test_a_model_loads_whatever_was_imported_first(before, tmp_path):
+    import keras_ext
+
+    path = tmp_path / "model.keras"
+    keras.Sequential([keras.Input((3,)), keras_ext.layers.Dense(2)]).save(path)
+    run_python(LOADED_AGAIN.format(before=before), path)
+
+
 def test_import_loads_no_other_backend():
     # Keras may: with PyTorch, packages that support each other load JAX.
     others = {"tensorflow", "jax", "torch"} - {keras.config.backend()}

@@ -1,5 +1,5 @@
 """Ready searches on the public API: `python -m tuning digits`.
 
-A file per search says what is learnt and which models are tried; the wheel
-holds the folder as `keras_ext.tuning`, for `keras-ext search`.
+Each search has one file: its data, and the space of its models. The wheel has
+this folder as `keras_ext.tuning`, for `keras-ext search`.
 """

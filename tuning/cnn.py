@@ -20,7 +20,7 @@ _POOLING = {
 
 
 class CNN(Training):
-    """1 to 3 blocks of a convolution and a pooling, which doubles filters."""
+    """1 to 3 blocks of a convolution and a pooling, with doubled filters."""
 
     help = "digits as images: convolutional networks"
 

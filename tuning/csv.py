@@ -1,4 +1,4 @@
-"""`csv`: multilayer perceptrons on a person's own table."""
+"""`csv`: multilayer perceptrons on the user's own table."""
 
 import argparse
 from typing import Any
@@ -24,17 +24,17 @@ class CSV(Training):
             "data_file",
             metavar="FILE",
             nargs="?",
-            help="a CSV file with a line of column names; columns of text "
-            "are categories",
+            help="a CSV file whose first line has the column names; columns "
+            "of text are categories",
         )
         parser.add_argument(
-            "--target", metavar="COLUMN", help="the column to be predicted"
+            "--target", metavar="COLUMN", help="the column to predict"
         )
         parser.add_argument(
             "--task",
             choices=(CLASSES, REGRESSION),
             help="default: classification for text and for up to 10 "
-            "different whole numbers, else regression",
+            "different integers, else regression",
         )
 
     def load(self, settings: Settings) -> Data:

@@ -1,4 +1,4 @@
-"""What the searches learn from: images of digits, and tables of numbers."""
+"""The data of the searches: images of digits, and tables of numbers."""
 
 import argparse
 import zipfile
@@ -20,15 +20,11 @@ ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 def add_data_file(parser: argparse.ArgumentParser) -> None:
-    """Add the argument for images of one's own.
-
-    Args:
-        parser: The parser of a search on images.
-    """
+    """Add `--data-file` to the parser of a search on images."""
     parser.add_argument(
         "--data-file",
         metavar="NPZ",
-        help="images in the format of Keras's mnist.npz, in place of "
+        help="images in the format of Keras's mnist.npz; default: "
         "scikit-learn's digits",
     )
 
@@ -36,9 +32,9 @@ def add_data_file(parser: argparse.ArgumentParser) -> None:
 def load(data_file: str | None, seed: int, form: str = "pixels") -> Data:
     """Load, split and standardize images.
 
-    The built-in images are split 64 : 16 : 20; an archive comes with its own
-    test images, and a sixth of its training images become the validation
-    part. Mean and scale are those of the training part alone.
+    The built-in images are split 64 : 16 : 20. An archive has its own test
+    images; a sixth of its training images become the validation part. Mean
+    and scale come from the training part alone.
 
     Args:
         data_file: Path of an archive in the format of Keras's `mnist.npz`;
@@ -48,11 +44,8 @@ def load(data_file: str | None, seed: int, form: str = "pixels") -> Data:
             for `(height, width, channels)`, `"sequences"` for
             `(height, width * channels)`.
 
-    Returns:
-        The data.
-
     Raises:
-        UsageError: If the file cannot be used.
+        UsageError: The file cannot be used.
     """
     require_scikit_learn()
     if data_file is None:
@@ -88,13 +81,13 @@ def load(data_file: str | None, seed: int, form: str = "pixels") -> Data:
 def from_scikit_learn(name: str, kind: str, rows: str, seed: int) -> Data:
     """Load, split and standardize one of scikit-learn's tables of numbers.
 
-    Each column, and the target of a regression, gets the mean 0 and the
-    standard deviation 1 in the training part, 64 % of the rows.
+    In the training part, 64 % of the rows, each column and the target of a
+    regression have mean 0 and standard deviation 1.
 
     Args:
         name: `wine` or `diabetes`.
         kind: `CLASSES` or `REGRESSION`.
-        rows: What a row is called, in the plural.
+        rows: The word for rows, in the plural.
         seed: Seed of the split.
     """
     require_scikit_learn()
@@ -119,7 +112,7 @@ def from_scikit_learn(name: str, kind: str, rows: str, seed: int) -> Data:
 
 
 def require_scikit_learn() -> None:
-    """Raise `UsageError` if it is missing."""
+    """Raise `UsageError` if scikit-learn is missing."""
     try:
         import sklearn  # noqa: F401
     except ImportError as error:
@@ -137,7 +130,7 @@ def split(
         x: Inputs.
         y: Targets.
         seed: Seed of the split.
-        stratify: Whether each class is in each part alike.
+        stratify: Whether each part has the same share of each class.
     """
     rest, test = _halves(x, y, 0.2, seed, stratify)
     train, validation = _halves(rest.x, rest.y, 0.2, seed, stratify)
@@ -150,11 +143,11 @@ def standardize_targets(
     """Give the targets of the training part mean 0 and deviation 1.
 
     Args:
-        parts: Of which the first one is for training; changed in place.
-        preparation: Is told how to come back to the target's units.
+        parts: The parts, the training part first; changed in place.
+        preparation: Gets the formula that returns to the target's units.
 
     Returns:
-        The standard deviation, and a line that says what was done.
+        The standard deviation, and a line about it to print.
     """
     mean, unit = float(parts[0].y.mean()), float(parts[0].y.std()) or 1.0
     for part in parts:
@@ -179,7 +172,8 @@ def read_archive(path: Path) -> list[np.ndarray]:
         `x_train`, `y_train`, `x_test` and `y_test`.
 
     Raises:
-        UsageError: If it is missing, no such archive, or holds other shapes.
+        UsageError: The file is missing, is no such archive, or has arrays of
+            other shapes.
     """
     name = repr(str(path))
     if not path.is_file():
@@ -202,7 +196,7 @@ def read_archive(path: Path) -> list[np.ndarray]:
                 f"shape (n,) are needed, not {x.shape} and {y.shape}"
             )
         if y.dtype.kind not in "iu" or y.min() < 0:
-            raise UsageError(f"{name}: labels must be integers from 0 on")
+            raise UsageError(f"{name}: labels must be integers >= 0")
         if x.dtype.kind not in "iuf" or not np.isfinite(x).all():
             raise UsageError(f"{name}: images must be finite numbers")
     x, y, x_test, y_test = arrays
@@ -224,8 +218,8 @@ def read_archive(path: Path) -> list[np.ndarray]:
 def statistics(x: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the mean of each pixel and one scale for all of them.
 
-    The scale is 1 / σ over all pixels. A pixel's own σ may be zero, and where
-    few images have ink it is so small that they would outshout all others.
+    The scale is 1 / σ over all pixels. A pixel's own σ may be zero, or so
+    small that the few images with ink there would dominate all others.
 
     Args:
         x: Images of shape `(images, pixels)`.

@@ -14,10 +14,10 @@ from .training import Training
 
 
 class Digits(Training):
-    """Perceptrons of 1 to 6 hidden layers, good choices and bad ones.
+    """Perceptrons of 1 to 6 hidden layers, with good and bad choices.
 
-    The space holds on purpose what goes wrong, too (zeros, deep sigmoids, a
-    squared error), so that the gradient norms of the trials tell why.
+    The bad choices (zeros, deep sigmoids, a squared error) are there on
+    purpose: the gradient norms of their trials show why they fail.
     """
 
     help = "digits from their pixels: multilayer perceptrons, bad ones too"

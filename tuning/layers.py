@@ -1,4 +1,4 @@
-"""What the layers of a model have in common: the shared part of the space."""
+"""The choices that all layers of a model share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,12 +36,12 @@ class Style:
 
     Attributes:
         activation: Name of the activation.
-        negative_slope: Of the leaky ReLU.
+        negative_slope: Negative slope of the leaky ReLU.
         initializer: Name of the kernels' initializer.
         penalty: The kernels' regularizer, or `None`.
-        dropout: Share of the units that are left out in training.
-        normalized: Whether there is batch normalization.
-        residual: Whether layers have a skip connection around them.
+        dropout: Drop rate.
+        normalized: Whether the layers have batch normalization.
+        residual: Whether the layers have skip connections.
     """
 
     activation: str
@@ -61,12 +61,12 @@ class Style:
         }
 
     def hidden(self, x: Any, layer: keras.layers.Layer, name: str) -> Any:
-        """Return what a hidden layer makes of `x`.
+        """Apply a hidden layer, its activation and the rest to `x`.
 
         Args:
             x: A symbolic tensor.
             layer: The layer, without activation.
-            name: Name of what is put around it.
+            name: Ends the names of the other layers.
         """
         block = [layer]
         if self.normalized:
@@ -88,12 +88,11 @@ class Style:
 
 
 def style(hp: Any, faults: bool = False) -> Style:
-    """Ask for what the hidden layers have in common.
+    """Ask for the choices that the hidden layers share.
 
     Args:
         hp: The hyperparameters.
-        faults: Whether the space holds initializers with which a network
-            does not learn.
+        faults: Whether to add initializers with which no network learns.
     """
     activation = hp.Choice("activation", [*_ACTIVATIONS, "leaky_relu"])
     with hp.conditional_scope("activation", ["leaky_relu"]):
@@ -127,13 +126,13 @@ def dense_layers(
     depth: int,
     units: Sequence[int],
 ) -> Any:
-    """Return what 1 to `depth` fully connected layers make of `x`.
+    """Apply 1 to `depth` fully connected layers to `x`.
 
     Args:
         hp: The hyperparameters.
         x: A symbolic tensor of shape `(batch_size, features)`.
-        style: What the layers are like.
-        depth: The most layers.
+        style: The style of the layers.
+        depth: The largest number of layers.
         units: Choices for their width.
     """
     count = hp.Int("depth", 1, depth, default=min(2, depth))
@@ -152,11 +151,11 @@ def dense_layers(
 
 
 def output(x: Any, style: Style, task: Task) -> Any:
-    """Return the outputs: softmax, one sigmoid unit, or linear.
+    """Apply the output layer: softmax, one sigmoid unit, or linear.
 
     Args:
         x: A symbolic tensor of shape `(batch_size, features)`.
-        style: What the kernels are like.
+        style: The style of the layers.
         task: What the model is for.
     """
     activation = {CLASSES: "softmax", BINARY: "sigmoid"}.get(task.kind)

@@ -22,10 +22,10 @@ def perceptron(
 
     Args:
         hp: The hyperparameters.
-        task: What it is for.
-        depth: The most hidden layers.
+        task: What the model is for.
+        depth: The largest number of hidden layers.
         units: Choices for their width.
-        faults: Whether the space holds, on purpose, what goes wrong.
+        faults: Whether the space has choices that fail on purpose.
     """
     look = style(hp, faults)
     inputs = keras.Input(task.shape)

@@ -20,7 +20,7 @@ _CELLS = {
 
 
 class RNN(Training):
-    """1 or 2 recurrent layers, and fully connected ones behind them."""
+    """1 or 2 recurrent layers, then fully connected ones."""
 
     help = "digits as sequences of their rows: recurrent networks"
 
@@ -29,7 +29,7 @@ class RNN(Training):
         add_data_file(parser)
 
     def load(self, settings: Settings) -> Data:
-        """Return the rows of images, a step each; see `Definition`."""
+        """Return images as sequences of rows; see `Definition`."""
         return load(settings.data_file, settings.seed, "sequences")
 
     def build(self, hp: Any, task: Task) -> keras.Model:

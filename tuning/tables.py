@@ -1,4 +1,4 @@
-"""A person's own table: read, understood, split and prepared."""
+"""The user's own table: read, interpreted, split and prepared."""
 
 import difflib
 from collections.abc import Sequence
@@ -19,27 +19,27 @@ from keras_ext.cli.usage import UsageError
 from .data import require_scikit_learn, split, standardize_targets
 
 FEWEST_ROWS, FEWEST_OF_A_CLASS, MOST_CATEGORIES, MOST_CLASSES = 20, 5, 50, 100
-# Up to so many different whole numbers are taken for classes.
+# Up to this many different integers are taken for classes.
 CLASSES_OF_NUMBERS = 10
 
 
 def load_table(path: str, target: str, task: str | None, seed: int) -> Data:
     """Read a table, split its rows 64 : 16 : 20, and prepare its columns.
 
-    Numbers are standardized, what is missing among them becomes the median;
-    text becomes one column of zeros and ones for each category, what is
-    missing being a category. All of that is learnt from the training rows.
-    Rows without a target are left out, and so are columns that are empty or
-    hold too many different texts.
+    Numbers are standardized; missing ones become the median. Text becomes one
+    column of zeros and ones for each category; missing text is a category.
+    Medians, means and categories come from the training rows. Rows without a
+    target, empty columns, and columns with too many different texts are left
+    out.
 
     Args:
         path: A CSV file.
-        target: Name of the column to be predicted.
-        task: `CLASSES`, `REGRESSION`, or `None` to find it out.
+        target: Name of the column to predict.
+        task: `CLASSES`, `REGRESSION`, or `None` to infer it.
         seed: Seed of the split.
 
     Raises:
-        UsageError: If nothing can be learnt from it.
+        UsageError: Nothing can be learnt from the table.
     """
     require_scikit_learn()
     table = read(Path(path))
@@ -85,11 +85,10 @@ def read(path: Path) -> Any:
     """Return the table in a file, as a `pandas.DataFrame`.
 
     Args:
-        path: A CSV file; its fields may be separated by commas, semicolons or
-            tabs.
+        path: A CSV file, separated by commas, semicolons or tabs.
 
     Raises:
-        UsageError: If there is none in it.
+        UsageError: The file has no table.
     """
     try:
         import pandas
@@ -172,7 +171,7 @@ def _targets(column: Any, task: str | None) -> tuple[str, list[Any], Any]:
 def _task_note(
     target: str, kind: str, labels: list[Any], task: str | None
 ) -> str:
-    found = "" if task else ", found from its values (--task says otherwise)"
+    found = "" if task else ", inferred from its values (--task overrides it)"
     if kind == REGRESSION:
         return f"regression of {target!r}{found}"
     shown = ", ".join(map(str, labels[:5])) + ", …" * (len(labels) > 5)
@@ -182,7 +181,7 @@ def _task_note(
 
 
 def _columns(table: Any) -> tuple[list[str], list[str], dict[str, str]]:
-    """Return columns of numbers, of categories, and why others are useless."""
+    """Return columns of numbers, of categories, and why others are left out."""
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     numbers, categories, left_out = [], [], {}
@@ -206,11 +205,7 @@ def _prepare(
     numbers: list[str],
     categories: list[str],
 ) -> dict[str, Any]:
-    """Put the prepared inputs in the place of the parts' row numbers.
-
-    Returns:
-        What was done, as JSON.
-    """
+    """Replace the parts' row numbers by inputs; return the preparation."""
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
@@ -221,7 +216,7 @@ def _prepare(
         inputs[numbers].astype("float64").replace([np.inf, -np.inf], np.nan)
     )
     for name in categories:
-        # Strings, whatever pandas made of them; what is missing is one, too.
+        # Strings, whatever their dtype; a missing value is a string, too.
         texts = inputs[name].astype(object)
         inputs[name] = texts.where(texts.notna(), "").astype(str)
         inputs[name] = inputs[name].astype(object)

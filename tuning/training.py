@@ -1,4 +1,4 @@
-"""How a model is trained: the hyperparameters that all searches share."""
+"""The hyperparameters of the training, which all searches share."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ _CLIPPING = {"value": "clipvalue", "norm": "clipnorm", "all": "global_clipnorm"}
 
 
 class Training(Definition):
-    """Base of the definitions: what their `fit` and `compile` get."""
+    """Base of the definitions, with the arguments of `fit`."""
 
     def fit_arguments(
         self, hp: Any, task: Task, objective: Any
@@ -48,18 +48,15 @@ class Training(Definition):
 def compiled(
     hp: Any, model: keras.Model, task: Task, faults: bool = False
 ) -> keras.Model:
-    """Compile a model, and ask for all that its training needs.
+    """Compile and return a model; ask for the hyperparameters of its training.
 
     Args:
         hp: The hyperparameters.
         model: The model.
-        task: What it is for.
-        faults: Whether the space holds a loss that suits classes badly.
-
-    Returns:
-        The model.
+        task: What the model is for.
+        faults: Whether the space has a loss that is wrong for classes.
     """
-    # A grid goes through the values of what is asked for last first.
+    # A grid varies the hyperparameters that are asked for last first.
     loss = _loss(hp, task, faults)
     hp.Boolean("early_stopping")
     with hp.conditional_scope("early_stopping", [True]):
@@ -110,12 +107,12 @@ def _optimizer(hp: Any, steps: int) -> keras.optimizers.Optimizer:
 
 
 def _learning_rate(hp: Any, steps: int) -> Any:
-    """Return the learning rate or its schedule over so many steps."""
+    """Return the learning rate, or its schedule over `steps` steps."""
     schedule = hp.Choice(
         "schedule", ["constant", "exponential", "cosine", "plateau"]
     )
     with hp.conditional_scope("schedule", ["exponential"]):
-        # What is left of the rate at the end.
+        # The share of the learning rate that is left at the end.
         decay = hp.Choice("decay", [0.1, 0.01])
     rate = hp.Float("learning_rate", 1e-4, 1e-1, sampling="log", default=1e-3)
     if schedule == "exponential":
@@ -167,7 +164,7 @@ def _loss_of_numbers(hp: Any) -> keras.losses.Loss:
 
 
 def _metrics(task: Task) -> Sequence[Any]:
-    """Return metrics that do not depend on the hyperparameters."""
+    """Return metrics that mean the same in all trials."""
     metrics = keras.metrics
     if task.kind == REGRESSION:
         return [

@@ -13,7 +13,7 @@ from .training import Training
 
 
 class Wine(Training):
-    """Small perceptrons: there are 178 wines only."""
+    """Small perceptrons: there are only 178 wines."""
 
     help = "the grape of a wine from 13 measurements: small perceptrons"
 

@@ -1,14 +1,15 @@
 """The command line: `keras-ext check model.keras --data data.npz`.
 
 A command is a module with `add(commands)`, which adds its parser; the parser's
-default `run` takes the arguments and returns the exit status.
+default `run` takes the arguments and returns the exit status. No command's
+module imports Keras: a command that needs it calls `start.start_keras` first.
 """
 
-import sys
 from collections.abc import Sequence
 
 from keras_ext.cli import check, replay, search, ui
-from keras_ext.cli.usage import Parser, UsageError, note
+from keras_ext.cli.usage import Parser, run
+from keras_ext.cli.usage import UsageError as UsageError
 
 COMMANDS = (search, check, replay, ui)
 
@@ -24,22 +25,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: that of the command, 2 after a usage error, 130
         after Ctrl-C.
     """
-    try:
-        args = _parser().parse_args(argv)
-        return args.run(args)
-    except UsageError as error:
-        note(f"error: {error}")
-        return 2
-    except KeyboardInterrupt:
-        print("\nInterrupted.", file=sys.stderr)
-        return 130
+    return run(_parser(), argv)
 
 
 def _parser() -> Parser:
     parser = Parser(
         prog="keras-ext",
-        description="Tools for Keras models, on the backend that "
-        "KERAS_BACKEND names.",
+        description="Tools for Keras models. KERAS_BACKEND chooses the "
+        "backend; by default it is one that is installed.",
     )
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True

@@ -1,43 +1,36 @@
-"""`keras-ext check`: what is wrong with a model, its data, its training."""
+"""`keras-ext check`: what is wrong with a model, its data or its training."""
 
 import argparse
-import contextlib
 import os
-import re
 import sys
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
+from keras_ext.cli import arrays
 from keras_ext.cli.imports import custom_objects
-from keras_ext.cli.usage import UsageError, note, positive
+from keras_ext.cli.start import quiet_stderr, start_keras
+from keras_ext.cli.usage import UsageError, integer, note
 from keras_ext.doctor import SEVERITIES, Finding, report
 from keras_ext.doctor.report.wording import clean, summary
 
-# Of the probe training: enough to see how the loss begins to move.
+# Of the probe training: enough steps to see how the loss begins to move.
 MOST_STEPS, MOST_EPOCHS, BATCH_SIZE, SEED = 300, 20, 32, 0
-
-_PATTERN = re.compile(r"([xy])(?:_(\d+))?(_val)?")
 
 
 def add(commands: Any) -> None:
-    """Add the command.
-
-    Args:
-        commands: What `ArgumentParser.add_subparsers` returned.
-    """
+    """Add the command to what `add_subparsers` returned."""
     parser = commands.add_parser(
         "check",
-        help="say what is wrong with a model, its data and its training",
-        description="Look at a model and its data, train a copy of it for a "
-        "few hundred steps, and say what is wrong. The file is not changed. "
-        "Exit status: 1 if an error was found, 0 if not, 2 if there was "
-        "nothing to check.",
+        help="find what is wrong with a model, its data and its training",
+        description="Look at a model and its data, train a copy of the model "
+        "for a few hundred steps, and report what is wrong. The file is not "
+        "changed. Exit status: 1 if an error was found, 0 if not, 2 if "
+        "nothing could be checked.",
     )
     parser.set_defaults(run=_check)
     argument = parser.add_argument
@@ -46,8 +39,8 @@ def add(commands: Any) -> None:
         "--data",
         required=True,
         metavar="DATA.npz",
-        help="arrays x and y, and, if you like, x_val and y_val; those of "
-        "several inputs or outputs are x_0, x_1, ... and x_0_val, ...",
+        help="arrays x and y, and optionally x_val and y_val; several inputs "
+        "or outputs are x_0, x_1, ... and x_0_val, ...",
     )
     argument(
         "--import",
@@ -55,67 +48,72 @@ def add(commands: Any) -> None:
         action="append",
         default=[],
         metavar="FILE.py",
-        help="a file or a module with classes and functions of your own that "
-        "the model is made of; may be given several times",
+        help="a file or a module that defines your own classes and functions "
+        "in the model; may be given several times",
     )
-    argument("--html", metavar="FILE", help="write the report as a page, too")
+    argument("--html", metavar="FILE", help="also write the report as a page")
     argument(
         "--epochs",
-        type=positive,
+        type=integer(1),
         help=f"of the probe training; default: as many as {MOST_STEPS} steps "
         f"allow, at most {MOST_EPOCHS}",
     )
     argument(
         "--batch-size",
-        type=positive,
+        type=integer(1),
         default=BATCH_SIZE,
         help=f"default: {BATCH_SIZE}",
     )
 
 
 def _check(args: argparse.Namespace) -> int:
-    with keras.saving.custom_object_scope(custom_objects(args.imports)):
-        return _checked(args)
-
-
-def _checked(args: argparse.Namespace) -> int:
     page = args.html and _writable(Path(args.html))
-    data = _data(Path(args.data))
-    model = _model(Path(args.model))
-    _check_inputs(model, data["x"])
-    # Not earlier: it is not needed to say what is wrong with the arguments.
-    from keras_ext.doctor import check
+    data = arrays.load(Path(args.data))
+    path = Path(args.model)
+    arrays.check_is_file(path)
+    if path.suffix != ".keras" or not zipfile.is_zipfile(path):
+        raise UsageError(f"{str(path)!r} is not a model in Keras's format")
+    start_keras()
+    import keras
 
-    with _usage("the data do not fit the model"):
-        findings = check(model, data["x"], data.get("y"))
-    records, what = None, "before training"
-    if model.compiled:
-        doctor, steps, failure = _probe(args, data)
-        findings = _merged(findings, doctor.findings)
-        records = doctor.history
-        if failure is None:
-            what += f" and in {steps} steps of it"
-        elif not any(f.severity == "error" for f in findings):
-            raise UsageError(
-                f"the data do not fit the model: {_one_line(failure)}"
-            )
-        else:
-            note(f"the probe training failed: {_one_line(failure)}")
-    else:
-        note(
-            "the model is not compiled, so there is no probe training; the "
-            "check before training follows"
-        )
-    name = Path(args.model).name
+    with keras.saving.custom_object_scope(custom_objects(args.imports)):
+        findings, history, what = _findings(args, data)
     if page:
-        title = f"Training report: {name}"
-        page.write_text(report.html(findings, records, title), "utf-8")
-    backend = keras.config.backend()
-    print(f"{clean(name)}, checked {what}, on {backend}: {summary(findings)}")
+        title = f"Training report: {path.name}"
+        page.write_text(report.html(findings, history, title), "utf-8")
+    print(
+        f"{clean(path.name)}, checked {what}, on {keras.config.backend()}: "
+        f"{summary(findings)}"
+    )
     if findings:
         print()
         report.write(findings, sys.stdout)
-    return int(any(f.severity == "error" for f in findings))
+    return int(_has_error(findings))
+
+
+def _findings(
+    args: argparse.Namespace, data: Mapping[str, Any]
+) -> tuple[list[Finding], Any, str]:
+    """Return the findings, the training's history, and what was checked."""
+    from keras_ext.doctor import check
+
+    model = _model(Path(args.model))
+    arrays.check_inputs(model, data["x"])
+    with arrays.usage_errors("the data do not fit the model"):
+        findings = check(model, data["x"], data.get("y"))
+    if not model.compiled:
+        note("the model is not compiled: it is checked without a training")
+        return findings, None, "before training"
+    doctor, steps, failure = _probe(args, data)
+    findings = _merged(findings, doctor.findings)
+    if failure is None:
+        what = f"before training and in {steps} steps of it"
+        return findings, doctor.history, what
+    reason = arrays.one_line(failure)
+    if not _has_error(findings):
+        raise UsageError(f"the data do not fit the model: {reason}")
+    note(f"the probe training failed: {reason}")
+    return findings, doctor.history, "before training"
 
 
 def _probe(
@@ -124,26 +122,30 @@ def _probe(
     """Train a copy of the model.
 
     Returns:
-        The doctor who watched, the number of steps, and what the training
-        died of, if it did.
+        The doctor that watched, the number of steps, and the exception that
+        ended the training, if one did.
     """
-    from keras_ext.callbacks.training_doctor import TrainingDoctor
+    import keras
+
+    from keras_ext.callbacks import TrainingDoctor
 
     model = _model(Path(args.model))
-    keras.utils.set_random_seed(SEED)
+    with quiet_stderr():
+        # Keras imports TensorFlow to set its seed, on any backend.
+        keras.utils.set_random_seed(SEED)
     x, y, size = data["x"], data.get("y"), args.batch_size
-    count = len(_first(x))
+    count = arrays.count(x)
     if count > MOST_STEPS * size:
         chosen = np.random.default_rng(SEED).permutation(count)
         chosen = np.sort(chosen[: MOST_STEPS * size])
-        x, y = _at(x, chosen), _at(y, chosen)
+        x, y = arrays.select(x, chosen), arrays.select(y, chosen)
         count = len(chosen)
     per_epoch = -(-count // size)
     epochs = args.epochs or min(max(1, MOST_STEPS // per_epoch), MOST_EPOCHS)
-    held_out = None
+    validation = None
     if "x_val" in data:
-        held_out = (data["x_val"], data.get("y_val"))
-    # Nothing is printed while it trains: the report says it all.
+        validation = (data["x_val"], data.get("y_val"))
+    # Prints nothing during the training: the report has all findings.
     doctor = TrainingDoctor(on_finding=lambda finding: None)
     failure = None
     try:
@@ -152,7 +154,7 @@ def _probe(
             y,
             batch_size=size,
             epochs=epochs,
-            validation_data=held_out,
+            validation_data=validation,
             callbacks=[doctor],
             verbose=0,
         )
@@ -164,140 +166,37 @@ def _probe(
 def _merged(
     before: Sequence[Finding], after: Sequence[Finding]
 ) -> list[Finding]:
-    """Return each problem once, as the training showed it if it did."""
+    """Return each problem once, as found in training if it was found there."""
     known = {problem for finding in after for problem in finding.chain}
     found = [f for f in before if f.problem not in known] + list(after)
     return sorted(found, key=lambda f: -SEVERITIES.index(f.severity))
 
 
+def _has_error(findings: Sequence[Finding]) -> bool:
+    return any(finding.severity == "error" for finding in findings)
+
+
 def _model(path: Path) -> Any:
-    _check_is_file(path)
-    if path.suffix != ".keras" or not zipfile.is_zipfile(path):
-        raise UsageError(f"{str(path)!r} is not a model in Keras's format")
+    import keras
+
+    load = keras.saving.load_model
     try:
         with warnings.catch_warnings():
-            # The state of an optimizer that never made a step is missing.
+            # An optimizer that never made a step has no state to load.
             warnings.filterwarnings("ignore", "(?s).*variable.*optimizer")
-            return keras.saving.load_model(path, safe_mode=True)
+            return load(path, safe_mode=True)
     except Exception as error:
         failure = error
-    # A loss or an optimizer of its own may be all that is missing.
-    what = f"{str(path)!r} cannot be loaded"
-    if "Could not locate" in str(failure):
-        what += " (--import names the file of a class or function of your own)"
-    with _usage(what, failure):
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    note(f"what the model was compiled with is lost: {_one_line(failure)}")
+    reason = arrays.one_line(failure)
+    # Perhaps only a loss or an optimizer of the user's own is missing.
+    try:
+        model = load(path, compile=False, safe_mode=True)
+    except Exception:
+        raise UsageError(
+            f"{str(path)!r} cannot be loaded: {reason}"
+        ) from failure
+    note(f"the model is loaded without what it was compiled with: {reason}")
     return model
-
-
-def _data(path: Path) -> dict[str, Any]:
-    """Return inputs and targets by name; several of them as a tuple."""
-    _check_is_file(path)
-    found: dict[str, dict[int | None, np.ndarray]] = {}
-    with _usage(f"{str(path)!r} cannot be read"):
-        file = np.load(path, allow_pickle=False)
-    if not isinstance(file, np.lib.npyio.NpzFile):
-        raise UsageError(f"{str(path)!r} is not an npz file")
-    with file, _usage(f"{str(path)!r} cannot be read"):
-        for name in file.files:
-            match = _PATTERN.fullmatch(name)
-            if match:
-                kind, index, held_out = match.groups()
-                place = None if index is None else int(index)
-                found.setdefault(kind + (held_out or ""), {})[place] = file[
-                    name
-                ]
-    if "x" not in found:
-        raise UsageError(
-            f"{str(path)!r} has no array x; it has "
-            f"{', '.join(file.files) or 'none'}"
-        )
-    if "y" in found and "x_val" in found and "y_val" not in found:
-        raise UsageError(f"{str(path)!r} has x_val, but no y_val")
-    if "y_val" in found and "x_val" not in found:
-        raise UsageError(f"{str(path)!r} has y_val, but no x_val")
-    data = {kind: _together(kind, arrays) for kind, arrays in found.items()}
-    for held_out in ("", "_val"):
-        _check_lengths(data, f"x{held_out}", f"y{held_out}")
-    return data
-
-
-def _together(kind: str, arrays: Mapping[int | None, np.ndarray]) -> Any:
-    for array in arrays.values():
-        if array.dtype.kind not in "biuf" or array.ndim == 0:
-            raise UsageError(
-                f"{kind} must be an array of numbers, not one of "
-                f"{array.dtype} and shape {array.shape}"
-            )
-        if len(array) == 0:
-            raise UsageError(f"{kind} is empty: its shape is {array.shape}")
-    if set(arrays) == {None}:
-        return arrays[None]
-    if set(arrays) != set(range(len(arrays))):
-        raise UsageError(
-            f"there must be either {kind} or {kind[0]}_0, {kind[0]}_1, ..."
-        )
-    return tuple(arrays[i] for i in range(len(arrays)))
-
-
-def _check_lengths(data: Mapping[str, Any], *kinds: str) -> None:
-    lengths = {
-        kind: sorted({len(array) for array in _arrays(data[kind])})
-        for kind in kinds
-        if kind in data
-    }
-    if len({n for several in lengths.values() for n in several}) > 1:
-        what = ", ".join(
-            f"{kind} {'/'.join(map(str, n))}" for kind, n in lengths.items()
-        )
-        raise UsageError(f"the numbers of samples differ: {what}")
-
-
-def _check_inputs(model: Any, x: Any) -> None:
-    arrays = _arrays(x)
-    inputs = getattr(model, "inputs", None)
-    if not inputs:
-        with _usage("x does not fit the model"):
-            model(_at(x, slice(2)), training=False)
-        return
-    if len(inputs) != len(arrays):
-        raise UsageError(
-            f"the model takes {len(inputs)} inputs, and the data have "
-            f"{len(arrays)}"
-        )
-    for i, (tensor, array) in enumerate(zip(inputs, arrays, strict=True)):
-        name = "x" if len(arrays) == 1 else f"x_{i}"
-        wanted, given = tuple(tensor.shape)[1:], array.shape[1:]
-        # Keras gives a last axis to inputs that have none.
-        fits = len(wanted) == len(given) and all(
-            w in (None, g) for w, g in zip(wanted, given, strict=True)
-        )
-        if not (fits or (given == () and wanted == (1,))):
-            raise UsageError(
-                f"{name} does not fit the model: it takes samples of shape "
-                f"{wanted}, and those of {name} are of shape {given}"
-            )
-
-
-def _arrays(several: Any) -> tuple[np.ndarray, ...]:
-    return several if isinstance(several, tuple) else (several,)
-
-
-def _first(several: Any) -> np.ndarray:
-    return _arrays(several)[0]
-
-
-def _at(several: Any, chosen: Any) -> Any:
-    if isinstance(several, tuple):
-        return tuple(array[chosen] for array in several)
-    return None if several is None else several[chosen]
-
-
-def _check_is_file(path: Path) -> None:
-    if not path.is_file():
-        problem = "is no file" if path.exists() else "does not exist"
-        raise UsageError(f"{str(path)!r} {problem}")
 
 
 def _writable(path: Path) -> Path:
@@ -305,24 +204,3 @@ def _writable(path: Path) -> Path:
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise UsageError(f"{str(path)!r} cannot be written")
     return path
-
-
-@contextlib.contextmanager
-def _usage(what: str, cause: Exception | None = None) -> Iterator[None]:
-    """Say of an exception what it means to the person."""
-    try:
-        yield
-    except UsageError:
-        raise
-    except Exception as error:
-        reason = _one_line(error if cause is None else cause)
-        raise UsageError(f"{what}: {reason}") from error
-
-
-def _one_line(error: Exception) -> str:
-    """Return the line of Keras's long messages that says something."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    lines = [x for x in lines if not x.startswith("Exception encountered")]
-    line = lines[0] if lines else type(error).__name__
-    return line if len(line) <= 300 else f"{line[:299]}…"

@@ -1,4 +1,4 @@
-"""A person's own classes and functions, for a model that is to be loaded."""
+"""The user's own classes and functions, needed to load a model."""
 
 import importlib
 import importlib.util
@@ -14,19 +14,14 @@ from keras_ext.cli.usage import UsageError
 
 
 def custom_objects(sources: Iterable[str]) -> dict[str, Any]:
-    """Import modules, and return what they define.
-
-    What they register with Keras is registered then, too.
+    """Import modules and return their public classes and functions by name.
 
     Args:
-        sources: Files of Python, or names of modules that are installed or
-            lie in the working directory.
-
-    Returns:
-        Their public classes and functions, by name.
+        sources: Python files, or names of modules that are installed or lie
+            in the working directory.
 
     Raises:
-        UsageError: One is not there, or fails as it is imported.
+        UsageError: A module does not exist, or its import fails.
     """
     return {
         name: value
@@ -53,13 +48,13 @@ def _imported(source: str) -> ModuleType:
 
 def _from_file(path: Path) -> ModuleType:
     folder = str(path.resolve().parent)
-    # For what the file imports that lies beside it.
+    # The file may import others from its folder.
     if folder not in sys.path:
         sys.path.insert(0, folder)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # As an import does, for what looks a class's module up by its name.
+    # As an import does: some code looks up the module of a class by name.
     known = sys.modules.setdefault(path.stem, module)
     try:
         spec.loader.exec_module(module)

@@ -1,11 +1,9 @@
-"""`keras-ext replay`: delivers what a search recorded while MLflow was away."""
+"""`keras-ext replay`: deliver messages that a search queued for MLflow."""
 
 import argparse
-import contextlib
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +22,16 @@ _NAMES = {
 
 
 def add(commands: Any) -> None:
-    """Add the command.
-
-    Args:
-        commands: What `ArgumentParser.add_subparsers` returned.
-    """
+    """Add the command to what `add_subparsers` returned."""
     parser = commands.add_parser(
         "replay",
-        help="deliver what a search recorded while MLflow was away",
-        description="Deliver to MLflow what a search recorded while its "
-        "store did not answer: in order, each message once. It may be run "
-        "again at any time. Credentials are taken from the environment, as "
-        "MLflow does, or from the URI. Exit status: 0 if all is delivered, 1 "
-        "if the store refused something or something is left, 2 if nothing "
-        "could be tried.",
+        help="deliver what a search logged while MLflow was away",
+        description="Deliver to MLflow the messages that a search queued "
+        "while its store did not answer: in order, each once. You can run "
+        "this again at any time. Credentials come from the environment, as "
+        "for MLflow, or from the URI. Exit status: 0 if everything is "
+        "delivered, 1 if the store rejected a message or messages are left, "
+        "2 if nothing could be sent.",
     )
     parser.set_defaults(run=_replay)
     parser.add_argument(
@@ -47,8 +41,8 @@ def add(commands: Any) -> None:
         "uri",
         metavar="URI",
         nargs="?",
-        help="the MLflow store; default: the one that the search began with. "
-        "Another store that does not know the search gets runs of its own",
+        help="the MLflow store; default: the store that the search began "
+        "with. In another store the search gets new runs",
     )
 
 
@@ -61,16 +55,20 @@ def _replay(args: argparse.Namespace) -> int:
     buffer = buffer_in(folder)
     if buffer is None:
         raise UsageError(f"{str(folder)!r} has no messages for MLflow")
+    log = logging.getLogger("keras_ext.tracking")
+    # The command itself prints what this log would warn of.
+    log.disabled = True
     try:
         client = connect(args.uri or _known_store(store_of(buffer)))
-        with _silent_log():
-            done = replay(buffer, client, say=note)
+        done = replay(buffer, client, say=note)
     except (InUse, TrackingError, ImportError) as error:
         raise UsageError(str(error)) from error
     except (sqlite3.Error, OSError) as error:
         raise UsageError(f"{str(buffer)!r} cannot be read: {error}") from error
+    finally:
+        log.disabled = False
     if done.moved:
-        note("the store did not know the search: its runs begin anew there")
+        note("the store does not know this search: its runs begin anew there")
     counts = [
         f"{done.delivered[kind]} {name}"
         for kind, name in _NAMES.items()
@@ -79,29 +77,14 @@ def _replay(args: argparse.Namespace) -> int:
     where = redact(client.tracking_uri)
     print(clean(f"delivered to {where}: {', '.join(counts) or 'nothing'}"))
     for what, reason in done.refused:
-        print(clean(f"refused: {what}: {reason}"))
+        print(clean(f"rejected: {what}: {reason}"))
     if done.left:
         print(f"left: {done.left} messages; run this again")
     return int(bool(done.refused or done.left))
 
 
-@contextlib.contextmanager
-def _silent_log() -> Iterator[None]:
-    """Keep the log from saying what the command says itself."""
-    log = logging.getLogger("keras_ext.tracking")
-    log.addFilter(_nothing)
-    try:
-        yield
-    finally:
-        log.removeFilter(_nothing)
-
-
-def _nothing(message: logging.LogRecord) -> bool:
-    return False
-
-
 def _known_store(store: str | None) -> str | None:
-    """Return the store of a search, with credentials that are known."""
+    """Return the store of a search, with credentials from the environment."""
     from keras_ext.tracking import redact
 
     if store is None or "***" not in store:
@@ -110,6 +93,6 @@ def _known_store(store: str | None) -> str | None:
     if variable is not None and redact(variable) == store:
         return variable
     raise UsageError(
-        f"the search began with {store!r}, whose credentials are not kept: "
-        "pass its URI, or set MLFLOW_TRACKING_URI"
+        f"the search began with {store!r}, whose credentials are not stored: "
+        "pass the URI, or set MLFLOW_TRACKING_URI"
     )

@@ -1,4 +1,4 @@
-"""`keras-ext ui`: MLflow's pages on a store of this machine."""
+"""`keras-ext ui`: MLflow's web pages for a store on this machine."""
 
 import argparse
 import contextlib
@@ -10,35 +10,31 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from keras_ext.cli.usage import UsageError, positive
+from keras_ext.cli.usage import UsageError, integer
 
 HOST, PORT = "127.0.0.1", 5000
-# Seconds that the server has to end by itself.
+# Seconds that the server gets to end by itself.
 PATIENCE = 3
 
 
 def add(commands: Any) -> None:
-    """Add the command.
-
-    Args:
-        commands: What `ArgumentParser.add_subparsers` returned.
-    """
+    """Add the command to what `add_subparsers` returned."""
     parser = commands.add_parser(
         "ui",
-        help="open MLflow's pages on recorded searches",
-        description="Serve MLflow's pages on a store, to this machine only, "
-        "until Ctrl-C. A store that is a server has pages of its own: its "
-        "address is printed.",
+        help="show searches in MLflow's web pages",
+        description="Serve MLflow's web pages for a store, to this machine "
+        "only, until Ctrl-C. If the store is a server, its address is printed "
+        "instead.",
     )
     parser.set_defaults(run=_ui)
     parser.add_argument(
         "--tracking-uri",
         metavar="URI",
-        help="the MLflow store; default: as MLflow is set, "
-        "sqlite:///mlflow.db if it is not",
+        help="the MLflow store; default: $MLFLOW_TRACKING_URI, "
+        "else sqlite:///mlflow.db",
     )
     parser.add_argument(
-        "--port", type=positive, default=PORT, help=f"default: {PORT}"
+        "--port", type=integer(1, 65535), default=PORT, help=f"default: {PORT}"
     )
 
 
@@ -55,25 +51,25 @@ def _ui(args: argparse.Namespace) -> int:
     except (TrackingError, ImportError) as error:
         raise UsageError(str(error)) from error
     if uri.startswith(("http://", "https://")):
-        print(f"The pages of this store: {redact(uri)}")
+        print(f"This store has its own web pages: {redact(uri)}")
         return 0
     _check_port(args.port)
     print(
-        f"MLflow on {redact(uri)}: http://{HOST}:{args.port}, in some seconds "
+        f"MLflow on {redact(uri)}: http://{HOST}:{args.port}, in a few seconds "
         "(Ctrl-C ends it)",
         flush=True,
     )
     command = (sys.executable, "-m", "mlflow", "server", "--workers", "1")
     place = ("--host", HOST, "--port", str(args.port))
-    # Not as an argument: everybody can read those of a process.
+    # Not as an argument: other users of the machine can read arguments.
     environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
     environment.pop("MLFLOW_TRACKING_URI", None)
-    # The server must not outlive a command that is ended, however it is.
+    # The server must not outlive this command, however the command ends.
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _leave)
-    # In a group of its own Ctrl-C does not reach it, after which it would
-    # wait for open pages, and print how each of its processes ends.
+    # The server gets its own process group, so that Ctrl-C does not reach it:
+    # it would wait for open pages and print how each of its processes ends.
     server = subprocess.Popen(
         (*command, *place), env=environment, start_new_session=True
     )
@@ -90,7 +86,7 @@ def _leave(number: int, frame: Any) -> None:
 
 
 def _end(server: subprocess.Popen) -> None:
-    """End a server and its processes, which only read."""
+    """End the server and its processes, which only read the store."""
     if not hasattr(os, "killpg"):
         server.terminate()
         return
@@ -106,5 +102,5 @@ def _check_port(port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             raise UsageError(f"port {port} cannot be used: {error}") from error

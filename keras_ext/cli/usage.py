@@ -1,48 +1,80 @@
-"""Errors that a person can mend, and numbers that they pass."""
+"""What all commands share: parsers, usage errors and notes on stderr."""
 
 import argparse
 import sys
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from keras_ext.doctor.report.wording import clean
 
 
 class UsageError(Exception):
-    """What a person can mend: its text is all that they see."""
+    """An error that the user can fix; only its one line is printed."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong, without the usage before it."""
+    """Prints one line for a wrong argument, without the usage before it.
+
+    Args:
+        fill: Called with the parser before it parses for the first time;
+            adds arguments whose modules are slow to import.
+        **kwargs: As for `ArgumentParser`.
+    """
+
+    def __init__(
+        self, fill: Callable[["Parser"], None] | None = None, **kwargs: Any
+    ):
+        super().__init__(**kwargs)
+        self._fill = fill
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse as the base class does, after the missing arguments."""
+        if self._fill is not None:
+            fill, self._fill = self._fill, None
+            fill(self)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Raise, so that all errors leave by the same door."""
+        """Raise, so that `run` handles all errors."""
         raise UsageError(message)
 
 
-def positive(text: str) -> int:
-    """Return the positive integer that `text` says.
+def run(parser: Parser, argv: Sequence[str] | None = None) -> int:
+    """Parse arguments and run the command that they name.
 
-    Args:
-        text: An argument of the command line.
-
-    Raises:
-        argparse.ArgumentTypeError: It says something else.
+    Returns:
+        The exit status: that of the command, 2 after a usage error, 130
+        after Ctrl-C.
     """
     try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(
-            f"must be a positive integer, not {text!r}"
-        )
-    return value
+        args = parser.parse_args(argv)
+        return args.run(args)
+    except UsageError as error:
+        note(f"error: {error}", parser.prog)
+        return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return 130
 
 
-def note(text: str) -> None:
-    """Tell the person something beside the command's own output.
+def integer(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return a parser of integers within bounds, for `add_argument`."""
+    bounds = f">= {least}" if most is None else f"in [{least}, {most}]"
 
-    Args:
-        text: One line.
-    """
-    print(f"keras-ext: {clean(text)}", file=sys.stderr)
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(
+                f"must be an integer {bounds}, not {text!r}"
+            )
+        return value
+
+    return parse
+
+
+def note(text: str, program: str = "keras-ext") -> None:
+    """Print one line to stderr, beside the command's own output."""
+    print(f"{program}: {clean(text)}", file=sys.stderr)

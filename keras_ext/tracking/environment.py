@@ -6,8 +6,6 @@ import platform
 import subprocess
 import sys
 
-import keras
-
 from keras_ext.version import __version__
 
 # Distribution names of what computes, by Keras backend.
@@ -38,6 +36,9 @@ def environment_tags() -> dict[str, str]:
         >>> environment_tags()["keras.version"] == keras.version()
         True
     """
+    # The rest of the package works without Keras.
+    import keras
+
     backend = keras.config.backend()
     tags = {
         "keras_ext.version": __version__,

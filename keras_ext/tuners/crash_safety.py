@@ -7,10 +7,13 @@ are replaced whole, and the oracle's file is the one that counts: what it does
 not know of has not happened.
 """
 
+import contextlib
 import json
 import os
 import shutil
 import tempfile
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +72,19 @@ class CrashSafe(keras_tuner.Oracle):
             trial.score, trial.message = None, None
         return trial
 
+    def update_trial(
+        self, trial_id: str, metrics: dict[str, Any], step: int = 0
+    ) -> Any:
+        """Take a trial's metrics, some of which may be NaN.
+
+        Args:
+            trial_id: The trial.
+            metrics: Its metrics.
+            step: Their epoch.
+        """
+        with _nan_is_no_surprise():
+            return super().update_trial(trial_id, metrics, step)
+
     def end_trial(self, trial: Any) -> None:
         """End a trial, and then save.
 
@@ -77,7 +93,8 @@ class CrashSafe(keras_tuner.Oracle):
         """
         self._ending = True
         try:
-            super().end_trial(trial)
+            with _nan_is_no_surprise():
+                super().end_trial(trial)
         finally:
             self._ending = False
         self.save()
@@ -114,3 +131,15 @@ class CrashSafe(keras_tuner.Oracle):
     def _save_trial(self, trial: Any) -> None:
         folder = self._get_trial_dir(trial.trial_id)
         write_whole(os.path.join(folder, "trial.json"), trial.get_state())
+
+
+@contextlib.contextmanager
+def _nan_is_no_surprise() -> Iterator[None]:
+    """Silence NumPy where keras-tuner takes the best of only NaN values.
+
+    keras-tuner asks each metric for its best value, and a diverged training
+    has a loss of NaN in every epoch.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
+        yield

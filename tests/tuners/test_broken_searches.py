@@ -234,7 +234,6 @@ def test_a_fatal_error(tmp_path, tracking_uri):
     assert parent(tuner).info.status == "FAILED"
 
 
-@pytest.mark.filterwarnings("ignore:All-NaN axis:RuntimeWarning")
 def test_a_score_that_is_no_number(tmp_path, tracking_uri):
     class Poison(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):

@@ -76,7 +76,7 @@ def test_a_table_of_ones_own(search, runs, tmp_path):
     path = table(tmp_path)
     status, out = search("csv", path, "--target", "price", *SMALL)
     assert status == 0
-    assert "regression of 'price', found from its values" in out
+    assert "regression of 'price', inferred from its values" in out
     told = re.search(r"test mae ([\d.]+) \(([\d.]+) in the target's units", out)
     unit = re.search(r"of the target, ([\d.]+) each", out)
     assert float(told[1]) * float(unit[1]) == pytest.approx(
@@ -135,7 +135,7 @@ def test_resumed_after_its_time(search, runs, stopped_clock, tmp_path, tuner):
     arguments = ("wine", "--trials", 3, "--epochs", 2, "--tuner", tuner)
     status, out = search(*arguments, "--time-budget", "1h")
     assert status == 0
-    assert "The time is up. Go on with this search:" in out
+    assert "The time is up. Continue this search:" in out
     assert "keras-ext search wine --resume" in out
     parent, first = runs()
     assert parent.info.status == "FINISHED"

@@ -83,7 +83,7 @@ def test_ctrl_c_between_two_processes(tmp_path, tracking_uri):
                 break
         out, err = process.communicate(timeout=900)
     assert process.returncode == 130, err
-    assert "Interrupted. Go on with this search:" in out
+    assert "Interrupted. Continue this search:" in out
     assert "Traceback" not in err or "ignored" in err
     (_, status), *trials = runs(tmp_path, tracking_uri)
     assert status == "KILLED"

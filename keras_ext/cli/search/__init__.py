@@ -1,38 +1,34 @@
 """`keras-ext search`: ready searches, `python -m tuning` in a checkout.
 
 The definitions are in `tuning/`, which the wheel holds as `keras_ext.tuning`;
-here is what runs them.
+this package runs them.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from keras_ext.cli.search import arguments
-from keras_ext.cli.usage import Parser, UsageError
+from keras_ext.cli.usage import Parser, run
 
 _ABOUT: dict[str, Any] = {
-    "description": "Search hyperparameters and record each trial in MLflow.",
-    "epilog": "Ctrl-C ends a search cleanly; --resume goes on with it.",
+    "description": "Search hyperparameters and log each trial to MLflow.",
+    "epilog": arguments.EPILOG,
+    # Only this command's own help and errors need the slow imports.
+    "fill": arguments.add,
 }
 
 
 def add(commands: Any) -> None:
-    """Add the command.
-
-    Args:
-        commands: What `ArgumentParser.add_subparsers` returned.
-    """
+    """Add the command to what `add_subparsers` returned."""
     parser = commands.add_parser(
-        "search", help="search hyperparameters, recorded in MLflow", **_ABOUT
+        "search", help="search hyperparameters, logged to MLflow", **_ABOUT
     )
-    arguments.add(parser)
-    parser.set_defaults(run=_search)
+    parser.set_defaults(run=_search, program="keras-ext search")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a search: `python -m tuning`.
+    """Run `python -m tuning`.
 
     Args:
         argv: Arguments, without the program's name.
@@ -41,20 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, 2 after a usage error, 130 after Ctrl-C.
     """
     parser = Parser(prog="python -m tuning", **_ABOUT)
-    arguments.add(parser)
-    try:
-        args = parser.parse_args(argv)
-        args.program = parser.prog
-        return _search(args)
-    except UsageError as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nInterrupted.", file=sys.stderr)
-        return 130
+    parser.set_defaults(run=_search, program=parser.prog)
+    return run(parser, argv)
 
 
 def _search(args: argparse.Namespace) -> int:
-    from keras_ext.cli.search.command import run
+    from keras_ext.cli.search.command import run_search
 
-    return run(args)
+    return run_search(args)

@@ -1,37 +1,29 @@
 """The arguments of `keras-ext search`."""
 
 import argparse
-import importlib
+import importlib.util
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from keras_ext.cli.search.definition import Definition
+from keras_ext.cli.search.settings import Settings
+from keras_ext.cli.start import start_keras
+from keras_ext.cli.usage import integer
 
-TRIALS, EPOCHS, SEED = 20, 20, 1
 TUNERS = ("random", "grid", "bayesian", "hyperband", "optuna")
-
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+EPILOG = "Ctrl-C ends a search cleanly; --resume continues it."
 
 
 def definitions() -> Mapping[str, Definition]:
     """Return the ready searches by name."""
-    try:
-        module = importlib.import_module("keras_ext.tuning.searches")
-    except ModuleNotFoundError as error:
-        if error.name != "keras_ext.tuning":
-            raise
-        # Not a wheel but a checkout.
-        module = importlib.import_module("tuning.searches")
-    return module.SEARCHES
+    start_keras()
+    in_wheel = importlib.util.find_spec("keras_ext.tuning")
+    package = "keras_ext.tuning" if in_wheel else "tuning"
+    return importlib.import_module(f"{package}.searches").SEARCHES
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add a parser for each search.
-
-    Args:
-        parser: The command's parser.
-    """
-    parser.set_defaults(program="keras-ext search")
+    """Add a parser for each search."""
     searches = parser.add_subparsers(
         title="what to learn", dest="dataset", metavar="dataset", required=True
     )
@@ -40,7 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
             name,
             help=definition.help,
             description=definition.help,
-            epilog="Ctrl-C ends a search cleanly; --resume goes on with it.",
+            epilog=EPILOG,
         )
         search.set_defaults(data_file=None, target=None, task=None)
         definition.add_arguments(search)
@@ -50,11 +42,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
     add = parser.add_argument
     add("--tuner", choices=TUNERS, help="default: random")
-    add("--trials", type=_integer(1), help=f"default: {TRIALS}")
+    add("--trials", type=integer(1), help=f"default: {Settings.trials}")
     add(
         "--epochs",
-        type=_integer(1),
-        help=f"of a trial, at the most; default: {EPOCHS}",
+        type=integer(1),
+        help=f"of a trial, at most; default: {Settings.epochs}",
     )
     add(
         "--time-budget",
@@ -65,42 +57,42 @@ def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
     add(
         "--objective",
         type=_text,
-        help="what trials are compared by: val_accuracy (default) or "
-        "val_crossentropy; for numbers val_mae (default) or val_rmse",
+        help="the metric that ranks the trials: val_accuracy (default) or "
+        "val_crossentropy; for a regression val_mae (default) or val_rmse",
     )
     add(
         "--stop-unhealthy",
         action="store_true",
         default=None,
-        help="end a trial as soon as the doctor is sure that it is hopeless",
+        help="stop a trial as soon as the doctor is sure that it cannot learn",
     )
     add(
         "--pruner",
         choices=("median", "asha"),
-        help="end trials that fall behind the others; default: none",
+        help="stop trials that fall behind the others; default: none",
     )
     add(
         "--cross-validation",
-        type=_integer(2),
+        type=integer(2),
         metavar="FOLDS",
-        help="score each trial by so many folds of the training and "
+        help="score each trial on this number of folds of the training and "
         "validation rows",
     )
     add(
         "--resume-trials",
         action="store_true",
         default=None,
-        help="save each epoch, so that a trial that is torn off goes on after "
-        "its last whole epoch when the search is resumed",
+        help="save each epoch, so that --resume continues an interrupted "
+        "trial after its last complete epoch",
     )
     add(
         "--trials-per-process",
-        type=_integer(1),
+        type=integer(1),
         metavar="N",
-        help="go on in a new process after N trials, which gives back the "
-        "memory that backends keep; default: one process",
+        help="start a new process after N trials, which frees the memory that "
+        "backends keep; default: one process",
     )
-    add("--seed", type=_integer(0, 400_000), help=f"default: {SEED}")
+    add("--seed", type=integer(0, 400_000), help=f"default: {Settings.seed}")
     add(
         "--tracking-uri",
         type=_text,
@@ -118,15 +110,15 @@ def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
         "--directory",
         type=_text,
         default="searches",
-        help="where each search gets a folder of its own; default: searches",
+        help="where each search gets its own folder; default: searches",
     )
     add(
         "--resume",
         action="store_true",
-        help="go on with the newest unfinished search of the experiment, with "
+        help="continue the newest unfinished search of the experiment, with "
         "its settings; --trials may raise the number of trials",
     )
-    # Of a process that goes on in the place of another one.
+    # For the process that continues a search after --trials-per-process.
     add("--in-folder", help=argparse.SUPPRESS)
     add("--began", type=float, help=argparse.SUPPRESS)
 
@@ -135,39 +127,20 @@ def seconds(text: str) -> float:
     """Return a time such as `90s`, `10m` or `1h30m` in seconds.
 
     Args:
-        text: Whole numbers with their units, the larger one first; a number
-            alone is in seconds.
+        text: Whole numbers with units, the largest unit first; a number
+            without a unit is in seconds.
 
     Raises:
-        argparse.ArgumentTypeError: It says something else.
+        argparse.ArgumentTypeError: The text is not a time, or is zero.
     """
     parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text)
-    total = 0.0
-    if parts:
-        for number, unit in zip(parts.groups(), _SECONDS, strict=True):
-            total += int(number or 0) * _SECONDS[unit]
-    if not total:
+    numbers = [int(n or 0) for n in parts.groups()] if parts else [0]
+    if not any(numbers):
         raise argparse.ArgumentTypeError(
             f"must be a time such as 90s, 10m or 1h30m, not {text!r}"
         )
-    return total
-
-
-def _integer(least: int, most: int | None = None) -> Callable[[str], int]:
-    bounds = f"from {least} on" if most is None else f"in [{least}, {most}]"
-
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if value < least or (most is not None and value > most):
-            raise argparse.ArgumentTypeError(
-                f"must be an integer {bounds}, not {text!r}"
-            )
-        return value
-
-    return parse
+    hours, minutes, rest = numbers
+    return 3600.0 * hours + 60.0 * minutes + rest
 
 
 def _text(text: str) -> str:

@@ -1,78 +1,63 @@
-"""From the arguments to a search, a new one or one that goes on.
+"""From the arguments to a search, new or resumed.
 
-What is wrong with the arguments or the data is said before anything is made
-on disk.
+Errors in the arguments or the data are reported before anything is written.
 """
 
 import argparse
 import hashlib
+import os
 from pathlib import Path
-from typing import Any
 
 from keras_ext.cli.search import folders, interrupts, processes
-from keras_ext.cli.search.arguments import EPOCHS, SEED, TRIALS, definitions
-from keras_ext.cli.search.definition import Data
+from keras_ext.cli.search.arguments import definitions
+from keras_ext.cli.search.definition import REGRESSION, Data
 from keras_ext.cli.search.settings import OBJECTIVES, Settings
+from keras_ext.cli.start import quiet_stderr
 from keras_ext.cli.usage import UsageError
 
-_DEFAULTS = {
-    "trials": TRIALS,
-    "epochs": EPOCHS,
-    "seed": SEED,
-    "tuner": "random",
-    "stop_unhealthy": False,
-    "resume_trials": False,
-}
-# What a search that goes on may not be given anew; `--trials` may be raised,
-# and `--resume-trials` added.
+# A resumed search keeps these. `--trials` may be raised and `--resume-trials`
+# added.
 _KEPT = (
-    "epochs",
-    "seed",
-    "data_file",
-    "tuner",
-    "objective",
-    "stop_unhealthy",
-    "pruner",
-    "cross_validation",
-    "target",
-    "task",
+    *("epochs", "seed", "data_file", "tuner", "objective", "stop_unhealthy"),
+    *("pruner", "cross_validation", "target", "task"),
 )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run the search that the arguments ask for.
-
-    Args:
-        args: What the parser of `arguments` returned.
-
-    Returns:
-        The exit status.
+def run_search(args: argparse.Namespace) -> int:
+    """Run the search that the arguments ask for; return the exit status.
 
     Raises:
-        UsageError: It cannot be run.
+        UsageError: The search cannot be run.
     """
     directory = Path(args.directory)
     if args.data_file:
         args.data_file = str(Path(args.data_file).absolute())
-    resumed = None
-    if args.trials_per_process:
-        processes.check_possible()
-    if args.resume or args.in_folder:
-        resumed = Path(args.in_folder or "")
-        if not args.in_folder:
-            resumed = folders.newest_unfinished(
-                directory, args.dataset, args.experiment
-            )
-        settings = _resumed_settings(args, resumed)
-    else:
+    if args.trials_per_process and os.name == "nt":
+        raise UsageError(
+            "--trials-per-process replaces the process, and Windows cannot"
+        )
+    resumed = Path(args.in_folder) if args.in_folder else None
+    if args.resume and resumed is None:
+        resumed = folders.newest_unfinished(
+            directory, args.dataset, args.experiment
+        )
+    if resumed is None:
         settings = _new_settings(args)
+    else:
+        settings = _resumed_settings(args, resumed)
     folders.check_writable(directory)
     with interrupts.kept_until_the_end():
         definition = definitions()[settings.dataset]
         data = definition.load(settings)
         settings.objective = _objective(settings.objective, data)
         try:
-            from keras_ext.cli.search.running import Search
+            with quiet_stderr():
+                import keras
+
+                from keras_ext.cli.search.running import Search
+
+                # Keras imports TensorFlow to set its seed, on any backend.
+                keras.utils.set_random_seed(settings.seed)
         except ImportError as error:
             raise UsageError(str(error)) from error
         search = Search(
@@ -94,12 +79,8 @@ def run(args: argparse.Namespace) -> int:
     return status
 
 
-def digest(path: str) -> str:
-    """Return the SHA-256 of a file.
-
-    Args:
-        path: The file.
-    """
+def _digest(path: str) -> str:
+    """Return the SHA-256 of a file."""
     if not Path(path).is_file():
         raise UsageError(f"there is no data file {path!r}")
     try:
@@ -115,31 +96,28 @@ def _new_settings(args: argparse.Namespace) -> Settings:
         raise UsageError(f"the following arguments are required: {missing}")
     names = ("trials", "resume_trials", *_KEPT)
     given = {name: getattr(args, name) for name in names}
-    chosen: dict[str, Any] = {
-        k: _DEFAULTS.get(k) if v is None else v for k, v in given.items()
-    }
     return Settings(
         dataset=args.dataset,
         experiment=args.experiment,
-        data_digest=digest(args.data_file) if args.data_file else None,
-        **chosen,
+        data_digest=_digest(args.data_file) if args.data_file else None,
+        **{name: value for name, value in given.items() if value is not None},
     )
 
 
 def _resumed_settings(args: argparse.Namespace, folder: Path) -> Settings:
-    settings = Settings.load(folder)
+    settings, where = Settings.load(folder), repr(str(folder))
     for name in _KEPT:
         value, began_with = getattr(args, name), getattr(settings, name)
         if value is not None and value != began_with:
             option = name.replace("_", "-")
             raise UsageError(
-                f"the search in {str(folder)!r} began with --{option} "
-                f"{began_with}; it cannot be resumed with {value}"
+                f"the search in {where} began with --{option} {began_with}; "
+                f"it cannot be resumed with {value}"
             )
     if args.trials is not None:
         if args.trials < settings.trials:
             raise UsageError(
-                f"the search in {str(folder)!r} began with --trials "
+                f"the search in {where} began with --trials "
                 f"{settings.trials}; the number can only be raised, not "
                 f"lowered to {args.trials}"
             )
@@ -147,20 +125,20 @@ def _resumed_settings(args: argparse.Namespace, folder: Path) -> Settings:
     if args.resume_trials:
         settings.resume_trials = True
     file = settings.data_file
-    if file is not None and digest(file) != settings.data_digest:
+    if file is not None and _digest(file) != settings.data_digest:
         raise UsageError(
-            f"{file!r} has changed since the search in {str(folder)!r} began"
+            f"{file!r} has changed since the search in {where} began"
         )
     return settings
 
 
 def _objective(given: str | None, data: Data) -> str:
-    """Return the name of a metric that all trials report alike.
+    """Return the name of a metric that means the same in all trials.
 
-    The loss is none: it is a hyperparameter.
+    The loss does not: it is a hyperparameter.
     """
     names = list(OBJECTIVES)
-    known = names[2:] if data.kind == "regression" else names[:2]
+    known = names[2:] if data.kind == REGRESSION else names[:2]
     if given is None:
         return known[0]
     if given not in known:

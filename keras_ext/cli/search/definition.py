@@ -1,10 +1,9 @@
-"""What a ready search has to say: its data, and the space of its models."""
+"""What a ready search defines: its data, and the space of its models."""
 
 import argparse
 from dataclasses import dataclass, field
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_ext.cli.search.settings import Settings
@@ -17,7 +16,7 @@ CLASSES, BINARY, REGRESSION = "classification", "binary", "regression"
 class Split:
     """Inputs of shape `(rows, ...)` and targets of shape `(rows,)`.
 
-    Classes are whole numbers from 0 on.
+    Classes are integers >= 0.
     """
 
     x: np.ndarray
@@ -29,17 +28,17 @@ class Data:
     """Prepared rows in three parts.
 
     Attributes:
-        train: What the models are fitted to.
-        validation: What the trials are compared on.
-        test: What nothing is chosen by.
+        train: The rows that the models are fitted to.
+        validation: The rows that the trials are compared on.
+        test: The rows that choose nothing.
         kind: `CLASSES`, `BINARY` or `REGRESSION`.
         classes: Number of classes; 1 for a regression.
-        preparation: What was done to the inputs, as JSON; who uses the model
-            has to do the same.
-        rows: What a row is called, in the plural.
-        unit: Of a regression: the standard deviation that the targets were
+        preparation: How the inputs were prepared, as JSON; whoever uses the
+            model must do the same.
+        rows: The word for rows, in the plural.
+        unit: For a regression: the standard deviation that the targets were
             divided by.
-        notes: What else is to be said before the search, a line each.
+        notes: Lines to print before the search.
     """
 
     train: Split
@@ -62,9 +61,9 @@ class Task:
         shape: Shape of an input, without the batch.
         classes: Number of classes; 1 for a regression.
         rows: Rows of one epoch of training.
-        epochs: Epochs of a trial at the most.
-        tuned_epochs: Whether the number of epochs is a hyperparameter; not
-            where the tuner chooses it.
+        epochs: Epochs of a trial, at most.
+        tuned_epochs: Whether the number of epochs is a hyperparameter;
+            `False` if the tuner chooses it.
     """
 
     kind: str
@@ -79,17 +78,13 @@ class Definition:
     """A ready search.
 
     Attributes:
-        help: One line that says what is learnt.
+        help: One line: what the models learn.
     """
 
     help = ""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add the arguments that other searches do not have.
-
-        Args:
-            parser: The parser of this search.
-        """
+        """Add the arguments that only this search has."""
 
     def load(self, settings: Settings) -> Data:
         """Return the data.
@@ -102,22 +97,22 @@ class Definition:
         """
         raise NotImplementedError
 
-    def build(self, hp: Any, task: Task) -> keras.Model:
-        """Return a compiled model.
+    def build(self, hp: Any, task: Task) -> Any:
+        """Return a compiled `keras.Model` for the task.
 
         Args:
             hp: The `keras_tuner.HyperParameters`.
-            task: What it is for.
+            task: What the model is for.
         """
         raise NotImplementedError
 
     def fit_arguments(
         self, hp: Any, task: Task, objective: Any
     ) -> dict[str, Any]:
-        """Return the arguments of `fit` that the hyperparameters decide.
+        """Return the arguments of `fit` that are hyperparameters.
 
         Args:
-            hp: The hyperparameters, as `build` has asked for them.
+            hp: The hyperparameters that `build` has asked for.
             task: What the model is for.
             objective: A `keras_tuner.Objective`.
 

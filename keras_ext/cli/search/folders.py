@@ -1,4 +1,4 @@
-"""Each search has a folder of its own; nothing is ever overwritten."""
+"""Each search has its own folder; nothing is ever overwritten."""
 
 import contextlib
 import os
@@ -8,31 +8,26 @@ import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 from keras_ext.cli.search.settings import Settings
 from keras_ext.cli.usage import UsageError
 
 try:
     import fcntl
-except ImportError:  # Windows: two processes are not kept apart there.
+except ImportError:  # On Windows nothing keeps two processes apart.
     fcntl = None  # type: ignore[assignment]
 
 
 def check_writable(directory: Path) -> None:
-    """Raise if no folder can be made in `directory`; leave nothing behind.
+    """Raise `UsageError` if no folder can be made in `directory`.
 
-    Args:
-        directory: A folder, which need not exist yet.
-
-    Raises:
-        UsageError: If it cannot be written to.
+    The directory need not exist yet. Nothing is left behind.
     """
     existing = directory.absolute()
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
     try:
-        # Asking for permissions is not enough: not every file system tells.
+        # Reading permissions is not enough on every file system.
         os.rmdir(tempfile.mkdtemp(dir=existing))
     except OSError as error:
         raise UsageError(
@@ -42,14 +37,10 @@ def check_writable(directory: Path) -> None:
 
 
 def create(directory: Path, settings: Settings) -> Path:
-    """Make the folder of a new search.
-
-    Args:
-        directory: Where the searches are.
-        settings: The search.
+    """Make the folder of a new search, with its settings.
 
     Returns:
-        `<directory>/<experiment>-<date>-<time>`, with its settings in it.
+        `<directory>/<experiment>-<date>-<time>`.
     """
     experiment = re.sub(r"[^\w.-]+", "-", settings.experiment)
     name = f"{experiment}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -67,25 +58,17 @@ def create(directory: Path, settings: Settings) -> Path:
 
 
 def newest_unfinished(directory: Path, dataset: str, experiment: str) -> Path:
-    """Return the folder of the search to be resumed.
-
-    Args:
-        directory: Where the searches are.
-        dataset: Name of the search.
-        experiment: Name of the MLflow experiment.
-
-    Returns:
-        The folder that was made last among those not finished.
+    """Return the folder of the search to resume: the newest unfinished one.
 
     Raises:
-        UsageError: If there is none.
+        UsageError: There is none.
     """
     unfinished = []
     for path in directory.glob("*/search.json"):
         try:
             settings = Settings.load(path.parent)
         except (OSError, ValueError, TypeError):
-            # Not one of ours, or not readable: it cannot be resumed.
+            # Not a search of ours, or not readable: it cannot be resumed.
             continue
         asked = (settings.dataset, settings.experiment)
         if asked == (dataset, experiment) and not settings.finished:
@@ -95,7 +78,7 @@ def newest_unfinished(directory: Path, dataset: str, experiment: str) -> Path:
             f"there is no unfinished search {dataset!r} of the experiment "
             f"{experiment!r} in {str(directory)!r} to resume"
         )
-    # The time in the name orders them; a copy would change file times.
+    # By the time in the name: a copied folder has new file times.
     return max(unfinished, key=lambda folder: _order(folder.name))
 
 
@@ -105,11 +88,9 @@ def _order(name: str) -> tuple[str, int]:
 
 
 def discard_if_unused(directory: Path, folder: Path) -> None:
-    """Remove the folder of a search that was not begun.
+    """Remove the folder of a search that never began.
 
-    Args:
-        directory: Where the searches are; removed if nothing is left in it.
-        folder: The search's folder.
+    The directory goes with it if nothing else is in it.
     """
     if not (folder / "tracking.json").exists():
         shutil.rmtree(folder, ignore_errors=True)
@@ -118,14 +99,11 @@ def discard_if_unused(directory: Path, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def held(folder: Path) -> Iterator[IO[str] | None]:
-    """Keep other processes from running the same search meanwhile.
-
-    Args:
-        folder: The search's folder.
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from running the same search at the same time.
 
     Raises:
-        UsageError: If another process runs it.
+        UsageError: Another process runs it.
     """
     with (folder / ".lock").open("w") as lock:
         if fcntl is not None:
@@ -136,4 +114,4 @@ def held(folder: Path) -> Iterator[IO[str] | None]:
                     f"the search in {str(folder)!r} is running in another "
                     "process"
                 ) from error
-        yield lock
+        yield

@@ -1,4 +1,4 @@
-"""A ready search's definition, as keras-tuner wants it."""
+"""A ready search's definition as a keras-tuner hypermodel."""
 
 from typing import Any
 
@@ -20,8 +20,8 @@ class SearchModel(keras_tuner.HyperModel):
         seed: Seed of the search.
 
     Attributes:
-        trial: Number of the trial to build; each has random numbers of its
-            own, the same ones from run to run.
+        trial: Number of the trial to build; each trial has its own random
+            numbers, the same in every run.
     """
 
     def __init__(
@@ -35,26 +35,15 @@ class SearchModel(keras_tuner.HyperModel):
         self.trial = 0
 
     def build(self, hp: Any) -> keras.Model:
-        """Return a compiled model.
-
-        Args:
-            hp: Hyperparameters.
-        """
+        """Return a compiled model."""
         keras.utils.set_random_seed(trial_seed(self.seed, self.trial))
         return self.definition.build(hp, self.task)
 
     def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
-        """Train with the batch size and the epochs of the trial.
-
-        Args:
-            hp: Hyperparameters.
-            model: The model.
-            *args: Passed to `fit`.
-            **kwargs: Passed to `fit`.
-        """
+        """Train with the batch size and the epochs of the trial."""
         own = self.definition.fit_arguments(hp, self.task, self.objective)
         if not self.task.tuned_epochs:
-            # The tuner's, which may go on with another trial.
+            # The tuner chooses them, and may continue another trial.
             own["epochs"] = kwargs["epochs"]
         own["callbacks"] = [*kwargs["callbacks"], *own["callbacks"]]
         options = {
@@ -74,7 +63,7 @@ def trial_seed(seed: int, trial: int) -> int:
 def search_seed(seed: int) -> int:
     """Return the seed of the draws.
 
-    keras-tuner counts upwards from its seed with each value that it draws;
-    the factor keeps neighbouring seeds from drawing the same trials.
+    keras-tuner adds 1 to its seed for each value that it draws. The factor
+    keeps neighbouring seeds from drawing the same trials.
     """
     return seed * 1_000_003

@@ -1,4 +1,4 @@
-"""Letting no Ctrl-C get lost."""
+"""Ctrl-C during imports and data loading."""
 
 import contextlib
 import signal
@@ -8,14 +8,13 @@ from typing import Any
 
 @contextlib.contextmanager
 def kept_until_the_end() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` at the end if what it met swallowed it.
+    """Raise `KeyboardInterrupt` at the end if a library swallowed it.
 
-    Some libraries catch everything while they are imported, and Ctrl-C with
-    it.
+    Some libraries catch every exception while they are imported.
     """
     usual = signal.getsignal(signal.SIGINT)
     if usual is not signal.default_int_handler:
-        # Ctrl-C is ignored here, or somebody else's business.
+        # Ctrl-C is ignored, or has another handler.
         yield
         return
     pressed = False

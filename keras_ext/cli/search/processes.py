@@ -1,8 +1,8 @@
-"""A search in several processes, one in the place of the other.
+"""A search in several processes, one after the other.
 
-What backends do not give back, such as the graphs that TensorFlow keeps of each
-model, goes with the process. The new one takes the old one's place: the same
-process id, the same terminal, no other process that waits.
+A new process frees what backends never free, such as the graphs that TensorFlow
+keeps for each model. The new process replaces the old one: same process id,
+same terminal, and no parent process that waits.
 """
 
 import argparse
@@ -12,30 +12,15 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from keras_ext.cli.usage import UsageError
-
 _MODULES = {"python -m tuning": ("tuning",)}
-
-
-def check_possible() -> None:
-    """Raise where a process cannot be replaced.
-
-    Raises:
-        UsageError: It cannot.
-    """
-    if os.name == "nt":
-        raise UsageError(
-            "--trials-per-process replaces the process, and Windows cannot"
-        )
 
 
 def go_on(
     args: argparse.Namespace, folder: Path, began: float | None
 ) -> NoReturn:
-    """Go on with a search in a new process, which takes this one's place.
+    """Replace this process by a new one that continues the search.
 
-    A Ctrl-C waits until the new process has come to where it ends the
-    search's runs.
+    A Ctrl-C waits until the new process can end the search's runs.
 
     Args:
         args: The command's arguments.
@@ -65,6 +50,6 @@ def go_on(
 
 
 def allow_interrupts() -> None:
-    """Let a Ctrl-C through that has waited since the process before."""
+    """Deliver a Ctrl-C that waited since the process before this one."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

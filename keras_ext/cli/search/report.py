@@ -2,6 +2,7 @@
 
 import math
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,48 +12,40 @@ from keras_ext.tuners.progress import opened_by
 
 Rows = list[dict[str, Any]]
 
-# Of the hyperparameters those that fit on a screen; `trials.csv` has all.
-_COLUMNS = {
-    "trial": "trial",
-    "score": "score",
+# The hyperparameters that fit on a screen; `trials.csv` has all of them.
+_RESULTS = ("trial", "score", "min_grad_norm", "dead_relu", "status")
+_HYPERPARAMETERS = (
+    *("depth", "units", "cell", "filters", "activation", "initializer"),
+    *("optimizer", "learning_rate", "batch_size", "dropout"),
+    "batch_normalization",
+)
+_HEADS = {
     "min_grad_norm": "smallest gradient norm",
     "dead_relu": "dead ReLU",
-    "status": "status",
-    "depth": "depth",
-    "units": "units",
-    "cell": "cell",
-    "filters": "filters",
-    "activation": "activation",
-    "initializer": "initializer",
-    "optimizer": "optimizer",
     "learning_rate": "rate",
     "batch_size": "batch",
-    "dropout": "dropout",
     "batch_normalization": "batch norm",
 }
-_NOT_HYPERPARAMETERS = (*list(_COLUMNS)[:5], "duration")
 
 
+@dataclass
 class Report:
-    """What there is to say of one search.
+    """The texts about one search.
 
-    Args:
-        settings: The search.
-        data: What is learnt.
+    Attributes:
+        settings: The search's settings.
+        data: The data.
         folder: The search's folder.
         program: How the command is called.
     """
 
-    def __init__(
-        self, settings: Settings, data: Data, folder: Path, program: str
-    ):
-        self.settings = settings
-        self.data = data
-        self.folder = folder
-        self.program = program
+    settings: Settings
+    data: Data
+    folder: Path
+    program: str
 
     def opening(self) -> str:
-        """Return what is going to be done."""
+        """Return the settings and where the results go."""
         data, settings = self.data, self.settings
         parts = (data.train, data.validation, data.test)
         sizes = [len(part.y) for part in parts]
@@ -73,11 +66,11 @@ class Report:
         )
 
     def unfinished(self, rows: Rows, why: str) -> str:
-        """Return what there is so far, and how to go on.
+        """Return the trials so far, and the command that continues.
 
         Args:
             rows: As `TrackedTuner.trial_rows` returns them.
-            why: What ended the search.
+            why: Why the search ended.
         """
         settings = self.settings
         command = [*self.program.split(), settings.dataset, "--resume"]
@@ -86,14 +79,14 @@ class Report:
         if str(self.folder.parent) != "searches":
             command += ["--directory", str(self.folder.parent)]
         lines = ["", table(rows, settings.objective), ""]
-        lines += [f"{why}. Go on with this search:"]
+        lines += [f"{why}. Continue this search:"]
         lines += [f"  {shlex.join(command)}", *_where(settings)]
         return "\n".join(lines)
 
     def finished(
         self, rows: Rows, scores: dict[str, float], model_id: str | None
     ) -> str:
-        """Return the trials and what the best one came to.
+        """Return the trials and the results of the best one.
 
         Args:
             rows: As `TrackedTuner.trial_rows` returns them.
@@ -108,20 +101,20 @@ class Report:
         if not scores or not best or best[0]["score"] is None:
             return "\n".join([*lines, "No trial finished.", *_where(settings)])
         metric = objective.removeprefix("val_")
-        told = _value(metric, scores[metric])
+        test = _value(metric, scores[metric])
         if self.data.kind == REGRESSION:
             unit = self.data.unit
-            told += f" ({scores[metric] * unit:.4g} in the target's units)"
+            test += f" ({scores[metric] * unit:.4g} in the target's units)"
         lines += [
             f"Best trial {best[0]['trial']}: validation {metric} "
-            f"{_value(metric, best[0]['score'])}, test {metric} {told}",
+            f"{_value(metric, best[0]['score'])}, test {metric} {test}",
             f"  {_all_values(best[0])}",
             *_where(settings),
         ]
         if model_id:
             lines += [
-                "Load the best model (its inputs: preparation.json of the "
-                "search's run):",
+                "Load the best model (preparation.json of the search's run "
+                "says how to prepare inputs):",
                 "  import keras_ext, mlflow",
                 f'  mlflow.set_tracking_uri("{settings.tracking_uri or ""}")',
                 f'  mlflow.keras.load_model("models:/{model_id}")',
@@ -134,17 +127,14 @@ def table(rows: Rows, objective: str | None = "val_accuracy") -> str:
 
     Args:
         rows: As `TrackedTuner.trial_rows` returns them.
-        objective: What the scores are.
+        objective: Name of the metric that is the score.
     """
     if not rows:
         return "No trial yet."
-    names = [
-        name
-        for name in _COLUMNS
-        if name in _NOT_HYPERPARAMETERS or any(name in row for row in rows)
-    ]
-    heads = _COLUMNS | {"score": objective or "score"}
-    cells = [[heads[name] for name in names]]
+    given = [n for n in _HYPERPARAMETERS if any(n in row for row in rows)]
+    names = [*_RESULTS, *given]
+    heads = _HEADS | {"score": objective or "score"}
+    cells = [[heads.get(name, name) for name in names]]
     for row in _best_first(rows, objective):
         cells.append([_cell(name, row.get(name)) for name in names])
     widths = [max(len(row[i]) for row in cells) for i in range(len(names))]
@@ -157,7 +147,7 @@ def table(rows: Rows, objective: str | None = "val_accuracy") -> str:
 
 
 def _best_first(rows: Rows, objective: str | None) -> Rows:
-    # Of equal scores the first one is the best, as it is for the tuner.
+    # The first of equal scores is the best, as for the tuner.
     sign = -1 if OBJECTIVES.get(objective or "") == "max" else 1
     return sorted(
         rows,
@@ -187,7 +177,7 @@ def _all_values(row: dict[str, Any]) -> str:
     return " ".join(
         f"{name}={_cell('', value)}"
         for name, value in row.items()
-        if name not in _NOT_HYPERPARAMETERS and value is not None
+        if name not in (*_RESULTS, "duration") and value is not None
     )
 
 

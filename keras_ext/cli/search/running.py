@@ -1,10 +1,11 @@
-"""Running a search: what needs keras-tuner and MLflow."""
+"""Running a search: the part that needs keras-tuner and MLflow."""
 
 import contextlib
 import io
 import logging
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import keras_tuner
 import numpy as np
 
 from keras_ext import tuners
-from keras_ext.cli.search import folders, processes, report
+from keras_ext.cli.search import folders, processes
 from keras_ext.cli.search.definition import (
     CLASSES,
     REGRESSION,
@@ -23,6 +24,7 @@ from keras_ext.cli.search.definition import (
     Task,
 )
 from keras_ext.cli.search.hypermodel import SearchModel, search_seed
+from keras_ext.cli.search.report import Report
 from keras_ext.cli.search.settings import OBJECTIVES, Settings
 from keras_ext.cli.usage import UsageError
 from keras_ext.tracking import TrackingError, connect, redact
@@ -38,79 +40,69 @@ _TUNERS: dict[str, Any] = {
 }
 
 
+@dataclass
 class Search:
     """One search.
 
-    Args:
-        definition: What is searched.
-        data: What is learnt.
-        settings: What was asked for.
+    Attributes:
+        definition: The search's definition.
+        data: The data.
+        settings: The search's settings.
         program: How the command is called.
         time_budget: Seconds after which no trial begins, or `None`.
-        trials_per_process: Number of trials after which another process is to
-            go on, or `None`.
-        began: When the first process began it, by `time.monotonic`; `None` if
-            this is the first one.
-
-    Attributes:
-        began: When the search began; `None` before it.
-        paused_in: The search's folder, if another process is to go on.
+        trials_per_process: Number of trials after which a new process
+            continues, or `None`.
+        began: When the first process began the search, by `time.monotonic`;
+            `None` before that.
+        paused_in: The search's folder, if a new process has to continue.
     """
 
-    def __init__(
-        self,
-        definition: Definition,
-        data: Data,
-        settings: Settings,
-        program: str,
-        time_budget: float | None = None,
-        trials_per_process: int | None = None,
-        began: float | None = None,
-    ):
-        self.definition = definition
-        self.data = data
-        self.settings = settings
-        self.program = program
-        self.time_budget = time_budget
-        self.trials_per_process = trials_per_process
-        self.began = began
-        self.paused_in: Path | None = None
-        # TensorFlow takes a search's many models for one that is traced again
-        # and again; MLflow tells how it makes a new database.
-        for name in ("tensorflow", "alembic", "mlflow.store.db.utils"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+    definition: Definition
+    data: Data
+    settings: Settings
+    program: str
+    time_budget: float | None = None
+    trials_per_process: int | None = None
+    began: float | None = None
+    paused_in: Path | None = None
 
     def reachable_store(self, given: str | None) -> str:
         """Return the URI of an MLflow store that answers.
 
-        Of the URI the settings keep what is no secret; a resumed search must
+        The settings keep the URI without credentials. A resumed search must
         get the same store again.
 
         Args:
             given: `--tracking-uri`.
 
         Raises:
-            UsageError: If it does not answer, or is not the search's.
+            UsageError: The store does not answer, or is not the search's.
         """
         began_with = self.settings.tracking_uri
         variable = os.environ.get("MLFLOW_TRACKING_URI")
         store = given or variable or DEFAULT_STORE
         if began_with is not None and redact(store) != began_with:
+            logged = f"the search is logged to {began_with!r}; "
             if given:
                 raise UsageError(
-                    f"the search is recorded in {began_with!r}; it cannot be "
-                    f"resumed in {redact(given)!r}"
+                    f"{logged}it cannot be resumed in {redact(given)!r}"
                 )
             store = began_with
             if "***" in store:
                 raise UsageError(
-                    f"the search is recorded in {began_with!r}; its "
-                    "credentials are not kept: pass --tracking-uri again"
+                    f"{logged}its credentials are not stored: pass "
+                    "--tracking-uri again"
                 )
         path = store.removeprefix("sqlite:///")
         if began_with is not None and path != store and not Path(path).exists():
-            raise UsageError(f"the search is recorded in {store!r}; it is gone")
+            raise UsageError(
+                f"the search is logged to {store!r}, which is gone"
+            )
         self.settings.tracking_uri = redact(store)
+        # TensorFlow warns that functions are traced again: a search has many
+        # models. MLflow logs how it makes a new database.
+        for name in ("tensorflow", "alembic", "mlflow.store.db.utils"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         try:
             connect(store)
         except (TrackingError, ImportError) as error:
@@ -118,15 +110,7 @@ class Search:
         return store
 
     def run_new(self, store: str, directory: Path) -> int:
-        """Run a new search in a folder of its own.
-
-        Args:
-            store: The MLflow store.
-            directory: Where the searches are.
-
-        Returns:
-            The exit status.
-        """
+        """Run a new search in its own folder; return the exit status."""
         folder = folders.create(directory, self.settings)
         try:
             return self.run(store, folder)
@@ -134,7 +118,7 @@ class Search:
             folders.discard_if_unused(directory, folder)
 
     def run(self, store: str, folder: Path) -> int:
-        """Run the search of `folder`, or what is left of it.
+        """Run the search of a folder, or the rest of it.
 
         Args:
             store: The MLflow store.
@@ -144,22 +128,22 @@ class Search:
             The exit status: 130 after Ctrl-C.
         """
         settings = self.settings
-        told = report.Report(settings, self.data, folder, self.program)
-        with folders.held(folder):
+        report = Report(settings, self.data, folder, self.program)
+        with folders.locked(folder):
             settings.save(folder)
             try:
                 tuner = self.tuner(store, folder)
             except ImportError as error:
                 raise UsageError(str(error)) from error
             if self.began is None:
-                print(told.opening(), flush=True)
+                print(report.opening(), flush=True)
             try:
                 self.search(tuner)
             except KeyboardInterrupt:
                 if tuner.run_id is None:
-                    # Not even begun: there is nothing to be resumed.
+                    # The search has not begun: nothing can be resumed.
                     raise
-                print(told.unfinished(tuner.trial_rows(), "Interrupted"))
+                print(report.unfinished(tuner.trial_rows(), "Interrupted"))
                 return 130
             except TrackingError as error:
                 raise UsageError(str(error)) from error
@@ -168,16 +152,16 @@ class Search:
                 return 0
             rows = tuner.trial_rows()
             if tuner.is_out_of_time:
-                print(told.unfinished(rows, "The time is up"))
+                print(report.unfinished(rows, "The time is up"))
                 return 0
             scores = self._test(tuner)
             settings.finished = True
             settings.save(folder)
-        print(told.finished(rows, scores, self._model_id(tuner)))
+        print(report.finished(rows, scores, self._model_id(tuner)))
         return 0
 
     def tuner(self, store: str, folder: Path, **options: Any) -> Any:
-        """Return the tuner, a new one or one that goes on.
+        """Return the tuner of a new or a resumed search.
 
         Args:
             store: The MLflow store.
@@ -202,12 +186,12 @@ class Search:
         )
         model = SearchModel(self.definition, task, objective, settings.seed)
         if hyperband:
-            # As often as needed: the number of trials ends the search.
+            # Enough iterations: the number of trials ends the search.
             options["max_epochs"] = settings.epochs
             options["hyperband_iterations"] = settings.trials
         else:
             options["max_trials"] = settings.trials
-        # keras-tuner says where it reloads from; the opening says so better.
+        # keras-tuner prints where it reloads from; the opening has that.
         with contextlib.redirect_stdout(io.StringIO()):
             tuner = _numbering(_TUNERS[settings.tuner])(
                 model,
@@ -231,30 +215,25 @@ class Search:
         return tuner
 
     def search(self, tuner: Any) -> None:
-        """Run the trials.
-
-        Args:
-            tuner: What `tuner` returned.
-        """
-        train, validation = self.data.train, self.data.validation
-        arguments: dict[str, Any] = {"epochs": self.settings.epochs}
-        x, y = train.x, self._targets(train)
+        """Run the trials."""
+        x, y = self.data.train.x, self._targets(self.data.train)
+        validation: Any = (
+            self.data.validation.x,
+            self._targets(self.data.validation),
+        )
         if self.settings.cross_validation:
-            x = np.concatenate([x, validation.x])
-            y = np.concatenate([y, self._targets(validation)])
-        else:
-            arguments["validation_data"] = (
-                validation.x,
-                self._targets(validation),
-            )
+            x, y = map(np.concatenate, zip((x, y), validation, strict=True))
+            validation = None
         tuner.began = self.began
         self.began = self.began or time.monotonic()
-        tuner.search(x, y, **arguments)
+        tuner.search(
+            x, y, epochs=self.settings.epochs, validation_data=validation
+        )
 
     def _test(self, tuner: Any) -> dict[str, float]:
-        """Return the metrics of the best trial's best epoch on the test rows.
+        """Return and log the best model's metrics on the test rows.
 
-        They are logged, and with them how inputs have to be prepared.
+        How the inputs were prepared is logged, too.
         """
         models = tuner.get_best_models(1)
         if not models:
@@ -266,7 +245,7 @@ class Search:
             return_dict=True,
         )
         scores = {k: float(v) for k, v in scores.items() if k != "loss"}
-        # The store may be away by now; the results are on the screen.
+        # The store may not answer any more; the results are printed anyway.
         with contextlib.suppress(Exception):
             client, run_id = tuner.client, tuner.run_id
             for name, value in scores.items():
@@ -287,22 +266,22 @@ class Search:
 
 
 def _numbering(kind: Any) -> Any:
-    """Return a subclass that tells its hypermodel which trial it builds."""
+    """Return a subclass that sets `trial` of its hypermodel."""
 
     class Numbering(kind):
-        """The tuner, which sets `trial` of its hypermodel."""
+        """The tuner of a ready search."""
 
-        _tells_best = False  # The report does.
+        _tells_best = False  # The report prints the best trial.
 
         def on_search_begin(self) -> None:
             super().on_search_begin()
-            # From here on a Ctrl-C ends the search's runs.
+            # From now on a Ctrl-C ends the search's runs.
             processes.allow_interrupts()
 
         def on_trial_begin(self, trial: Any) -> None:
             self.hypermodel.trial = int(trial.trial_id)
             super().on_trial_begin(trial)
 
-    # The name is recorded as the tuner's.
+    # MLflow shows the name.
     Numbering.__name__ = kind.__name__
     return Numbering

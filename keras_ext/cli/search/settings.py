@@ -1,11 +1,11 @@
-"""What a search was asked for, on the command line and on disk."""
+"""The settings of a search, from the command line and on disk."""
 
 import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-# What trials can be compared by, and which way is better.
+# The metrics that can rank trials, and which direction is better.
 OBJECTIVES = {
     "val_accuracy": "max",
     "val_crossentropy": "min",
@@ -16,36 +16,36 @@ OBJECTIVES = {
 
 @dataclass
 class Settings:
-    """One search: what `search.json` in its folder holds.
+    """One search: the content of `search.json` in its folder.
 
     Attributes:
         dataset: Name of the search: `digits`, `wine`, ….
         trials: Number of trials.
-        epochs: Epochs of each trial, at the most.
+        epochs: Epochs of each trial, at most.
         seed: Seed of the split, the draws and the trainings.
         experiment: Name of the MLflow experiment.
         tracking_uri: The MLflow store, without credentials; `None` before
             it is known.
-        data_file: Path of the data, where they are a person's own.
+        data_file: Path of the user's own data.
         data_digest: SHA-256 of that file.
-        finished: Whether the search came to its end.
+        finished: Whether the search has finished.
         tuner: `random`, `grid`, `bayesian`, `hyperband` or `optuna`.
-        objective: The metric that the trials are compared by; `None` before
-            the task is known.
-        stop_unhealthy: Whether hopeless trials are ended.
+        objective: The metric that ranks the trials; `None` before the task
+            is known.
+        stop_unhealthy: Whether trials that cannot learn are stopped.
         pruner: `median`, `asha` or `None`.
         cross_validation: Number of folds, or `None`.
-        target: The column of a table that is to be learnt.
-        resume_trials: Whether a trial that was torn off goes on after its
-            last whole epoch.
-        task: `classification`, `regression`, or `None` to find it out.
+        target: The column of a table to predict.
+        resume_trials: Whether an interrupted trial continues after its last
+            complete epoch.
+        task: `classification`, `regression`, or `None` to infer it.
     """
 
     dataset: str
-    trials: int
-    epochs: int
-    seed: int
-    experiment: str
+    trials: int = 20
+    epochs: int = 20
+    seed: int = 1
+    experiment: str = ""
     tracking_uri: str | None = None
     data_file: str | None = None
     data_digest: str | None = None
@@ -66,7 +66,7 @@ class Settings:
         return cls(**json.loads(path.read_text(encoding="utf-8")))
 
     def save(self, folder: Path) -> None:
-        """Write the file whole: a crash leaves the old one or the new one."""
+        """Replace the file at once: a crash leaves the old or the new one."""
         draft = folder / "search.tmp"
         text = json.dumps(asdict(self), indent=2)
         draft.write_text(text, encoding="utf-8")
