@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from monitored_models import LAYERS, compiled, data, mlp
 
 from keras_ext import callbacks
-from keras_ext.taps import record
+from keras_ext.taps.capture import StepCapture
 
 ALL = [
     callbacks.GradientNormLogger,
@@ -282,7 +282,7 @@ def test_what_a_step_shows_is_gone_when_the_step_is_over(eagerly):
     finally:
         gc.enable()
     assert len(monitors[0].steps["step"]) == 4
-    assert not any(issubclass(kind, record.Record) for kind in types)
+    assert not any(issubclass(kind, StepCapture) for kind in types)
 
 
 @pytest.mark.backend("tensorflow")
