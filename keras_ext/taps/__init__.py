@@ -1,7 +1,7 @@
-"""Measuring inside the training step that `fit` really runs.
+"""Measuring inside the training step that `fit` runs.
 
-See README.md in this folder for how it works. The callbacks in
-`keras_ext.callbacks` are the public face; nothing here knows MLflow.
+README.md in this folder explains the design. The callbacks in
+`keras_ext.callbacks` are the public interface. Nothing here imports MLflow.
 """
 
 from keras_ext.taps.batch_gauge import BatchGauge as BatchGauge
