@@ -15,7 +15,6 @@ from keras_ext.taps.gauges import WeightGauge as WeightGauge
 from keras_ext.taps.points import ActivationPoint as ActivationPoint
 from keras_ext.taps.points import WeightGroup as WeightGroup
 from keras_ext.taps.points import activation_points as activation_points
-from keras_ext.taps.points import relu_points as relu_points
 from keras_ext.taps.points import select as select
 from keras_ext.taps.points import weight_groups as weight_groups
 from keras_ext.taps.sampling import Sampling as Sampling

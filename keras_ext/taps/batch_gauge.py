@@ -31,13 +31,9 @@ class BatchGauge(Gauge):
       inputs' last axis;
     - the share of each class among the targets.
 
-    Args:
+    Attributes:
         classes: The number of classes, if the targets are class numbers or
             one-hot vectors, else 0.
-        sampling: See `Gauge`.
-        steps_per_execution: See `Gauge`.
-
-    Attributes:
         features: The number of features, known after the first step.
         y_units: The last axis of the first target, 1 if it has one axis, or
             `None`; known after the first step.

@@ -12,10 +12,7 @@ STATISTICS = ("low", "high", "mean", "std", "nonfinite", "fraction")
 
 
 def batch_summary(tensors: Sequence[Tensor]) -> Tensor:
-    """Return statistics over the entries of all tensors together.
-
-    Args:
-        tensors: At least one float32 tensor.
+    """Return statistics over the entries of all float32 tensors together.
 
     Returns:
         A vector: the lowest and the highest finite entry, the mean and the
@@ -47,8 +44,7 @@ def batch_summary(tensors: Sequence[Tensor]) -> Tensor:
 def feature_scales(x: Tensor) -> Tensor:
     """Return the root mean square of each entry of the last axis.
 
-    Args:
-        x: A float32 tensor. An entry that is not finite counts as zero.
+    An entry that is not finite counts as zero.
     """
     rows = ops.reshape(x, (-1, int(x.shape[-1])))
     rows = ops.where(ops.isfinite(rows), rows, ops.zeros_like(rows))
@@ -56,24 +52,15 @@ def feature_scales(x: Tensor) -> Tensor:
 
 
 def spread_over_samples(x: Tensor) -> Tensor:
-    """Return the standard deviation over the first axis.
-
-    Args:
-        x: A float32 tensor.
-
-    Returns:
-        A scalar: the root mean square of the units' standard deviations.
-    """
+    """Return the root mean square of the units' standard deviations."""
     return ops.sqrt(ops.mean(ops.square(x - ops.mean(x, axis=0))))
 
 
 def class_shares(x: Tensor, classes: int) -> Tensor:
     """Return the share of each class among the targets.
 
-    Args:
-        x: A float32 tensor of class numbers, or one-hot along its last axis.
-            A number that is no class counts for no class.
-        classes: The number of classes.
+    The targets are class numbers, or one-hot along the last axis. Other
+    numbers count for no class.
     """
     if len(x.shape) > 1 and x.shape[-1] == classes > 1:
         return ops.mean(ops.reshape(x, (-1, classes)), axis=0)

@@ -27,9 +27,6 @@ class StepCapture(abc.ABC):
     instances. The replacements store what passes through them and call the
     originals. The block contains a step that runs, or the trace of a step.
 
-    Args:
-        gauges: The gauges that measure the step.
-
     Attributes:
         points: Maps the key of each activation point to the point.
         wants_gradients: Whether a gauge measures gradients.
@@ -65,11 +62,7 @@ class StepCapture(abc.ABC):
     def _capture_output(
         self, output: Tensor, store: Callable[[Tensor | None], None]
     ) -> Tensor:
-        """Pass the measurable form of a point's output to `store`.
-
-        Returns:
-            The tensor that replaces the output in the step.
-        """
+        """Pass a point's output to `store`, and return its replacement."""
 
     @abc.abstractmethod
     def _copy(self, variable: Any) -> Tensor:
@@ -115,11 +108,7 @@ class StepCapture(abc.ABC):
 
     @contextlib.contextmanager
     def capturing(self, model: Any) -> Iterator[None]:
-        """Capture everything that passes inside the block.
-
-        Args:
-            model: The model that runs the step.
-        """
+        """Capture the step that the model runs inside the block."""
         points = list(self.points.values())
         # Not an attribute: a reference cycle would keep the outputs alive
         # after the step.
@@ -268,9 +257,6 @@ def clips_by_value(optimizer: Any) -> bool:
 
     With gradient accumulation it does not: it clips the sum over several
     steps.
-
-    Args:
-        optimizer: A `keras.optimizers.Optimizer`.
     """
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         optimizer = optimizer.inner_optimizer

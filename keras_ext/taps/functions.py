@@ -40,11 +40,7 @@ def modules() -> list[ModuleType]:
 
 
 def is_someones_own(thing: Any) -> bool:
-    """Return whether a call may run code from outside the known packages.
-
-    Args:
-        thing: A layer or a function.
-    """
+    """Return whether a layer or function may run a person's own code."""
     if isinstance(thing, keras.layers.TorchModuleWrapper):
         return True
     if isinstance(thing, keras.layers.Layer):
@@ -70,13 +66,7 @@ class ReluCapture:
         self._of_thread = threading.local()
 
     def owned(self, owner: Any, call: Callable) -> Callable:
-        """Return `call`, with the ReLUs in it under the owner.
-
-        Args:
-            owner: The first argument of `capture`. `None` leaves the ReLUs
-                alone.
-            call: A function.
-        """
+        """Return `call` with its ReLUs under the owner, `None` for no one."""
 
         @functools.wraps(call, updated=())
         def call_as_owner(*args: Any, **kwargs: Any) -> Any:

@@ -18,11 +18,9 @@ Tensor = Any
 class Gauge(abc.ABC):
     """Turns the capture of a step into one short row of numbers.
 
-    Args:
+    Attributes:
         sampling: The steps that the gauge measures.
         steps_per_execution: The steps that run without a return to the host.
-
-    Attributes:
         points: The activation points whose outputs the gauge measures.
         gradients: Whether the gauge measures gradients.
         weights: Whether the gauge measures weights before and after the
@@ -41,15 +39,9 @@ class Gauge(abc.ABC):
 
     @abc.abstractmethod
     def measure(self, step_capture: Any) -> Tensor | None:
-        """Return the row of a step.
+        """Return the row of a step, `None` if there is nothing to measure.
 
         The call happens inside the step, or inside its trace.
-
-        Args:
-            step_capture: A `keras_ext.taps.capture.StepCapture`.
-
-        Returns:
-            A vector, or `None` if there is nothing to measure.
         """
 
     @abc.abstractmethod
@@ -60,15 +52,10 @@ class Gauge(abc.ABC):
 class WeightGauge(Gauge):
     """Base class of the gauges of layers with trainable weights.
 
-    Args:
-        find_groups: Returns the layers to measure. The gauge calls it in the
-            first step, because Keras builds a model without an input shape
-            in that step.
-        sampling: See `Gauge`.
-        steps_per_execution: See `Gauge`.
-
     Attributes:
-        groups: The result of `find_groups`; empty before the first step.
+        groups: The layers to measure: the result of `find_groups`, which the
+            gauge calls in the first step. Only in that step Keras builds a
+            model without an input shape.
     """
 
     def __init__(
@@ -95,14 +82,7 @@ class WeightGauge(Gauge):
         ]
 
     def per_group(self, squares: np.ndarray) -> np.ndarray:
-        """Return the sum over the variables of each group.
-
-        Args:
-            squares: An array of shape `(rows, variables)`.
-
-        Returns:
-            An array of shape `(rows, groups)`.
-        """
+        """Return the sums over the variables of each group, row by row."""
         return _sums_of_runs(squares, [len(g.variables) for g in self.groups])
 
 
@@ -113,16 +93,11 @@ class GradientGauge(WeightGauge):
     host adds the squares of the norms in float64. A missing gradient has a
     norm of zero. With `peaks` the largest absolute entries follow the norms.
 
-    Args:
-        find_groups: See `WeightGauge`.
-        sampling: See `Gauge`.
-        steps_per_execution: See `Gauge`.
-
     Attributes:
         optimizers: For each variable the optimizer that received its
             gradient, or `None`; empty before the first step.
         peaks: Whether the gauge measures the largest entries, which show
-            what clipping by value does. Defaults to `False`.
+            what clipping by value does.
     """
 
     gradients = True
@@ -161,11 +136,6 @@ class UpdateGauge(WeightGauge):
 
 class PointGauge(Gauge):
     """Base class of the gauges of activation outputs.
-
-    Args:
-        points: The activation points to measure.
-        sampling: See `Gauge`.
-        steps_per_execution: See `Gauge`.
 
     Attributes:
         measured: The activations that can be measured, known after the first
@@ -243,14 +213,7 @@ class ActivityGauge(PointGauge):
         self.units: list[int] = []
 
     def per_point(self, units: np.ndarray) -> np.ndarray:
-        """Return the mean over the units of each point.
-
-        Args:
-            units: An array of shape `(rows, units of all points)`.
-
-        Returns:
-            An array of shape `(rows, points)`.
-        """
+        """Return the means over the units of each point, row by row."""
         return _sums_of_runs(units, self.units) / self.units
 
     def measure(self, step_capture: Any) -> Tensor | None:

@@ -55,10 +55,6 @@ class TrainFunctions:
     (see `_patience`). The second program runs in the other steps. Both call
     one traced step. The second program does not use the rows, so XLA removes
     the operations that compute them: it is the program of a bare step.
-
-    Args:
-        model: A compiled `keras.Model`.
-        gauges: The gauges that measure.
     """
 
     decides_in_graph = True
@@ -163,21 +159,13 @@ def _patience(numbers: int) -> int:
 
     The estimate depends on sizes alone, so that a repeated training runs the
     same programs in the same steps.
-
-    Args:
-        numbers: How many numbers a step measures.
     """
     compiling, measuring = 0.4, 1e-4 + 7.5e-10 * numbers  # seconds, on a CPU
     return max(2 * AHEAD, int(compiling / measuring))
 
 
 class JaxStepCapture(StepCapture):
-    """See `keras_ext.taps.capture.StepCapture`.
-
-    Args:
-        gauges: See `StepCapture`.
-        state: The state that the step receives.
-    """
+    """See `StepCapture`; `state` is the state that the step receives."""
 
     def __init__(self, gauges: Any, state: Any):
         super().__init__(gauges)

@@ -156,12 +156,7 @@ def _norms(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def _activity(outputs: Sequence[Tensor], axis: int) -> Tensor:
-    """Return how many entries of each unit of each output are not zero.
-
-    Args:
-        outputs: Tensors of one shape.
-        axis: The axis of their units.
-    """
+    """Return how many entries of each unit of outputs of one shape fire."""
     units = outputs[0].shape[axis]
     # NaN is not equal to 0: a unit is dead only if its output is zero. XLA
     # writes the comparison to memory before it sums it. Bytes take a quarter
@@ -187,16 +182,9 @@ def _sums(
     function: Callable[..., Tensor],
     *columns: Tensor,
 ) -> Tensor:
-    """Return the sum of `function(entries, ...)` over each tensor.
+    """Return the sum of `function(entries, *arguments)` over each tensor.
 
-    Args:
-        tensors: The tensors.
-        function: Applied to the entries.
-        columns: The other arguments of `function`: vectors with one entry for
-            each tensor.
-
-    Returns:
-        A vector of float32, or of float64 if a tensor is.
+    The arguments for a tensor are its entries of the `columns`.
     """
     batches = _batches(tensors)
     sums = []

@@ -14,9 +14,6 @@ class Untracked(Sequence[Any]):
     layer, a variable, a metric or a seed generator. For a network of many
     small layers that takes a tenth of a step. Keras leaves a sequence alone
     that is neither a list nor a tuple.
-
-    Args:
-        arrays: A list of arrays.
     """
 
     def __init__(self, arrays: list[Any]):

@@ -9,13 +9,7 @@ _MISSING = object()
 
 @contextlib.contextmanager
 def replaced(obj: Any, name: str, value: Any) -> Iterator[None]:
-    """Set one attribute inside the block, see `all_replaced`.
-
-    Args:
-        obj: The object that has the attribute.
-        name: The name of the attribute.
-        value: The value of the attribute inside the block.
-    """
+    """Set one attribute inside the block, see `all_replaced`."""
     with all_replaced([(obj, name, value)]):
         yield
 
@@ -26,11 +20,8 @@ def all_replaced(changes: Iterable[tuple[Any, str, Any]]) -> Iterator[None]:
 
     The function writes the instance dictionaries: Keras's own `__setattr__`
     would track the value and, on a built layer, refuse it. The old values
-    return after the block, also after an exception.
-
-    Args:
-        changes: Objects, names of their attributes, and values. A generator
-            may compute a value after the values before it are set.
+    return after the block, also after an exception. A generator of changes
+    may compute a value after the values before it are set.
     """
     done = []
     try:

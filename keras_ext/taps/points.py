@@ -100,13 +100,7 @@ class ActivationPoint:
 
 
 def layers_in(layer: Any, recursive: bool = True) -> list[Any]:
-    """Return the layers inside a layer, in the order of their creation.
-
-    Args:
-        layer: A layer or model.
-        recursive: Whether to return the layers inside these layers, too.
-            Defaults to `True`.
-    """
+    """Return the layers inside a layer, in the order of their creation."""
     # Private, but the only list of sublayers that every Keras layer has:
     # `Model.layers` is public, and other layers have no such attribute.
     return list(layer._flatten_layers(recursive=recursive, include_self=False))
@@ -148,11 +142,7 @@ def walk(model: Any) -> Iterator[tuple[str, Any]]:
 
 
 def weight_groups(model: Any) -> list[WeightGroup]:
-    """Return the model's layers that own trainable weights, input first.
-
-    Args:
-        model: A built `keras.Model`.
-    """
+    """Return a built model's layers with trainable weights, input first."""
     trainable = {id(v) for v in model.trainable_variables}
     grouped: dict[str, list[Any]] = {}
     for path, layer in walk(model):
@@ -170,9 +160,6 @@ def activation_points(model: Any) -> list[ActivationPoint]:
     such as `ReLU` and `Softmax`, and operations such as `keras.ops.relu` in a
     functional model. For a person's own function or layer it returns a point
     with `inside`.
-
-    Args:
-        model: A `keras.Model`.
     """
     kinds = _kinds_of_functions()
     points = []
@@ -196,15 +183,6 @@ def activation_points(model: Any) -> list[ActivationPoint]:
                     _point(prefix + operation.name, operation, "call", kind)
                 )
     return points
-
-
-def relu_points(model: Any) -> list[ActivationPoint]:
-    """Return the places where the model applies, or may apply, a ReLU.
-
-    Args:
-        model: A `keras.Model`.
-    """
-    return [point for point in activation_points(model) if point.kind == "relu"]
 
 
 def _own_points(
@@ -269,12 +247,10 @@ Point = TypeVar("Point", WeightGroup, ActivationPoint)
 def select(
     points: Sequence[Point], layers: Sequence[str] | None
 ) -> list[Point]:
-    """Return the points of the named layers.
+    """Return the points of the layers with these names or paths.
 
-    Args:
-        points: All points or weight groups of a model.
-        layers: Names or paths of layers. The name of a layer also selects
-            the layers inside it. `None` selects all points.
+    The name of a layer also selects the layers inside it. `None` selects all
+    points.
 
     Raises:
         ValueError: If a name fits no point. The message lists all paths.

@@ -7,13 +7,9 @@ class Sampling:
     `thin` makes the later samples of an epoch rarer. Gauges that share a
     sampling measure the same steps.
 
-    Args:
-        every_n_steps: The distance between measured steps.
-        can_thin: Whether `thin` may be called. Defaults to `False`.
-
     Attributes:
-        every_n_steps: The same.
-        can_thin: The same.
+        every_n_steps: The distance between measured steps.
+        can_thin: Whether `thin` may be called.
     """
 
     def __init__(self, every_n_steps: int, can_thin: bool = False):
@@ -38,11 +34,7 @@ class Sampling:
         self._dense, self._later = dense, later
 
     def is_due(self, step: int) -> bool:
-        """Return whether a step is measured.
-
-        Args:
-            step: The index of the step in the epoch.
-        """
+        """Return whether the step with this index in the epoch is measured."""
         beyond = step - self._dense * self.every_n_steps
         if beyond < 0:
             return step % self.every_n_steps == 0

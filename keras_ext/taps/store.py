@@ -15,11 +15,7 @@ _MAX_NUMBERS = 1 << 17
 
 
 def rows_in_block(numbers: int) -> int:
-    """Return how many rows the host fetches together.
-
-    Args:
-        numbers: The length of a row.
-    """
+    """Return how many rows of a length the host fetches together."""
     return max(1, min(_MAX_ROWS, _MAX_NUMBERS // max(numbers, 1)))
 
 
@@ -29,12 +25,7 @@ def no_rows() -> tuple[np.ndarray, np.ndarray]:
 
 
 class RowStore(abc.ABC):
-    """Keeps one row for each sampled step, as a list of device arrays.
-
-    Args:
-        sampling: The steps in which a row is written.
-        steps_per_execution: The steps that run without a return to the host.
-    """
+    """Keeps one row for each sampled step, as a list of device arrays."""
 
     def __init__(self, sampling: Sampling, steps_per_execution: int):
         self._sampling = sampling
@@ -51,21 +42,12 @@ class RowStore(abc.ABC):
         self._rows: list[Tensor] = []
 
     def is_full(self, steps: int) -> bool:
-        """Return whether the host should take the rows now.
-
-        Args:
-            steps: The number of steps since `begin_epoch`.
-        """
+        """Return whether the host should take the rows, after some steps."""
         rows = self._rows
         return bool(rows) and len(rows) >= rows_in_block(rows[0].shape[0])
 
     def take(self) -> tuple[np.ndarray, np.ndarray]:
-        """Fetch the rows that were written since the last call.
-
-        Returns:
-            The indices of the sampled steps in the epoch, and an array of
-            shape `(steps, numbers)`.
-        """
+        """Fetch the new rows, and the indices of their steps in the epoch."""
         steps, self._steps = self._steps, []
         rows, self._rows = self._rows, []
         return (
@@ -75,11 +57,7 @@ class RowStore(abc.ABC):
         )
 
     def write(self, row: Tensor | None) -> None:
-        """Keep the row of the next sampled step.
-
-        Args:
-            row: A vector, or `None` if there was nothing to measure.
-        """
+        """Keep the next sampled step's row, `None` if it has none."""
         if row is not None:
             self._steps.append(self._sampling.step_of(self._sampled))
             self._rows.append(row)

@@ -15,10 +15,6 @@ class Tap:
     function returns to its place. So an exception in another callback or a
     Ctrl-C finds the model as it was.
 
-    Args:
-        model: A compiled `keras.Model`.
-        gauges: The gauges that measure.
-
     Attributes:
         is_full: Whether the host should take the rows before the next step.
     """

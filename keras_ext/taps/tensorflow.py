@@ -38,10 +38,6 @@ class TrainFunctions:
 
     With `steps_per_execution` above 1 the host does not see the single
     steps. Then there is one function, which decides in the graph.
-
-    Args:
-        model: A compiled `keras.Model`.
-        gauges: The gauges that measure.
     """
 
     def __init__(self, model: Any, gauges: Sequence[Any]):
@@ -66,11 +62,7 @@ class TrainFunctions:
         return self._counter.read()
 
     def get(self, due: tuple[int, ...]) -> Callable:
-        """Return the train function in which the gauges `due` write.
-
-        Args:
-            due: Indices of gauges.
-        """
+        """Return the train function in which the gauges `due` write."""
         if due not in self._functions:
             step = functools.partial(self._step, due)
             model = self._model

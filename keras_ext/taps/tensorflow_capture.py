@@ -9,12 +9,7 @@ from keras_ext.taps.capture import StepCapture
 
 
 class TensorFlowStepCapture(StepCapture):
-    """See `keras_ext.taps.capture.StepCapture`.
-
-    Args:
-        gauges: See `StepCapture`.
-        compiled: Whether XLA compiles the step.
-    """
+    """See `StepCapture`; `compiled` means that XLA compiles the step."""
 
     def __init__(self, gauges: Sequence[Any], compiled: bool):
         super().__init__(gauges)

@@ -59,13 +59,7 @@ class Replicas:
     def capturing(
         self, model: Any, gauges: Sequence[Any], compiled: bool
     ) -> Iterator[ReplicaCapture]:
-        """Capture the block that each replica runs.
-
-        Args:
-            model: The model that runs the step.
-            gauges: The gauges that measure the step.
-            compiled: Whether XLA compiles the step.
-        """
+        """Capture the block that each replica runs."""
         if not self._inside:
             self._shared = ReplicaCapture(gauges, compiled)
             self._stack.enter_context(self._shared.capturing(model))

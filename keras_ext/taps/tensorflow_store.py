@@ -27,23 +27,16 @@ class StepCounter:
     def next(self, anchors: Sequence[tf.Tensor]) -> tf.Tensor:
         """Count one step and return its index.
 
-        The count waits for results of the step. The step that finds the end
-        of a data set of unknown length has no results and is not counted.
-
-        Args:
-            anchors: Results of the step.
+        The count waits for `anchors`, results of the step. The step that
+        finds the end of a data set of unknown length has no results and is
+        not counted.
         """
         with tf.control_dependencies(anchors):
             return self._value.assign_add(1, read_value=True) - 1
 
 
 class Store:
-    """Keeps one row for each sampled step; see `RowStore`.
-
-    Args:
-        sampling: The steps in which a row is written.
-        steps_per_execution: The steps that run without a return to the host.
-    """
+    """Keeps one row for each sampled step; see `RowStore`."""
 
     def __init__(self, sampling: Sampling, steps_per_execution: int):
         self._sampling = sampling

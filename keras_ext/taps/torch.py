@@ -32,10 +32,6 @@ class TrainFunctions:
     A step in which no gauge is due runs the model's own function. A sampled
     step runs that function inside a capture. Compiled code cannot be
     captured, so a sampled step runs the Python code behind `torch.compile`.
-
-    Args:
-        model: A compiled `keras.Model`.
-        gauges: The gauges that measure.
     """
 
     decides_in_graph = False
@@ -49,11 +45,7 @@ class TrainFunctions:
         """Do nothing: the host counts the steps."""
 
     def get(self, due: tuple[int, ...]) -> Callable:
-        """Return the train function in which the gauges `due` write.
-
-        Args:
-            due: Indices of gauges.
-        """
+        """Return the train function in which the gauges `due` write."""
         if not due:
             return self._bare
         gauges = [self._gauges[i] for i in due]

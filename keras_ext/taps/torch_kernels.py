@@ -87,9 +87,7 @@ def update_norms_of(
 ) -> list[tuple[NormEntry, NormEntry]]:
     """Return the norms of each weight's change and of its value before.
 
-    Args:
-        before: The values before an update. The function overwrites them.
-        after: The values after the update.
+    The function overwrites the values before.
     """
     lengths = norms_of(before)
     torch._foreach_sub_(before, after)
@@ -106,9 +104,6 @@ def norms_of(tensors: Sequence[Tensor]) -> Tensor:
     they are exact, as for vanished or exploded gradients, it reads the tensor
     again with scaled entries. On a GPU that check would wait for the device,
     so the function sums in float64 at once.
-
-    Args:
-        tensors: At least one tensor, which may be sparse.
 
     Returns:
         A vector of float32, or of float64 if a tensor is.
@@ -297,12 +292,7 @@ def _kinds(
 def _stacked(
     outputs: Sequence[Tensor], kinds: tuple[Kind, ...]
 ) -> Iterator[tuple[Sequence[int], Tensor, Any]]:
-    """Stack the outputs that can be measured together.
-
-    Yields:
-        The indices of the outputs, the stacked outputs, and the third entry
-        of their kind.
-    """
+    """Yield indices, stack and third entry of the kind of similar outputs."""
     for where in _batches(kinds):
         if len(where) == 1:
             stacked = outputs[where[0]][None]

@@ -21,7 +21,7 @@ STEPS, EPOCHS = 4, 3
 
 
 class FakeMonitor(Monitor):
-    """Has known records; measures nothing."""
+    """Has known values; measures nothing."""
 
     def __init__(self, kind="grad_norm", first=0.0):
         super().__init__()

@@ -120,11 +120,7 @@ def test_activity(kernels, mode, shapes, rng):
 def test_all_zeros_of_a_large_layer_are_counted(kernels):
     x = np.ones((10, 128, 128, 1), "float32")
     x[:2] = 0.0
-    row = run(
-        lambda xs: kernels.activity([(xs, 3)]),
-        "graph",
-        [x],
-    )
+    row = run(lambda xs: kernels.activity([(xs, 3)]), "graph", [x])
     np.testing.assert_allclose(row, [0.8], rtol=1e-6)
 
 
