@@ -28,10 +28,10 @@ class FakeMonitor(Monitor):
         self.kind = kind
         self.first = first
 
-    _renewed_gauge = _step_values = plot = None
+    _make_gauge = _step_values = plot = None
 
     def on_train_begin(self, logs=None):
-        self._forget()
+        self._reset()
         self._step = 0
 
     def on_epoch_begin(self, epoch, logs=None):
