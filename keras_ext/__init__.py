@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from keras_ext import layers as layers
     from keras_ext import losses as losses
     from keras_ext import optimizers as optimizers
-    from keras_ext import regularizers as regularizers
     from keras_ext import plots as plots
+    from keras_ext import regularizers as regularizers
     from keras_ext import tracking as tracking
     from keras_ext import tuners as tuners
     from keras_ext._convert import convert as convert

@@ -1,4 +1,4 @@
-"""Logging what the activations of each layer put out."""
+"""Logging the outputs of each layer's activation."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,48 +16,49 @@ if TYPE_CHECKING:
 class ActivationLogger(Monitor):
     """Logs saturation, mean and standard deviation of activations.
 
-    Taken from the outputs of the layers' activations in the training step
-    that `fit` runs. Keys, in `steps`, `epochs` and the epoch's `logs`:
+    The logger measures the outputs of the layers' activations in the training
+    steps of `fit`. Keys, in `steps`, `epochs` and the epoch's `logs`:
 
-    - `saturation/<layer>`, for sigmoid and tanh: share of outputs, in
-      [0, 1], where the activation is flat: at most 0.01 or at least 0.99
-      for a sigmoid, at least 0.99 in size for a tanh. `<layer>` is the
-      layer's path in the model.
-    - `saturation/global`: the mean over the logged layers that have it.
-    - `activation_mean/<layer>`: mean over all outputs.
-    - `activation_std/<layer>`: standard deviation of all outputs around
+    - `saturation/<layer>`, for sigmoid and tanh: the share of saturated
+      outputs, in [0, 1]. There the activation is flat: a sigmoid's output is
+      at most 0.01 or at least 0.99, a tanh's output is at most -0.99 or at
+      least 0.99. `<layer>` is the layer's path in the model.
+    - `saturation/global`: the mean over the logged layers with saturation.
+    - `activation_mean/<layer>`: the mean over all outputs.
+    - `activation_std/<layer>`: the standard deviation of all outputs around
       that mean.
 
     An epoch's value is the mean over its sampled steps, for the standard
     deviation too.
 
     How to read it: a sigmoid or tanh that is mostly saturated passes hardly
-    any gradient on, unless it is an output layer that is sure of itself. A
-    standard deviation that shrinks towards 0 or grows from layer to layer
-    is a scale of weights that does not fit the depth.
+    any gradient on. In an output layer, saturation may show a confident
+    model. If the standard deviation shrinks towards 0 or grows from layer to
+    layer, the scale of the weights does not fit the depth.
 
-    What it costs: up to three passes over the activations' outputs in every
-    n-th step, and three numbers per layer and sampled step on the device.
+    What it costs: in every n-th step, up to three passes over the outputs of
+    the activations. On the device, three numbers per layer and sampled step.
 
     Args:
         every_n_steps: Measure in every n-th training step, beginning with
-            the first one of each epoch. Defaults to `10`.
-        layers: Names or paths of the layers to log, `None` for all that
-            have an activation. The name of a nested model stands for the
-            layers in it. Defaults to `None`.
+            the first step of each epoch. Defaults to `10`.
+        layers: Names or paths of the layers to log, `None` for all layers
+            with an activation. The name of a nested model selects the layers
+            in it. Defaults to `None`.
         saturation: Whether to log saturation. Defaults to `True`.
         moments: Whether to log mean and standard deviation. Defaults to
             `True`.
-        max_points: Most values that `steps` keeps for each key, `None` for
-            no limit. When they are reached, each two neighbours become one,
-            at the first one's step: the larger saturation, and the means of
-            mean and standard deviation. Defaults to `4096`.
+        max_points: The largest number of values that `steps` keeps for each
+            key, `None` for no limit. Beyond the limit, each two neighbours
+            become one value, at the step of the first: the larger
+            saturation, and the average of mean and of standard deviation.
+            Defaults to `4096`.
 
     Raises:
         ValueError: If an argument is out of range, or, at the beginning of
             `fit`, if `layers` names a layer that has no activation to log.
 
-    Example: inputs of 10 and -10 are far out on either side.
+    Example: inputs of 10 and -10 are far out on both sides.
 
     >>> import keras, keras_ext, numpy as np
     >>> gate = keras.layers.Activation("sigmoid", name="gate")
@@ -100,11 +101,11 @@ class ActivationLogger(Monitor):
     def plot(self) -> "Figure":
         """Return curves of each layer's saturation over the steps.
 
-        Without saturation to show, it is a heat map of the standard
+        If no layer has a saturation, the figure is a heat map of the standard
         deviations.
 
         Returns:
-            A `matplotlib.figure.Figure`, which pyplot does not know.
+            A `matplotlib.figure.Figure`; pyplot does not show it by itself.
 
         Raises:
             ValueError: If nothing was measured.
@@ -115,7 +116,7 @@ class ActivationLogger(Monitor):
             return plots.saturation_curves(**saturation)
         return plots.activation_heatmap(**self._for_figure("activation_std/"))
 
-    def _renewed_gauge(self, model: Any) -> Any:
+    def _make_gauge(self, model: Any) -> Any:
         points = [
             point
             for point in taps.activation_points(model)
@@ -124,11 +125,7 @@ class ActivationLogger(Monitor):
         points = taps.select(points, self.layers)
         if not points:
             return None
-        if self._can_go_on(model, points):
-            return self._gauge
-        return taps.OutputGauge(
-            points, self.sampling, model.steps_per_execution
-        )
+        return self._reused_or_new(taps.OutputGauge, model, points)
 
     def _merge(self, key: str) -> Callable:
         return np.max if key.startswith("saturation/") else np.mean

@@ -1,4 +1,4 @@
-"""Warnings about what monitors see: each kind once in a `fit`."""
+"""Warnings of the monitors: one of each kind in a `fit`."""
 
 import dataclasses
 import os
@@ -10,12 +10,13 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-# A norm below this share of the whole gradient's is small for its model.
-# Layers of models that learn stay above 1/100.
+# A gradient is small for its model if its norm is below this share of the
+# whole gradient's. Layers of models that learn stay above 1/100.
 _SMALL_SHARE = 1e-3
-# A norm above this has exploded, however it began.
+# A norm above this limit has exploded, whatever the first norm was.
 _HUGE = 1e10
-# Sampled steps in a row after which one need not wait for the epoch's end.
+# After this many sampled steps in a row, the warning comes before the epoch
+# ends.
 _LONG = 256
 
 _LIBRARIES = tuple(
@@ -25,33 +26,31 @@ _LIBRARIES = tuple(
 
 
 class Alarm:
-    """Warns the first time that something is found, and remembers where.
-
-    Args:
-        name: What is found, such as `"Vanishing gradient"`.
+    """Warns about the first layers with a problem, and remembers all layers.
 
     Attributes:
-        notes: For each layer that was found, what to say in a table.
+        name: The problem, such as `"Vanishing gradient"`.
+        notes: For each layer with the problem, the note for a table.
     """
 
     def __init__(self, name: str):
         self.name = name
         self.notes: dict[str, str] = {}
-        self._told = False
+        self._warned = False
 
     def sound(self, found: Mapping[str, tuple[str, str]]) -> None:
-        """Warn about the first layer found, if this is the first time.
+        """Warn about the first layer found, unless a warning was given.
 
         Args:
-            found: For each layer, what to say in the warning and what in a
-                table.
+            found: For each layer with the problem, the text of the warning
+                and the note for a table.
         """
         new = [layer for layer in found if layer not in self.notes]
         for layer in new:
             self.notes[layer] = found[layer][1]
-        if not new or self._told:
+        if not new or self._warned:
             return
-        self._told = True
+        self._warned = True
         more = f" ({len(new) - 1} more layers too)" if len(new) > 1 else ""
         warn(f"{self.name} in layer '{new[0]}': {found[new[0]][0]}{more}")
 
@@ -59,17 +58,11 @@ class Alarm:
 class GradientAlarms:
     """Warns of gradients that vanish, explode or are not finite.
 
-    Args:
-        vanishing: See `GradientNormLogger`.
-        exploding: See `GradientNormLogger`.
-        nonfinite: See `GradientNormLogger`.
+    `GradientNormLogger` documents the arguments.
     """
 
     def __init__(
-        self,
-        vanishing: float | None,
-        exploding: float | None,
-        nonfinite: bool,
+        self, vanishing: float | None, exploding: float | None, nonfinite: bool
     ):
         self.vanishing = vanishing
         self.exploding = exploding
@@ -83,11 +76,11 @@ class GradientAlarms:
 
     @property
     def notes(self) -> dict[str, str]:
-        """For each layer that was found, what to say in a table."""
-        found = (self._vanished, self._exploded, self._broken)
-        layers = {layer for alarm in found for layer in alarm.notes}
+        """For each layer with a problem, the note for a table."""
+        alarms = (self._vanished, self._exploded, self._broken)
+        layers = {layer for alarm in alarms for layer in alarm.notes}
         return {
-            layer: ", ".join(a.notes[layer] for a in found if layer in a.notes)
+            layer: ", ".join(a.notes[layer] for a in alarms if layer in a.notes)
             for layer in layers
         }
 
@@ -97,32 +90,26 @@ class GradientAlarms:
         norms: Mapping[str, np.ndarray],
         whole: np.ndarray,
     ) -> None:
-        """Look at some more steps.
-
-        Args:
-            steps: Their indices.
-            norms: For each layer one norm per step.
-            whole: The norms of the whole gradient.
-        """
+        """Check the norms of layers and of the whole gradient in new steps."""
         if not len(steps):
             return
         if self.nonfinite:
-            self._look_for_nonfinite(steps, norms)
+            self._find_nonfinite(steps, norms)
         if self.exploding is not None:
-            self._look_for_explosions(steps, norms)
+            self._find_exploded(steps, norms)
         if self.vanishing is not None:
             self._in_epoch += len(steps)
             self._count_small(steps, norms, whole)
             if self._in_epoch >= _LONG:
-                self._look_for_vanished()
+                self._find_vanished()
 
     def end_epoch(self) -> None:
-        """Look at the epoch that ends with what was seen last."""
+        """Check the epoch that ends."""
         if self.vanishing is not None:
-            self._look_for_vanished()
+            self._find_vanished()
         self._in_epoch = 0
 
-    def _look_for_nonfinite(
+    def _find_nonfinite(
         self, steps: np.ndarray, norms: Mapping[str, np.ndarray]
     ) -> None:
         found = {}
@@ -137,7 +124,7 @@ class GradientAlarms:
                 )
         self._broken.sound(found)
 
-    def _look_for_explosions(
+    def _find_exploded(
         self, steps: np.ndarray, norms: Mapping[str, np.ndarray]
     ) -> None:
         assert self.exploding is not None
@@ -179,9 +166,9 @@ class GradientAlarms:
             run.length += len(steps)
             run.step, run.norm, run.whole = steps[-1], values[-1], whole[-1]
 
-    def _look_for_vanished(self) -> None:
-        # One step says nothing: a branch that begins with weights of zero
-        # has no gradient in the first one.
+    def _find_vanished(self) -> None:
+        # One step is not enough: a branch with initial weights of zero has
+        # no gradient in the first step.
         needed = max(2, min(self._in_epoch, _LONG))
         self._vanished.sound(
             {
@@ -210,11 +197,7 @@ class _Run:
 
 
 def warn(message: str) -> None:
-    """Warn at the person's line that is running, such as that of `fit`.
-
-    Args:
-        message: One line.
-    """
+    """Warn with the line of the person's code, such as the call of `fit`."""
     level = 1
     frame: types.FrameType | None = sys._getframe(0)
     while frame is not None:

@@ -1,4 +1,4 @@
-"""Recording what the batches look like, and the loss on each."""
+"""Measuring the batches of data, and the loss of each step."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,9 @@ from keras_ext.doctor.run_history import BatchFacts
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Sampled batches that are looked at together.
+# The number of sampled batches that `batch` summarizes.
 _FIRST = 32
-# Where a row of the gauge holds what.
+# The places of the statistics in a row of the gauge.
 _WIDTH = len(taps.batch_gauge.STATISTICS)
 _X = {name: i for i, name in enumerate(taps.batch_gauge.STATISTICS)}
 _Y = {name: _WIDTH + i for name, i in _X.items()}
@@ -23,21 +23,16 @@ _LOSS = 2 * _WIDTH
 
 
 class BatchMonitor(Monitor):
-    """RunHistory the loss between sampled steps, and the first batch.
+    """Measures the loss of the steps, and the first batches of data.
 
-    What a step of Keras's returns as `loss` is the mean since the epoch
-    began. `loss` in `steps` is the mean over the steps since the sampled
-    one before.
-
-    Args:
-        every_n_steps: See `Monitor`.
-        max_points: See `Monitor`.
+    Keras's steps return as `loss` the mean since the epoch began. `loss` in
+    `steps` is the mean over the steps since the previous sampled step.
 
     Attributes:
-        classes: Number of classes that the targets tell, or 0.
+        classes: The number of classes of the targets, or 0.
         running_mean: Whether the step returns a running mean.
-        bad_batch: The same of the first batch with entries that are not
-            finite, or `None`.
+        bad_batch: The first batch with entries that are not finite, in the
+            form of `batch`, or `None`.
     """
 
     _TABLES = {"loss": "Loss"}
@@ -48,13 +43,14 @@ class BatchMonitor(Monitor):
         super().__init__(every_n_steps, None, max_points)
 
     def plot(self) -> "Figure":
-        """Not done here: the doctor's report shows it."""
+        """Raise an error: the doctor's report shows the values."""
         raise NotImplementedError
 
-    def _forget(self) -> None:
-        super()._forget()
+    def _reset(self) -> None:
+        super()._reset()
         self._first: list[np.ndarray] = []
         self.bad_batch: BatchFacts | None = None
+        # Steps of the epoch up to the last sampled one, and their total loss.
         self._seen = (0, 0.0)
         self._features = 0
         self._y_units: int | None = None
@@ -67,16 +63,12 @@ class BatchMonitor(Monitor):
         super().on_epoch_begin(epoch, logs)
         self._seen = (0, 0.0)
 
-    def _renewed_gauge(self, model: Any) -> Any:
-        if self._can_go_on(model, self.classes):  # type: ignore[arg-type]
-            return self._gauge
-        return taps.BatchGauge(
-            self.classes, self.sampling, model.steps_per_execution
-        )
+    def _make_gauge(self, model: Any) -> Any:
+        return self._reused_or_new(taps.BatchGauge, model, self.classes)
 
     @property
     def batch(self) -> BatchFacts | None:
-        """What the batches of the beginning look like, `None` before that."""
+        """Facts about the first sampled batches, `None` before them."""
         return self._facts(_pooled(self._first)) if self._first else None
 
     def _step_values(self, rows: np.ndarray) -> Series:

@@ -1,4 +1,4 @@
-"""Telling from norms what an optimizer does with a gradient."""
+"""Finding clipped and skipped steps from the norms of gradients."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +8,11 @@ import numpy as np
 
 
 def skipped(norms: np.ndarray, optimizers: Sequence[Any]) -> np.ndarray | None:
-    """Return which steps loss scaling skips, `None` if there is none.
+    """Return which steps loss scaling skips, `None` without loss scaling.
 
     Args:
-        norms: Norms of gradients, of shape `(steps, variables)`.
+        norms: Norms of gradients before clipping, of shape
+            `(steps, variables)`.
         optimizers: For each variable the optimizer that receives its
             gradient, or `None`.
     """
@@ -27,15 +28,10 @@ def skipped(norms: np.ndarray, optimizers: Sequence[Any]) -> np.ndarray | None:
 def clipped(
     norms: np.ndarray, optimizers: Sequence[Any], peaks: np.ndarray
 ) -> np.ndarray | None:
-    """Return in which steps a gradient is clipped, `None` if none ever is.
+    """Return which steps clip a gradient, `None` if no optimizer clips.
 
-    Args:
-        norms: Norms of gradients before clipping, of shape
-            `(steps, variables)`.
-        optimizers: For each variable the optimizer that receives its
-            gradient, or `None`.
-        peaks: Largest absolute entries of the gradients, of the same shape.
-            It may be empty if no optimizer clips by value.
+    `peaks` are the largest absolute entries of the gradients, in the shape of
+    the norms. It may be empty if no optimizer clips by value.
     """
     found = []
     for optimizer in {id(o): o for o in optimizers if o is not None}.values():
@@ -43,7 +39,7 @@ def clipped(
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             optimizer = optimizer.inner_optimizer
         if optimizer.gradient_accumulation_steps:
-            continue  # what is clipped is the sum over several steps
+            continue  # the optimizer clips the sum over several steps
         if optimizer.clipnorm:
             found.append((norms[:, own] > optimizer.clipnorm).any(axis=1))
         elif optimizer.global_clipnorm:

@@ -1,4 +1,4 @@
-"""Logging how many ReLU units never fire."""
+"""Logging the share of ReLU units that never fire."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,50 +15,52 @@ if TYPE_CHECKING:
 
 
 class DeadReLULogger(Monitor):
-    """Logs which share of each layer's ReLU units is dead.
+    """Logs the share of dead ReLU units of each layer.
 
-    A unit that outputs zero for every input receives no gradient and cannot
-    come back by itself. Units are counted, not zero outputs: that half of a
-    healthy layer's outputs are zero is what a ReLU is for. A unit is the
-    last axis of a dense layer, the channel of a convolution.
+    A dead unit outputs zero for every input. It receives no gradient and
+    cannot recover by itself. The logger counts units, not zero outputs: in a
+    healthy layer about half of the outputs are zero. A unit is an entry of
+    the last axis of a dense layer, or a channel of a convolution.
 
     Keys, in `steps`, `epochs` and the epoch's `logs`:
 
-    - `dead_relu/<layer>`: share of the layer's units that fired for no
-      input of the window, in [0, 1]. The window is the batch in `steps`,
-      and all sampled batches of the epoch in `epochs`. `<layer>` is the
-      layer's path in the model.
+    - `dead_relu/<layer>`: the share of the layer's units that fired for no
+      input of the window, in [0, 1]. The window is the batch in `steps`, and
+      all sampled batches of the epoch in `epochs`. `<layer>` is the layer's
+      path in the model.
     - `dead_relu/global`: the same over all units of the logged layers.
-    - `zero_fraction/<layer>`: share of zeros among the layer's outputs, in
-      [0, 1]; an epoch's value is the mean over its sampled steps.
+    - `zero_fraction/<layer>`: the share of zeros among the layer's outputs,
+      in [0, 1]. An epoch's value is the mean over its sampled steps.
 
-    Found are `activation="relu"` (and `"relu6"`), `Activation("relu")`, `ReLU`
-    without a negative slope, and `keras.ops.relu` in a functional model. A
-    ReLU inside a loop, as in a recurrent layer, is named in one warning and
-    left out. Leaky ReLU and ELU have no dead units.
+    The logger finds `activation="relu"` (and `"relu6"`), `Activation("relu")`,
+    `ReLU` without a negative slope, and `keras.ops.relu` in a functional
+    model or in a person's own `call`. It cannot measure a ReLU inside a loop,
+    as in a recurrent layer; one warning names such layers. Leaky ReLU and ELU
+    have no dead units.
 
-    How to read it: a share that grows and does not come down again is a
-    dying ReLU. A few dead units in a wide layer are harmless.
+    How to read it: if the share grows and does not fall again, the layer is
+    dying. A few dead units in a wide layer are harmless.
 
-    One warning in a `fit` tells of the first layer that is mostly dead.
+    The first layer that is mostly dead causes one warning in a `fit`.
 
-    What it costs: one pass over the ReLUs' outputs in every n-th step, and
-    one number per unit and sampled step, of which half a megabyte waits on
-    the device, or one step's, or those of one execution with
-    `steps_per_execution`, if that is more.
+    What it costs: in every n-th step, one pass over the outputs of the ReLUs.
+    On the device, one number per unit and sampled step. At most half a
+    megabyte of them waits there, or the numbers of one step (of one execution
+    with `steps_per_execution`) if these are more.
 
     Args:
         every_n_steps: Measure in every n-th training step, beginning with
-            the first one of each epoch. Defaults to `10`.
-        layers: Names or paths of the layers to log, `None` for all that
-            have a ReLU. The name of a nested model stands for the layers in
-            it. Defaults to `None`.
-        mostly_dead: Share of dead units in an epoch above which a layer is
-            warned of, `None` for no such warning. Defaults to `0.9`.
-        max_points: Most values that `steps` keeps for each key, `None` for
-            no limit. When they are reached, each two neighbours become one,
-            at the first one's step, with the larger of the two values. So
-            the whole curve stays, and so do its peaks. Defaults to `4096`.
+            the first step of each epoch. Defaults to `10`.
+        layers: Names or paths of the layers to log, `None` for all layers
+            with a ReLU. The name of a nested model selects the layers in it.
+            Defaults to `None`.
+        mostly_dead: A layer causes a warning if its share of dead units in
+            an epoch is above this value. `None` turns the warning off.
+            Defaults to `0.9`.
+        max_points: The largest number of values that `steps` keeps for each
+            key, `None` for no limit. Beyond the limit, each two neighbours
+            become one value: the larger value, at the step of the first. So
+            the whole curve stays, with its peaks. Defaults to `4096`.
 
     Raises:
         ValueError: If an argument is out of range, or, at the beginning of
@@ -102,11 +104,11 @@ class DeadReLULogger(Monitor):
     def plot(self) -> "Figure":
         """Return curves of each layer's share of dead units.
 
-        Over the epochs, or over the steps as long as there are less than
-        two epochs.
+        The horizontal axis is the epoch. Before the second epoch ends, it is
+        the step.
 
         Returns:
-            A `matplotlib.figure.Figure`, which pyplot does not know.
+            A `matplotlib.figure.Figure`; pyplot does not show it by itself.
 
         Raises:
             ValueError: If nothing was measured.
@@ -117,22 +119,22 @@ class DeadReLULogger(Monitor):
             return plots.dead_unit_curves(epochs)
         return plots.dead_unit_curves(**self._for_figure("dead_relu/"))
 
-    def _forget(self) -> None:
-        super()._forget()
+    def _reset(self) -> None:
+        super()._reset()
         self._alarm = Alarm("Dead ReLU units")
         self._cannot_die: dict[str, str] = {}
+        # Whether each unit was silent in all sampled steps of the epoch.
         self._silent = np.array(True)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Begin to count the steps of the epoch, and the units that fire."""
+        """Count the steps of the epoch, and the units that fire, anew."""
         super().on_epoch_begin(epoch, logs)
-        # Which units have fired in no sampled step of the epoch.
         self._silent = np.array(True)
 
-    def _renewed_gauge(self, model: Any) -> Any:
+    def _make_gauge(self, model: Any) -> Any:
         points = taps.activation_points(model)
         self._cannot_die = {
-            s.path: "cannot die" for s in points if s.kind == "leaky"
+            p.path: "cannot die" for p in points if p.kind == "leaky"
         }
         points = [point for point in points if point.kind == "relu"]
         if self.layers is not None:
@@ -140,17 +142,13 @@ class DeadReLULogger(Monitor):
             self._cannot_die = {}
         if not points:
             return None
-        if self._can_go_on(model, points):
-            return self._gauge
-        return taps.ActivityGauge(
-            points, self.sampling, model.steps_per_execution
-        )
+        return self._reused_or_new(taps.ActivityGauge, model, points)
 
     def _step_values(self, rows: np.ndarray) -> Series:
         silent = rows == 0
         self._silent = self._silent & silent.all(axis=0)
         dead = self._gauge.per_point(silent)
-        # The mean of ones may be a rounding error more than one.
+        # The mean of ones may exceed one by a rounding error.
         zero = np.maximum(1.0 - self._gauge.per_point(rows), 0.0)
         values = {}
         for i, point in enumerate(self._gauge.measured):

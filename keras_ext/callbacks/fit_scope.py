@@ -7,18 +7,17 @@ from typing import Any
 
 import keras
 
-# Deep enough for callbacks that wrap callbacks; the list is 2 frames away.
+# The list is 2 frames away, or more if a callback wraps callbacks.
 _MAX_FRAMES = 20
 
 
 def current_callback_list() -> keras.callbacks.CallbackList | None:
     """Return the `CallbackList` that is calling, or `None`.
 
-    Keras gives a callback its model and the `fit` parameters, but not its
-    siblings, which monitors need in order to share one tap and to keep the
-    progress bar readable. The list is looked for among the callers' `self`,
-    so this works in a callback method that Keras calls directly, such as
-    `on_train_begin`.
+    Keras gives a callback its model and the parameters of `fit`, but not the
+    other callbacks. Monitors need these to share one tap, and to keep the
+    progress bar readable. The function searches the `self` of its callers, so
+    it works in a callback method that Keras calls, such as `on_train_begin`.
     """
     frame: types.FrameType | None = sys._getframe(1)
     for _ in range(_MAX_FRAMES):
@@ -35,14 +34,9 @@ def keep_off_progress_bar(
     callback_list: keras.callbacks.CallbackList,
     is_hidden: Callable[[str], bool],
 ) -> None:
-    """Let the progress bar print the logs without the hidden keys.
+    """Hide keys of the logs from the progress bar, not from other callbacks.
 
-    All other callbacks go on seeing all of the logs. A `ProgbarLogger`
-    lives for one `fit`, and what is set on it goes with it.
-
-    Args:
-        callback_list: The callbacks of the running `fit`.
-        is_hidden: Says of a key whether it is hidden.
+    A `ProgbarLogger` lives for one `fit`, so the change ends with it.
     """
     for callback in callback_list.callbacks:
         if isinstance(callback, keras.callbacks.ProgbarLogger):

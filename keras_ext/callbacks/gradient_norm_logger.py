@@ -1,4 +1,4 @@
-"""Logging how large the gradients of each layer are."""
+"""Logging the norms of each layer's gradient."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,72 +16,72 @@ if TYPE_CHECKING:
 
 
 class GradientNormLogger(WeightMonitor):
-    """Logs the norm of each layer's gradient, as the optimizer received it.
+    """Logs the norm of each layer's gradient, as the optimizer receives it.
 
-    For each layer the L2 norm over all of its trainable weights,
+    For each layer, the L2 norm over all of its trainable weights,
 
-        ‖∂L/∂W‖₂ = √(Σ_w (∂L/∂w)²),
+        ‖∂L/∂W‖₂ = √(Σ_w (∂L/∂w)²).
 
-    taken inside the training step that `fit` runs: after mixed precision's
-    loss scale was divided out, before clipping and before the optimizer's
-    own transformation. There is no second pass over the data. With gradient
-    accumulation it is the gradient of each micro-batch.
+    The logger measures inside the training step of `fit`, without a second
+    pass over the data: after mixed precision's loss scale is divided out,
+    before clipping, and before the optimizer's own transformation. With
+    gradient accumulation it measures the gradient of each micro-batch.
 
     Keys, in `steps`, `epochs` and the epoch's `logs`:
 
-    - `grad_norm/<layer>`: one layer; `<layer>` is its path in the model. An
-      epoch's value is the mean over its sampled steps.
+    - `grad_norm/<layer>`: one layer. `<layer>` is the layer's path in the
+      model. An epoch's value is the mean over its sampled steps.
     - `grad_norm/global`: all trainable weights of the model, whatever
       `layers` selects.
     - `clipped_fraction`, if the optimizer has a `clipnorm`,
-      `global_clipnorm` or `clipvalue`: whether any gradient of the step was
-      clipped, 1 or 0, and the share of such steps among the epoch's sampled
-      steps. It is not there with gradient accumulation, where the sum over
-      several steps is clipped.
-    - `skipped_steps`, under a `keras.optimizers.LossScaleOptimizer`:
-      whether the step's gradient was not finite, so that the optimizer
-      skipped it, 1 or 0, and how many of the epoch's sampled steps were.
-      Skipped steps take no part in the epoch's other values.
+      `global_clipnorm` or `clipvalue`: 1 if the step clipped a gradient,
+      else 0. An epoch's value is the share of such steps among its sampled
+      steps. With gradient accumulation there is no such key, because the
+      optimizer clips the sum over several steps.
+    - `skipped_steps`, under a `keras.optimizers.LossScaleOptimizer`: 1 if
+      the gradient was not finite, so that the optimizer skipped the step,
+      else 0. An epoch's value is the number of such steps among its sampled
+      steps. Skipped steps do not enter the epoch's other values.
 
     Without loss scaling, a step whose gradient is not finite makes the
     epoch's mean NaN or infinite.
 
-    How to read it: a norm that falls by orders of magnitude from the last
-    layer to the first is a vanishing gradient, one that grows by orders of
-    magnitude from step to step an exploding one.
+    How to read it: a gradient vanishes if its norm falls by orders of
+    magnitude from the last layer to the first. It explodes if its norm grows
+    by orders of magnitude from step to step.
 
-    Three kinds of trouble are told in a warning each, once in a `fit`, when
-    the norms come over from the device:
+    Three kinds of problems cause a warning each, once in a `fit`, when the
+    host fetches the norms:
 
-    - vanishing: in all sampled steps of an epoch (at least 2, in long
-      epochs 256 in a row) the layer's norm is below `vanishing` and below
-      1/1000 of the whole gradient's. The second condition keeps models
-      silent whose training has come to its end;
+    - vanishing: in all sampled steps of an epoch (at least 2; in long epochs
+      256 in a row), the layer's norm is below `vanishing` and below 1/1000 of
+      the whole gradient's norm. Because of the second condition, a training
+      that has converged causes no warning;
     - exploding: the norm is above `exploding` times the layer's norm in the
-      first step or, if that is less than 1, above `exploding` itself; or it
+      first step (above `exploding` itself if that norm is less than 1), or it
       is above 1e10;
     - not finite: the norm is NaN or infinite in a step that is not skipped.
 
-    What it costs: one pass over the gradients in every n-th step, and one
-    number per weight tensor and sampled step on the device.
+    What it costs: in every n-th step, one pass over the gradients. On the
+    device, one number per weight tensor and sampled step.
 
     Args:
         every_n_steps: Measure in every n-th training step, beginning with
-            the first one of each epoch. Defaults to `10`.
-        layers: Names or paths of the layers to log, `None` for all that
-            have trainable weights. The name of a nested model stands for
-            the layers in it. Defaults to `None`.
-        vanishing: Norm below which a gradient may have vanished, `None` for
-            no such warning. Defaults to `1e-4`.
-        exploding: Factor by which an exploding gradient grows, `None` for
-            no such warning. Defaults to `1e3`.
+            the first step of each epoch. Defaults to `10`.
+        layers: Names or paths of the layers to log, `None` for all layers
+            with trainable weights. The name of a nested model selects the
+            layers in it. Defaults to `None`.
+        vanishing: The norm below which a gradient may have vanished, `None`
+            for no such warning. Defaults to `1e-4`.
+        exploding: The factor by which an exploding gradient grows, `None`
+            for no such warning. Defaults to `1e3`.
         nonfinite: Whether to warn of norms that are not finite. Defaults to
             `True`.
-        max_points: Most values that `steps` keeps for each key, `None` for
-            no limit. When they are reached, each two neighbours become one,
-            at the first one's step, with the larger of the two norms (NaN
-            if one is), the mean of `clipped_fraction` and the sum of
-            `skipped_steps`. So the whole curve stays, and so do its peaks.
+        max_points: The largest number of values that `steps` keeps for each
+            key, `None` for no limit. Beyond the limit, each two neighbours
+            become one value, at the step of the first: the larger norm (NaN
+            if one norm is NaN), the mean of `clipped_fraction`, and the sum
+            of `skipped_steps`. So the whole curve stays, with its peaks.
             Defaults to `4096`.
 
     Raises:
@@ -113,10 +113,8 @@ class GradientNormLogger(WeightMonitor):
         nonfinite: bool = True,
         max_points: int | None = 4096,
     ):
-        for name, threshold in (
-            ("vanishing", vanishing),
-            ("exploding", exploding),
-        ):
+        thresholds = {"vanishing": vanishing, "exploding": exploding}
+        for name, threshold in thresholds.items():
             if threshold is not None and not threshold > 0:
                 raise ValueError(
                     f"`{name}` must be positive or `None`. "
@@ -131,7 +129,7 @@ class GradientNormLogger(WeightMonitor):
         """Return a heat map of the norms, layers by steps.
 
         Returns:
-            A `matplotlib.figure.Figure`, which pyplot does not know.
+            A `matplotlib.figure.Figure`; pyplot does not show it by itself.
 
         Raises:
             ValueError: If nothing was measured.
@@ -142,21 +140,21 @@ class GradientNormLogger(WeightMonitor):
             title="Gradient norm per layer and step",
         )
 
-    def _forget(self) -> None:
-        super()._forget()
+    def _reset(self) -> None:
+        super()._reset()
         self._alarms = GradientAlarms(
             self.vanishing, self.exploding, self.nonfinite
         )
         self._skipped = 0
 
-    def _renewed_gauge(self, model: Any) -> Any:
-        gauge = super()._renewed_gauge(model)
+    def _make_gauge(self, model: Any) -> Any:
+        gauge = super()._make_gauge(model)
         if gauge is not None:
             gauge.peaks = taps.any_clips_by_value(model)
         return gauge
 
-    def _can_go_on(self, model: Any, points: Sequence[Any]) -> bool:
-        return super()._can_go_on(
+    def _can_reuse_gauge(self, model: Any, points: Any) -> bool:
+        return super()._can_reuse_gauge(
             model, points
         ) and self._gauge.peaks == taps.any_clips_by_value(model)
 
@@ -180,9 +178,9 @@ class GradientNormLogger(WeightMonitor):
         return values
 
     def _counts(self, block: Series) -> np.ndarray:
-        skipped = block.get("skipped_steps", np.zeros(len(block["step"])))
-        self._skipped += int(skipped.sum())
-        return skipped == 0
+        counts = _is_taken(block)
+        self._skipped += int((~counts).sum())
+        return counts
 
     def _finish_epoch(self, values: dict[str, float]) -> None:
         if "skipped_steps" in values:
@@ -191,7 +189,7 @@ class GradientNormLogger(WeightMonitor):
         self._alarms.end_epoch()
 
     def _examine(self, block: Series) -> None:
-        taken = block.get("skipped_steps", np.zeros(len(block["step"]))) == 0
+        taken = _is_taken(block)
         norms = {
             key.removeprefix("grad_norm/"): values[taken]
             for key, values in block.items()
@@ -202,3 +200,8 @@ class GradientNormLogger(WeightMonitor):
 
     def _notes(self, kind: str) -> dict[str, str]:
         return self._alarms.notes
+
+
+def _is_taken(block: Series) -> np.ndarray:
+    """Return which steps the optimizer took, and did not skip."""
+    return block.get("skipped_steps", np.zeros(len(block["step"]))) == 0

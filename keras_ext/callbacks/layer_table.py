@@ -13,15 +13,14 @@ def table(
     notes: Mapping[str, str],
     by_factor: bool,
 ) -> str:
-    """Return one line for each layer: where it began, where it ended.
+    """Return a table with one line for each layer.
 
     Args:
-        title: First line.
+        title: The first line.
         series: For each layer its values in time.
-        notes: What to say about a layer; layers without values are listed
-            with their note alone.
-        by_factor: Whether a change is told as a factor and not as a
-            difference.
+        notes: For each layer a note. A layer without values has a line with
+            its note alone.
+        by_factor: Whether the trend is a factor instead of a difference.
     """
     rows: list[Sequence[str]] = [
         ("layer", "first", "last", "min", "max", "trend", "note")
@@ -55,7 +54,7 @@ def _ends(values: np.ndarray) -> tuple[float, float]:
 
 
 def _trend(values: np.ndarray, by_factor: bool) -> str:
-    """Tell how the last fifth differs from the first."""
+    """Return the difference between the first and the last fifth as text."""
     if len(values) < 2:
         return ""
     first, last = _ends(values)

@@ -1,4 +1,4 @@
-"""The doctor's diagnosis in an MLflow run, also when `fit` dies."""
+"""The doctor's diagnosis in an MLflow run, also if `fit` raises."""
 
 import logging
 
@@ -11,9 +11,10 @@ logger = logging.getLogger("keras_ext.tracking")
 
 
 class Ending:
-    """What a guard does with the run of a `fit` that died.
+    """Ends the run of a `fit` that raised, for a `RunGuard`.
 
-    It must not lead to the callback list, whose end the guard waits for.
+    It holds no reference to the callback list: the guard waits until the list
+    is deleted.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class Ending:
         self.figures = figures
 
     def end(self, status: str) -> None:
-        """Log the diagnosis, and end the run if it is new."""
+        """Log the diagnosis, and end a new run with the status."""
         try:
             log_diagnosis(self.writer, self.doctors, self.figures)
         except Exception as error:
@@ -46,7 +47,7 @@ class Ending:
 def log_diagnosis(
     writer: RunWriter, doctors: list[TrainingDoctor], figures: bool
 ) -> None:
-    """Log what the first doctor found; two of them see the same."""
+    """Log the findings of the first doctor: all doctors see the same."""
     for doctor in doctors[:1]:
         findings = list(doctor.findings)
         first = findings[0] if findings else None
@@ -62,6 +63,6 @@ def log_diagnosis(
             }
         )
         writer.text(report.text(findings, width=80), "doctor/report.txt")
-        # Of a healthy run they tell nothing, and take a second.
+        # The figures take a second, and a healthy run does not need them.
         history = doctor.history if figures and findings else None
         writer.text(report.html(findings, history), "doctor/report.html")

@@ -1,4 +1,4 @@
-"""Logging a training, and what the monitors see of it, to MLflow."""
+"""Logging a training, with the values of its monitors, to MLflow."""
 
 import copy
 import functools
@@ -29,82 +29,87 @@ logger = logging.getLogger("keras_ext.tracking")
 
 
 class MLflowLogger(keras.callbacks.Callback):
-    """Logs a training to MLflow, with all that the monitors measure.
+    """Logs a training to MLflow, with all values of the monitors.
 
-    The run is the one that `run_id` names; else the person's active MLflow
-    run, which is left open; else a new one. A new run ends as FINISHED,
-    or as FAILED if `fit` dies (KILLED if Ctrl-C ended it and nobody caught
-    that), however that happens except by a signal that ends the process at
-    once.
+    The run is the run with the id `run_id`, else the active MLflow run, else
+    a new run. The first two stay open. A new run ends as FINISHED, or as
+    FAILED if `fit` raises, or as KILLED if Ctrl-C ends it and no code catches
+    the exception. Only a signal that ends the process at once leaves the run
+    open.
 
-    What is logged:
+    The logger logs:
 
-    | MLflow | what | horizontal axis |
+    | MLflow | values | horizontal axis |
     |---|---|---|
     | metrics `<key>` | the epoch's `logs`: `loss`, `val_loss`, … | epoch |
     | metrics `grad_norm/…` and others | epoch values of monitors | epoch |
-    | metrics `learning_rate`, `epoch_seconds` | as they say | epoch |
-    | metrics `step/<key>` | step series of monitors | step of this `fit` |
+    | metric `learning_rate` | the optimizer's learning rate | epoch |
+    | metric `epoch_seconds` | the duration of the epoch | epoch |
+    | metrics `step/<key>` | step values of monitors | step of this `fit` |
     | parameters | `keras_ext.tracking.training_params` | |
     | tags | `keras_ext.tracking.environment_tags` | |
     | `gradient_norms.png`, `dead_units.png` | figures, at the end | |
     | `update_ratios.png`, `saturation.png` | figures, at the end | |
-    | tags `doctor.…`, `doctor/report.…` | see below | |
+    | tags `doctor.…`, `doctor/report.…` | the diagnosis, see below | |
 
-    A key has one axis: everything that counts in steps begins with `step/`.
+    Each key has one axis: the keys with a step axis begin with `step/`.
 
-    With a `TrainingDoctor` among the callbacks the run gets its diagnosis,
-    also if `fit` ends early: the tags `doctor.problem` (of the first
-    finding, `none` if there is none), `doctor.severity` and `doctor.layer`
-    of the same (`none` if it is none or of no layer), `doctor.problems` (of
-    all findings and what follows from them, with commas between), and the
-    reports `doctor/report.txt` and `doctor/report.html`. Runs can be
-    searched by it:
-    `tags."doctor.problem" = 'dying_relu'`.
+    If a `TrainingDoctor` is among the callbacks, the run gets its diagnosis,
+    also if `fit` ends early:
 
-    It does not matter whether the monitors stand before or after this
-    callback. RunHistory are sent by a background thread. If MLflow fails in
-    the middle of the training, the training goes on, one warning says so,
-    and the records are sent when it is back (see
-    `keras_ext.tracking.RunWriter`).
+    - tag `doctor.problem`: the problem of the first finding, or `none`;
+    - tag `doctor.severity`: the severity of the first finding, or `none`;
+    - tag `doctor.layer`: the layer of the first finding, or `none`;
+    - tag `doctor.problems`: the problems of all findings and their
+      consequences, separated by commas;
+    - artifacts `doctor/report.txt` and `doctor/report.html`.
 
-    What it costs: about 10 µs for each value of an epoch and 0.1 µs for each
-    value of a step in the training's thread; in the background, about 5 ms
+    A search for runs by problem is `tags."doctor.problem" = 'dying_relu'`.
+
+    The monitors may stand before or after this callback. A background thread
+    sends all messages. If MLflow fails during the training, the training
+    continues, one warning reports the failure, and the messages are sent when
+    MLflow is back (see `keras_ext.tracking.RunWriter`).
+
+    What it costs: in the training's thread, about 10 µs for each value of an
+    epoch and 0.1 µs for each value of a step. In the background, about 5 ms
     of processor time for 1000 values sent to a server, and 60 to 150 ms for
     1000 values written to a local SQLite database.
 
     Args:
-        run_id: An existing run, which is not ended. Defaults to `None`.
-        client: An `mlflow.MlflowClient`. Defaults to `None`: one for
-            `tracking_uri` is made at the beginning of `fit`.
-        tracking_uri: The MLflow store. Defaults to `None`: as MLflow is set.
-        experiment: Name of the experiment for a new run; asks for a new run
-            (below the active one, if there is one). Defaults to `None`: as
-            MLflow is set.
-        run_name: Name of a new run; asks for one too. Defaults to `None`.
+        run_id: An existing run; the logger does not end it. Defaults to
+            `None`.
+        client: An `mlflow.MlflowClient`. Defaults to `None`: the logger makes
+            a client for `tracking_uri` at the beginning of `fit`.
+        tracking_uri: The MLflow store. Defaults to `None`: MLflow's setting.
+        experiment: The name of the experiment for a new run. A name makes a
+            new run even if a run is active, as its child. Defaults to `None`:
+            MLflow's setting.
+        run_name: The name of a new run. A name makes a new run, too. Defaults
+            to `None`.
         tags: Tags for the run, new or not. Defaults to `None`.
-        figures: Whether to draw figures at the end of the training, which
-            takes about a second, in the doctor's page too. Defaults to
+        figures: Whether to draw figures at the end of the training, in the
+            doctor's report too. Drawing takes about a second. Defaults to
             `True`.
         step_series: Whether to log the monitors' values of single steps.
             Defaults to `True`.
         log_params: Whether to log parameters and the environment. Defaults
-            to `None`: only into a new run.
-        buffer: A folder in which the records wait until the store has them,
-            for one store and one process at a time. What a process leaves
-            there, killed or because the store did not come back, the next
-            `fit` with that folder sends first, and `keras-ext replay
-            <folder>` delivers it at any time. Defaults to `None`: they wait
-            in memory, for as long as the process lives.
+            to `None`: only for a new run.
+        buffer: A folder in which messages wait until the store has them. A
+            folder serves one store, and one process at a time. If a process
+            leaves messages there, because it was killed or the store was
+            away, the next `fit` with the folder sends them first. The command
+            `keras-ext replay <folder>` sends them at any time. Defaults to
+            `None`: messages wait in memory while the process lives.
 
     Attributes:
         current_run_id: The run of the running or last `fit`, or `None`.
 
     Raises:
-        ValueError: At the beginning of `fit`, if the store does not know
+        ValueError: At the beginning of `fit`, if the store has no run
             `run_id`.
         TrackingError: At the beginning of `fit`, if the store does not
-            answer, or `buffer` cannot be used.
+            answer, or if `buffer` cannot be used.
         ImportError: At the beginning of `fit`, if MLflow is missing.
 
     Example:
@@ -156,9 +161,9 @@ class MLflowLogger(keras.callbacks.Callback):
         self.log_params = log_params
         self.buffer = buffer
         self.current_run_id: str | None = None
-        self._forget()
+        self._reset()
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._writer: tracking.RunWriter | None = None
         self._guard: RunGuard | None = None
         self._forwarders: list[EpochForwarder] = []
@@ -166,12 +171,11 @@ class MLflowLogger(keras.callbacks.Callback):
         self._follows = False
         self._epoch = -1
         self._epoch_began = 0.0
-        self._complained = False
+        self._warned = False
         self._is_new = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "MLflowLogger":
-        # What belongs to a running `fit` cannot be copied; a client need
-        # not be.
+        # A client need not be copied, the state of a running `fit` cannot.
         memo[id(self.client)] = self.client
         other = type(self).__new__(type(self))
         memo[id(self)] = other
@@ -180,19 +184,15 @@ class MLflowLogger(keras.callbacks.Callback):
         return other
 
     def __getstate__(self) -> dict[str, Any]:
-        mine = ("_writer", "_guard", "_model")
-        return (
-            vars(self)
-            | dict.fromkeys(mine)
-            | {"_forwarders": [], "_doctors": []}
-        )
+        empty = dict.fromkeys(("_writer", "_guard", "_model"))
+        return vars(self) | empty | {"_forwarders": [], "_doctors": []}
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Find or make the run; errors are raised here and only here."""
+        """Find or make the run. Only this hook raises errors."""
         if self._guard is not None:
-            # The last `fit` of this instance never came to its end.
+            # The last `fit` of this instance did not end.
             self._guard.died()
-        self._forget()
+        self._reset()
         callback_list = current_callback_list()
         client, run_id, is_new = self.client, self.run_id, False
         if client is None or run_id not in outbox_for(client).runs:
@@ -211,7 +211,7 @@ class MLflowLogger(keras.callbacks.Callback):
                 if isinstance(callback, TrainingDoctor)
             ]
         if is_new or self._doctors:
-            # A run that stays open gets its diagnosis too, if `fit` dies.
+            # If `fit` raises, a run that stays open gets its diagnosis, too.
             ending = Ending(self._writer, self._doctors, is_new, self.figures)
             self._guard = RunGuard(ending, callback_list)
         self._is_new = is_new
@@ -220,15 +220,15 @@ class MLflowLogger(keras.callbacks.Callback):
             if self.log_params:
                 self._writer.tags(tracking.environment_tags())
         if is_new if self.log_params is None else self.log_params:
-            self._safely(self._log_settings)
+            self._safely(self._log_params)
         if callback_list is not None:
             self._forwarders = _forwarders(callback_list.callbacks, self)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Start the clock, in the first epoch follow the monitors."""
+        """Start the clock. In the first epoch, follow the monitors."""
         self._epoch_began = time.perf_counter()
         if self.step_series and not self._follows:
-            # Not earlier: monitors behind this callback have begun only now.
+            # Monitors behind this callback begin after its `on_train_begin`.
             self._follows = True
             for forwarder in self._forwarders:
                 forwarder.monitor.follow(
@@ -243,20 +243,20 @@ class MLflowLogger(keras.callbacks.Callback):
         self._safely(self._log_epoch, epoch, values)
         for forwarder in self._forwarders:
             last = epoch - forwarder.is_behind
-            self._safely(forwarder.send_epochs, self._writer, last, values)
+            self._safely(forwarder.send_epochs, last, values)
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Log what is left, draw the figures and end a new run."""
+        """Log the last values, draw the figures and end a new run."""
         if self._writer is None:
             return
         for doctor in self._doctors:
-            # A doctor behind this callback has not made its last diagnosis.
+            # A doctor behind this callback still lacks its last diagnosis.
             doctor.finish()
         for forwarder in self._forwarders:
-            self._safely(forwarder.send_epochs, self._writer, self._epoch, {})
+            self._safely(forwarder.send_epochs, self._epoch, {})
         if self.figures:
             self._safely(self._log_figures)
-        self._safely(log_diagnosis, self._writer, self._doctors, self.figures)
+        self._safely(log_diagnosis, self._doctors, self.figures)
         if self._guard is not None:
             self._guard.release()
             self._guard = None
@@ -279,7 +279,7 @@ class MLflowLogger(keras.callbacks.Callback):
         except Exception as error:
             code = getattr(error, "error_code", "")
             reason = scrub(error, client.tracking_uri)
-        # Outside the handler: MLflow's exceptions may quote credentials.
+        # Outside the handler: MLflow's exceptions may contain credentials.
         store = tracking.redact(client.tracking_uri)
         if self.run_id is not None and code in (
             "RESOURCE_DOES_NOT_EXIST",
@@ -290,7 +290,7 @@ class MLflowLogger(keras.callbacks.Callback):
                 f"Received: run_id={self.run_id!r}"
             )
         raise tracking.TrackingError(
-            f"MLflow store {store!r} gives no run: {reason}"
+            f"MLflow store {store!r} provides no run: {reason}"
         )
 
     def _find_run(self, client: Any) -> tuple[str, bool]:
@@ -305,39 +305,34 @@ class MLflowLogger(keras.callbacks.Callback):
         )
         return new, True
 
-    def _log_settings(self) -> None:
-        assert self._writer is not None
-        self._writer.params(training_params(self.model, self.params))
+    def _log_params(self, writer: tracking.RunWriter) -> None:
+        writer.params(training_params(self.model, self.params))
 
-    def _log_epoch(self, epoch: int, values: dict[str, Any]) -> None:
-        assert self._writer is not None
-        self._writer.metrics(values, epoch)
-        # On JAX, `self.model` synchronizes the model's state: once per epoch.
+    def _log_epoch(
+        self, writer: tracking.RunWriter, epoch: int, values: dict[str, Any]
+    ) -> None:
+        writer.metrics(values, epoch)
+        # On JAX `self.model` synchronizes the model's state: once per epoch.
         optimizer = getattr(self.model, "optimizer", None)
         rate = getattr(optimizer, "learning_rate", None)
         if rate is not None and "learning_rate" not in values:
             rate = keras.ops.convert_to_tensor(rate)
             rate = float(keras.ops.convert_to_numpy(rate))
-            self._writer.metrics({"learning_rate": rate}, epoch)
+            writer.metrics({"learning_rate": rate}, epoch)
 
     def _log_steps(
         self, forwarder: EpochForwarder, block: Mapping[str, Any]
     ) -> None:
-        self._safely(forwarder.send_steps, self._writer, block)
+        self._safely(forwarder.send_steps, block)
 
-    def _log_figures(self) -> None:
-        assert self._writer is not None
+    def _log_figures(self, writer: tracking.RunWriter) -> None:
         epochs: dict[str, Any] = {}
         for forwarder in self._forwarders:
             epochs = forwarder.monitor.epochs | epochs
         kinds = (
             ("grad_norm/", plots.gradient_heatmap, "gradient_norms.png"),
             ("dead_relu/", plots.dead_unit_curves, "dead_units.png"),
-            (
-                "update_ratio/",
-                plots.update_ratio_heatmap,
-                "update_ratios.png",
-            ),
+            ("update_ratio/", plots.update_ratio_heatmap, "update_ratios.png"),
             ("saturation/", plots.saturation_curves, "saturation.png"),
         )
         for prefix, draw, path in kinds:
@@ -350,14 +345,14 @@ class MLflowLogger(keras.callbacks.Callback):
         self._writer.figure(draw(), path)
 
     def _safely(self, action: Callable[..., None], *args: Any) -> None:
-        """Do what must not end a training."""
+        """Call `action(writer, *args)`; an error must not end the training."""
         if self._writer is None:
             return
         try:
-            action(*args)
+            action(self._writer, *args)
         except Exception as error:
-            if not self._complained:
-                self._complained = True
+            if not self._warned:
+                self._warned = True
                 logger.warning(
                     "Something is missing in MLflow run %s: %s: %s",
                     self.current_run_id,

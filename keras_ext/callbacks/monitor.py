@@ -1,7 +1,7 @@
-"""What the monitors have in common."""
+"""Base classes of the monitors and of their owners."""
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -16,8 +16,7 @@ from keras_ext.callbacks.series import Means, Series, StepSeries, of_kind
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Of the keys of these kinds the progress bar shows `<kind>global` alone, if
-# it shows any.
+# The progress bar shows at most `<kind>global` of the keys of these kinds.
 KEY_KINDS = (
     "grad_norm/",
     "dead_relu/",
@@ -28,16 +27,17 @@ KEY_KINDS = (
     "activation_std/",
 )
 
-# Kinds whose changes `explain` tells as a factor; others as a difference.
+# `explain` shows the trend of these kinds as a factor, of others as a
+# difference.
 _BY_FACTOR = ("grad_norm/", "update_ratio/", "activation_std/")
 
 
 class MonitorOwner(keras.callbacks.Callback):
-    """Base class of callbacks that use monitors of their own.
+    """Base class of callbacks that have monitors of their own.
 
     Attributes:
-        monitors: They share the tap of the monitors that are callbacks of
-            the same `fit`. Their hooks are called by the owner.
+        monitors: The owner's monitors. They share the tap of all monitors of
+            the same `fit`. The owner calls their hooks.
     """
 
     monitors: Sequence["Monitor"] = ()
@@ -47,32 +47,31 @@ class Monitor(keras.callbacks.Callback):
     """Base class of the callbacks that measure inside the training step.
 
     The monitors of one `fit` share one tap (see `keras_ext/taps/README.md`),
-    which the first of them handles. What was measured stays on the device
-    and is fetched in blocks, at the latest at the end of each epoch.
+    which the first monitor drives. The measured values stay on the device.
+    The host fetches them in blocks, at the latest when an epoch ends.
 
-    Several monitors of one class may take part in a `fit`, such as one for
-    all layers and one that looks at a single layer in every step. Each has
-    records of its own; of keys that they share, the logs hold the values of
-    the first.
+    A `fit` may have several monitors of one class, such as one for all layers
+    and one for a single layer in every step. Each has values of its own. If
+    two monitors have the same key, the logs hold the value of the first one.
 
     Args:
         every_n_steps: Measure in every n-th training step, beginning with
-            the first one of each epoch. Defaults to `10`.
+            the first step of each epoch. Defaults to `10`.
         layers: Names or paths of the layers to measure, `None` for all. The
-            name of a nested model stands for the layers in it. Defaults to
+            name of a nested model selects the layers in it. Defaults to
             `None`.
-        max_points: Most values that `steps` keeps for each key, `None` for
-            no limit. Defaults to `4096`.
+        max_points: The largest number of values that `steps` keeps for each
+            key, `None` for no limit. Defaults to `4096`.
     """
 
-    # What belongs to one `fit` and is not copied with the callback.
+    # Attributes of one `fit`, which are not copied with the callback.
     _OF_THIS_FIT = ("_model", "_gauge", "_tap", "_team", "_driven")
 
     # For each kind of key that `explain` shows: the title of its table.
     _TABLES: Mapping[str, str]
-    # What a model may lack, so that nothing is measured.
+    # The name of the measured thing, if a model may lack it.
     _MEASURED = ""
-    # Whether `explain` shows epochs and not steps.
+    # Whether `explain` shows epochs instead of steps.
     _BY_EPOCH = False
 
     def __init__(
@@ -87,11 +86,6 @@ class Monitor(keras.callbacks.Callback):
                 "`every_n_steps` must be a positive integer. "
                 f"Received: every_n_steps={every_n_steps!r}"
             )
-        if isinstance(layers, str):
-            raise ValueError(
-                "`layers` must be a list of layer names or `None`. "
-                f"Received: layers={layers!r}"
-            )
         if max_points is not None and (
             not _is_whole(max_points) or max_points < 2
         ):
@@ -100,26 +94,26 @@ class Monitor(keras.callbacks.Callback):
                 f"Received: max_points={max_points!r}"
             )
         self.sampling = taps.Sampling(every_n_steps)
-        self.layers = None if layers is None else list(layers)
+        self.layers = None if layers is None else _names(layers)
         self.max_points = max_points
         self._gauge: Any = None
         self._tap: taps.Tap | None = None
         self._team: list[Monitor] | None = None
         self._driven: taps.Tap | None = None
-        self._forget()
+        self._reset()
 
     @property
     def every_n_steps(self) -> int:
-        """The distance of measured steps."""
+        """The distance between measured steps."""
         return self.sampling.every_n_steps
 
     @property
     def drives(self) -> bool:
-        """Whether it is the one that handles the tap of this `fit`."""
+        """Whether this monitor drives the tap of the `fit`."""
         return self._driven is not None
 
-    def _forget(self) -> None:
-        """Begin without records; subclasses forget theirs too."""
+    def _reset(self) -> None:
+        """Discard the values of the last `fit`."""
         self._series = StepSeries(self.max_points, self._merge)
         self._means, self._all_means = Means(), Means()
         self._epochs: dict[str, list[float]] = {}
@@ -130,40 +124,40 @@ class Monitor(keras.callbacks.Callback):
         self._why_nothing = ""
 
     @abc.abstractmethod
-    def _renewed_gauge(self, model: Any) -> Any:
-        """Return what measures the model, or `None` if there is nothing.
+    def _make_gauge(self, model: Any) -> Any:
+        """Return a gauge for the model, or `None` if nothing can be measured.
 
-        The gauge of the last `fit` if it measures just that: its trace can
-        be used again.
+        The gauge of the last `fit` serves again if it measures the same:
+        then its trace serves again, too.
         """
 
     @abc.abstractmethod
     def _step_values(self, rows: np.ndarray) -> Series:
-        """Return, for each key, one value per row of the gauge."""
+        """Return for each key one value per row of the gauge."""
 
     @abc.abstractmethod
     def plot(self) -> "Figure":
-        """Return a figure of what was measured."""
+        """Return a figure of the measured values."""
 
     def _complete(self, block: Series, index: np.ndarray) -> None:
         """Change values that depend on the steps' places in the epoch."""
 
     def _merge(self, key: str) -> Callable:
-        """Return how neighbouring values become one, see `max_points`."""
+        """Return the function that merges neighbours, see `max_points`."""
         return np.max
 
     def _counts(self, block: Series) -> np.ndarray:
-        """Return which sampled steps take part in the epoch's means."""
+        """Return which sampled steps enter the epoch's means."""
         return np.ones(len(block["step"]), bool)
 
     def _examine(self, block: Series) -> None:
-        """Look at new records; a place for warnings."""
+        """Warn about new step values."""
 
     def _finish_epoch(self, values: dict[str, float]) -> None:
-        """Complete the values of an epoch; a place for warnings."""
+        """Complete the values of an epoch, and warn about them."""
 
     def _notes(self, kind: str) -> dict[str, str]:
-        """Return what `explain` says about single layers."""
+        """Return the notes of `explain` about single layers."""
         return {}
 
     @property
@@ -173,27 +167,27 @@ class Monitor(keras.callbacks.Callback):
 
     @property
     def steps(self) -> Series:
-        """One value per sampled step for each key.
+        """For each key, one value per sampled step.
 
-        `steps["step"]` holds the steps' indices, counted from 0 at the
-        beginning of `fit`. Read in mid-epoch it waits for the device. On
-        long runs a value stands for several sampled steps, see
-        `max_points`.
+        `steps["step"]` holds the indices of the steps, counted from 0 at the
+        beginning of `fit`. In the middle of an epoch, the property waits for
+        the device. In a long run one value stands for several sampled steps,
+        see `max_points`.
         """
         self._fetch()
         return self._series.values()
 
     @property
     def epochs(self) -> Series:
-        """One value per epoch for each key."""
+        """For each key, one value per epoch."""
         return {key: np.array(v) for key, v in self._epochs.items()}
 
     def explain(self, print_fn: Callable[[str], Any] = print) -> None:
-        """Print a table: each layer's values, how they changed, and notes.
+        """Print a table of each layer's values, their trend, and notes.
 
-        `first` and `last` are the medians of the first and of the last
-        fifth of the values. `trend` tells how they differ: by a factor, or
-        for shares and means by a difference.
+        `first` and `last` are the medians of the first and the last fifth of
+        the values. `trend` compares these two: as a factor, or as a
+        difference for shares and means.
 
         Args:
             print_fn: Receives the text. Defaults to `print`.
@@ -205,14 +199,8 @@ class Monitor(keras.callbacks.Callback):
             own = of_kind(series, kind)
             notes = self._notes(kind)
             if own or notes:
-                texts.append(
-                    table(
-                        f"{title}, {self._extent(series)}",
-                        own,
-                        notes,
-                        by_factor=kind in _BY_FACTOR,
-                    )
-                )
+                title = f"{title}, {self._extent(series)}"
+                texts.append(table(title, own, notes, kind in _BY_FACTOR))
         print_fn(
             "\n\n".join(texts)
             or f"{type(self).__name__} measured nothing{self._why_nothing}."
@@ -241,17 +229,17 @@ class Monitor(keras.callbacks.Callback):
         return f"{len(steps)} values{every}, steps {steps[0]} to {steps[-1]}"
 
     def follow(self, follower: Callable[[Series], None]) -> None:
-        """Pass each new block of step values on, once, to the end of `fit`.
+        """Pass each new block of step values on, once, until `fit` ends.
 
         Args:
-            follower: Is called with `step`, the indices of sampled steps,
-                and for each key one value per index.
+            follower: Receives `step`, the indices of sampled steps, and for
+                each key one value per index.
         """
         self._followers.append(follower)
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Find the places to measure and the monitors to share a tap with."""
-        self._forget()
+        """Find the layers to measure, and the monitors that share the tap."""
+        self._reset()
         self._team = [self]
         self._driven = None
         callback_list = fit_scope.current_callback_list()
@@ -274,12 +262,12 @@ class Monitor(keras.callbacks.Callback):
                 )
             return
         taps.Tap.release(self._model)
-        self._gauge = self._renewed_gauge(self._model)
+        self._gauge = self._make_gauge(self._model)
         if self._gauge is None and self._MEASURED:
             self._why_nothing = f": the model has no {self._MEASURED}"
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Begin to count the steps of the epoch."""
+        """Count the steps of the epoch from zero."""
         self._first_step += self._steps_done
         self._steps_done = 0
         self._means, self._all_means = Means(), Means()
@@ -287,10 +275,10 @@ class Monitor(keras.callbacks.Callback):
             self._driven = self._shared_tap()
             self._driven.begin_epoch()
 
-    # Nothing is done when a batch ends: Keras then would wait for the
-    # results of each step to show them to the callback.
+    # There is no hook for the end of a batch: Keras would wait for the
+    # results of each step to pass them to it.
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Let the coming step be measured, fetch what fills the device."""
+        """Measure the next step, and fetch full blocks."""
         tap = self._driven
         if tap is not None:
             if tap.is_full:
@@ -306,19 +294,23 @@ class Monitor(keras.callbacks.Callback):
         self._finish_epoch(values)
         for key, value in values.items():
             self._epochs.setdefault(key, []).append(value)
-        if logs is not None:
-            for key, value in values.items():
+            if logs is not None:
                 logs.setdefault(key, value)
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Fetch the rest and let go of the model's train function."""
+        """Fetch the last values and release the model's train function."""
         if self._driven is not None:
             self._fetch_all()
             self._driven.disarm()
             self._driven = None
 
-    def _can_go_on(self, model: Any, points: Sequence[Any]) -> bool:
-        """Return whether the gauge of the last `fit` measures the points."""
+    def _reused_or_new(self, kind: Any, model: Any, points: Any) -> Any:
+        """Return the gauge of the last `fit` if it fits, else a new gauge."""
+        if self._can_reuse_gauge(model, points):
+            return self._gauge
+        return kind(points, self.sampling, model.steps_per_execution)
+
+    def _can_reuse_gauge(self, model: Any, points: Any) -> bool:
         return (
             self._gauge is not None
             and self._gauge.sampling is self.sampling
@@ -327,7 +319,6 @@ class Monitor(keras.callbacks.Callback):
         )
 
     def _shared_tap(self) -> taps.Tap:
-        """Return the team's tap, made when the whole team is ready."""
         assert self._team
         gauges = [m._gauge for m in self._team if m._gauge is not None]
         if self._tap is None or not self._tap.serves(self._model, gauges):
@@ -363,12 +354,23 @@ class Monitor(keras.callbacks.Callback):
         self._examine(block)
 
     def __getstate__(self) -> dict[str, Any]:
-        mine = dict.fromkeys(self._OF_THIS_FIT)
-        return vars(self) | mine | {"_followers": []}
+        empty = dict.fromkeys(self._OF_THIS_FIT)
+        return vars(self) | empty | {"_followers": []}
 
 
 def _is_whole(number: Any) -> bool:
     return isinstance(number, int) and not isinstance(number, bool)
+
+
+def _names(layers: Any) -> list[str]:
+    if isinstance(layers, Iterable) and not isinstance(layers, str):
+        names = list(layers)
+        if all(isinstance(name, str) for name in names):
+            return names
+    raise ValueError(
+        "`layers` must be a list of layer names or `None`. "
+        f"Received: layers={layers!r}"
+    )
 
 
 def _is_detail(key: str) -> bool:

@@ -1,4 +1,4 @@
-"""Keeping what was measured: whole curves in bounded memory."""
+"""Keeping measured values: whole curves in bounded memory."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,31 +8,31 @@ Series = dict[str, np.ndarray]
 
 
 class StepSeries:
-    """A curve for each key, of at most `max_points` values each.
+    """A curve for each key, with at most `max_points` values each.
 
-    While they fit, all values are kept. When they are full, each two
-    neighbours become one, and from then on as many new samples become one
-    value as the others stand for: the curve stays whole and evenly spaced
-    at half the resolution.
+    A full series merges each two neighbours into one value. From then on, one
+    value stands for twice as many samples. So the curve stays whole and
+    evenly spaced, at half the resolution.
 
     Args:
-        max_points: Most values for each key, `None` for no limit.
-        merge: Returns for a key the NumPy reduction, such as `np.max`, by
-            which neighbours become one value.
+        max_points: The largest number of values for each key, `None` for no
+            limit.
+        merge: Returns for a key the NumPy reduction, such as `np.max`, that
+            merges neighbours.
 
     Attributes:
-        samples_per_point: How many samples one value stands for.
+        samples_per_point: The number of samples behind one value.
     """
 
     def __init__(
         self, max_points: int | None, merge: Callable[[str], Callable]
     ):
-        # Even, so that two of each are left when they are halved.
+        # Even, so that halving leaves pairs.
         self._room = max_points and max_points - max_points % 2
         self._merge = merge
         self._points: list[Series] = []
         self._count = 0
-        # Samples that do not make up a whole point yet.
+        # Samples that do not fill a point yet.
         self._rest: Series = {}
         self.samples_per_point = 1
 
@@ -94,20 +94,20 @@ class Means:
         """Add samples.
 
         Args:
-            block: For each key one value per sample, under the same keys in
-                each call.
-            counts: Which of the samples count.
+            block: For each key one value per sample. All calls have the same
+                keys.
+            counts: Which of the samples enter the mean.
         """
         self._count += int(counts.sum())
         self._keys = [key for key in block if key != "step"]
-        # A call for all keys: there may be hundreds.
+        # One sum for all keys: there may be hundreds of them.
         values = np.array([block[key] for key in self._keys])
         values = values.reshape(len(self._keys), len(counts))
         with np.errstate(invalid="ignore"):  # infinity - infinity
             self._sums = self._sums + values[:, counts].sum(axis=1)
 
     def values(self) -> dict[str, float]:
-        """Return the means; none if no sample counts."""
+        """Return the means; none if no sample entered them."""
         if not self._count:
             return {}
         means = np.asarray(self._sums / self._count).tolist()
@@ -115,7 +115,7 @@ class Means:
 
 
 def joined(blocks: Sequence[Series]) -> Series:
-    """Return blocks one after another as one."""
+    """Concatenate blocks."""
     if len(blocks) < 2:
         return blocks[0] if blocks else {}
     return {
@@ -125,7 +125,7 @@ def joined(blocks: Sequence[Series]) -> Series:
 
 
 def of_kind(series: Series, kind: str) -> Series:
-    """Return the layers of one kind of key, all of them together last."""
+    """Return the values of one kind of key by layer, `global` last."""
     own = {
         key.removeprefix(kind): values
         for key, values in series.items()

@@ -1,4 +1,4 @@
-"""Saying what is wrong with a training run while it runs."""
+"""Diagnosing a training run while it runs."""
 
 import dataclasses
 import os
@@ -24,26 +24,27 @@ from keras_ext.doctor.facts.model import facts_of
 from keras_ext.doctor.finding import SEVERITIES, Finding
 from keras_ext.doctor.run_history import Facts, RunHistory
 
-# How many measured steps in the beginning of `fit` are as dense as asked
-# for. Then distances may become so many times longer as long as an epoch has
-# that many measured steps. After some epochs, twice as long ones.
+# The first measured steps of a `fit` keep the distance `every_n_steps`.
 _DENSE = 5
+# Then the distance grows by a factor (key) as long as an epoch keeps this
+# number of measured steps (value).
 _THINNED = {5: 4, 10: 8}
+# After this number of epochs the distance doubles.
 _WELL_KNOWN = 4
-# After this many times `every_n_steps` steps an epoch is looked at in its
-# midst, and again when it has become twice as long.
+# The doctor examines an epoch after this many times `every_n_steps` steps,
+# and again each time the number of steps has doubled.
 _LONG = 250
-# On JAX a model's variables are out of date between two epochs.
+# On JAX a model's variables are out of date in the middle of an epoch.
 _READS_STEPS = keras.config.backend() != "jax"
 
 OnFinding = str | Callable[[Finding], Any]
 
 
 class TrainingProblem(RuntimeError):
-    """What `TrainingDoctor(on_finding="raise")` raises.
+    """The error that `TrainingDoctor(on_finding="raise")` raises.
 
     Attributes:
-        finding: What was found.
+        finding: The `keras_ext.doctor.Finding` behind the error.
     """
 
     def __init__(self, finding: Finding):
@@ -52,44 +53,47 @@ class TrainingProblem(RuntimeError):
 
 
 class TrainingDoctor(MonitorOwner):
-    """Says what is wrong with a training run, where, why and what helps.
+    """Diagnoses a training run: what is wrong, where, why, and what helps.
 
-    It history gradient norms, sizes of updates, dead ReLU units, saturation
-    and scales of activations, the loss and what the batches look like, in
-    the training step that `fit` runs, and looks at them at the end of each
-    epoch, and in the midst of long ones. `docs/doctor.md` tells what it
-    looks for.
+    The doctor measures gradient norms, update sizes, dead ReLU units, the
+    saturation and scale of activations, the loss, and the batches of data, in
+    the training steps of `fit`. It examines these values at the end of each
+    epoch, and in the middle of long epochs. `docs/doctor.md` lists the
+    problems that it looks for.
 
-    What follows from something else is told with it: an unscaled input that
-    saturates the first layer is one finding. Each is told once, again if it
-    gets worse, and withdrawn if it heals.
+    A finding includes its consequences: an unscaled input that saturates the
+    first layer is one finding. The doctor reports each finding once, and
+    again if its severity rises. It withdraws a finding when the problem is
+    gone.
 
     Args:
-        on_finding: What happens when something is found. `"warn"` prints
-            it; `"stop"` prints it, and ends training if it is an error;
-            `"raise"` raises a `TrainingProblem` if it is an error, and
-            prints it otherwise; a callable is given the `Finding`. Defaults
-            to `"warn"`.
+        on_finding: The reaction to a finding. `"warn"` prints the finding.
+            `"stop"` prints it, and ends the training if it is an error.
+            `"raise"` raises a `TrainingProblem` if it is an error, and prints
+            it otherwise. A callable receives the `Finding`. Defaults to
+            `"warn"`.
         every_n_steps: Measure in every n-th training step, beginning with
-            the first one of each epoch. After the first five of a `fit` the
-            distances grow up to five-fold, as far as they leave four
-            measured steps in each epoch, and up to ten-fold as far as they
-            leave eight; after four epochs twice as far. Defaults to `10`.
-        min_severity: Least severity that is acted on: `"info"`, `"warning"`
-            or `"error"`. `findings` holds all. Defaults to `"warning"`.
-        rules: Rules of one's own: functions that are given a
+            the first step of each epoch. After the first five measured steps
+            of a `fit`, the distance grows: up to five-fold if each epoch
+            keeps four measured steps, and up to ten-fold if it keeps eight.
+            After four epochs it doubles. Defaults to `10`.
+        min_severity: The lowest severity that causes a reaction: `"info"`,
+            `"warning"` or `"error"`. `findings` holds all findings. Defaults
+            to `"warning"`.
+        rules: Additional rules: functions that take a
             `keras_ext.doctor.RunHistory` and return a list of
-            `keras_ext.doctor.Finding`. One that raises an exception is named
-            in a warning and asked no more in this `fit`. Defaults to none.
+            `keras_ext.doctor.Finding`. If a rule raises an exception, a
+            warning names the rule, and this `fit` ignores it from then on.
+            Defaults to no rules.
 
     Attributes:
-        findings: What is wrong now, the worst first, as a list of
-            `keras_ext.doctor.Finding`. It stays after `fit`.
-        withdrawn: What was told and has healed since.
-        history: What was recorded, as `keras_ext.doctor.RunHistory`.
+        findings: The current problems, the worst first, as a list of
+            `keras_ext.doctor.Finding`. The list stays after `fit`.
+        withdrawn: Findings that were reported and whose problem is gone.
+        history: The measured values, as a `keras_ext.doctor.RunHistory`.
 
     Raises:
-        ValueError: If an argument is none of these.
+        ValueError: If an argument is out of range.
         TrainingProblem: In `fit`, if `on_finding="raise"`.
 
     Example: with weights that are all zero, hidden units stay identical.
@@ -115,11 +119,8 @@ class TrainingDoctor(MonitorOwner):
         rules: Sequence[Rule] = (),
     ):
         super().__init__()
-        if not callable(on_finding) and on_finding not in (
-            "warn",
-            "stop",
-            "raise",
-        ):
+        reactions = ("warn", "stop", "raise")
+        if not callable(on_finding) and on_finding not in reactions:
             raise ValueError(
                 '`on_finding` must be "warn", "stop", "raise" or a callable. '
                 f"Received: on_finding={on_finding!r}"
@@ -129,12 +130,13 @@ class TrainingDoctor(MonitorOwner):
                 f"`min_severity` must be one of {SEVERITIES}. "
                 f"Received: min_severity={min_severity!r}"
             )
+        if not isinstance(rules, Iterable) or not all(map(callable, rules)):
+            raise ValueError(
+                "`rules` must be functions of a `RunHistory`. "
+                f"Received: rules={rules!r}"
+            )
         self.on_finding = on_finding
         self.min_severity = min_severity
-        if not all(map(callable, rules)):
-            raise ValueError(
-                f"`rules` must be functions of history. Received: rules={rules}"
-            )
         self.rules = list(rules)
         self._batches = BatchMonitor(every_n_steps)
         self.monitors: list[Monitor] = [
@@ -149,16 +151,16 @@ class TrainingDoctor(MonitorOwner):
         self._sampling = taps.Sampling(every_n_steps, can_thin=True)
         for monitor in self.monitors:
             monitor.sampling = self._sampling
-        self._begin()
+        self._reset()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self.findings: list[Finding] = []
         self.withdrawn: list[Finding] = []
-        self._told: dict[str, Finding] = {}
+        self._reported: dict[str, Finding] = {}
         self._explained: set[str] = set()
-        self._broken: list[Rule] = []
+        self._failed_rules: list[Rule] = []
         self._facts = Facts()
-        self._is_read = False
+        self._has_facts = False
         self._logs: dict[str, list[float]] = {}
         self._steps_per_epoch = 0
         self._epochs_done = 0
@@ -168,7 +170,7 @@ class TrainingDoctor(MonitorOwner):
 
     @property
     def history(self) -> RunHistory:
-        """What was recorded up to now."""
+        """The values measured up to now."""
         steps = self._batches.steps.get("step", np.zeros(0, int))
         series: dict[str, np.ndarray] = {}
         epochs: dict[str, np.ndarray] = {}
@@ -191,46 +193,43 @@ class TrainingDoctor(MonitorOwner):
         )
 
     def report(self, path: str | os.PathLike | None = None) -> str:
-        """Return the findings as text, or write them to a file.
+        """Return a report of the findings, and write it to a file.
 
         Args:
-            path: A file; with the ending `.html` a self-contained page with
-                figures is written, otherwise text. Defaults to `None`.
+            path: The file to write. If its name ends in `.html` or `.htm`,
+                the report is a self-contained page with figures, else text.
+                Defaults to `None`: no file, and a report as text.
 
         Returns:
             The text or the page.
         """
-        if path is None:
-            return self._text()
-        page = pathlib.Path(path)
-        if page.suffix.lower() in (".html", ".htm"):
+        page = None if path is None else pathlib.Path(path)
+        if page and page.suffix.lower() in (".html", ".htm"):
             content = report.html(self.findings, self.history)
+        elif self.findings or len(self.history.steps):
+            content = report.text(self.findings)
         else:
-            content = self._text()
-        page.write_text(content, encoding="utf-8")
+            content = "The doctor has seen no training step."
+        if page:
+            page.write_text(content, encoding="utf-8")
         return content
 
-    def _text(self) -> str:
-        if not self.findings and not len(self.history.steps):
-            return "The doctor has seen no training step."
-        return report.text(self.findings)
-
     def set_model(self, model: Any) -> None:
-        """Tell the monitors too."""
+        """Pass the model on to the monitors."""
         super().set_model(model)
         for monitor in self.monitors:
             monitor.set_model(model)
 
     def set_params(self, params: Any) -> None:
-        """Tell the monitors too."""
+        """Pass the parameters on to the monitors."""
         super().set_params(params)
         for monitor in self.monitors:
             monitor.set_params(params)
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Read the model, and let the monitors find what to measure."""
-        self._begin()
-        self._read(self._model)
+        """Read facts from the model, and begin the monitors."""
+        self._reset()
+        self._read_facts(self._model)
         self._planned_epochs = (self.params or {}).get("epochs")
         self._batches.classes = _classes(self._facts)
         self._batches.running_mean = not self._facts.own_train_step
@@ -240,42 +239,42 @@ class TrainingDoctor(MonitorOwner):
                 monitor._gauge.warns = False
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Let the monitors count from zero."""
+        """Begin the epoch in all monitors."""
         self._next_look = _LONG * self._sampling.every_n_steps
         self._thin()
         for monitor in self.monitors:
             monitor.on_epoch_begin(epoch)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Let the coming step be measured."""
-        if batch and not self._is_read and _READS_STEPS:
-            self._read(self._model, batch)
+        """Measure the next step, and examine a long epoch."""
+        if batch and not self._has_facts and _READS_STEPS:
+            self._read_facts(self._model, batch)
         if batch >= self._next_look:
             self._next_look *= 2
             self._examine()
-        # The first of all monitors of this `fit` does it for the others.
+        # One monitor of the `fit` drives the tap for all monitors.
         if self._batches.drives:
             self._batches.on_train_batch_begin(batch)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Look at what was recorded."""
+        """Examine the values of the epoch."""
         for monitor in self.monitors:
             monitor.on_epoch_end(epoch)
         self._steps_per_epoch = self._batches._steps_done
         self._epochs_done += 1
-        if not self._is_read:
-            self._read(self.model, self._steps_per_epoch)
+        if not self._has_facts:
+            self._read_facts(self.model, self._steps_per_epoch)
         for key, value in (logs or {}).items():
             if not key.startswith(KEY_KINDS) and np.ndim(value) == 0:
                 self._logs.setdefault(key, []).append(float(value))
         self._examine()
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Look once more, knowing that it was the end."""
+        """Examine the finished run."""
         self.finish()
 
     def finish(self) -> None:
-        """Make the last diagnosis, unless it is made."""
+        """Make the last diagnosis, unless it exists."""
         if self._finished:
             return
         for monitor in self.monitors:
@@ -283,19 +282,19 @@ class TrainingDoctor(MonitorOwner):
         self._finished = True
         self._examine()
 
-    def _read(self, model: Any, updates: int = 0) -> None:
-        """Read the model, if need be once more when it is built.
+    def _read_facts(self, model: Any, updates: int = 0) -> None:
+        """Read facts from the model, again when it is built.
 
-        TensorFlow builds a model that was given no input shape in its first
-        step. What is read after that step has moved by one update.
+        TensorFlow builds a model without an input shape in the first step.
+        After that step the weights have moved by one update.
         """
         self._facts = dataclasses.replace(facts_of(model), updates=updates)
-        self._is_read = model.built
+        self._has_facts = model.built
 
     def _thin(self) -> None:
-        """Measure more rarely what has been seen often enough."""
+        """Make samples rarer, once a run has enough of them."""
         if self._model.steps_per_execution > 1:
-            return  # TensorFlow's graph would have to know of it.
+            return  # TensorFlow's graph has a fixed distance.
         n = self._sampling.every_n_steps
         steps = self._steps_per_epoch or (self.params or {}).get("steps")
         further = 2 if self._epochs_done >= _WELL_KNOWN else 1
@@ -309,28 +308,28 @@ class TrainingDoctor(MonitorOwner):
         self._sampling.thin(0 if self._epochs_done else _DENSE, later)
 
     def _examine(self) -> None:
-        found = diagnose(self.history, [self._asked(r) for r in self.rules])
+        found = diagnose(self.history, [self._guarded(r) for r in self.rules])
         self.findings = found
         present = {p: f for f in found for p in f.chain}
-        for problem in [p for p in self._told if p not in present]:
-            self.withdrawn.append(self._told.pop(problem))
+        for problem in [p for p in self._reported if p not in present]:
+            self.withdrawn.append(self._reported.pop(problem))
         for finding in found:
-            before = self._told.get(finding.problem)
+            before = self._reported.get(finding.problem)
             if before is None or _rank(finding) > _rank(before):
-                self._told |= dict.fromkeys(finding.chain, finding)
+                self._reported |= dict.fromkeys(finding.chain, finding)
                 if _rank(finding) >= SEVERITIES.index(self.min_severity):
                     self._act(finding)
 
-    def _asked(self, rule: Rule) -> Rule:
-        """Return a person's rule, which cannot end the training."""
+    def _guarded(self, rule: Rule) -> Rule:
+        """Return a person's rule in a form that cannot end the training."""
 
-        def ask(history: RunHistory) -> Iterable[Finding]:
-            if rule in self._broken:
+        def guarded_rule(history: RunHistory) -> Iterable[Finding]:
+            if rule in self._failed_rules:
                 return []
             try:
                 return list(rule(history))
             except Exception as error:
-                self._broken.append(rule)
+                self._failed_rules.append(rule)
                 name = getattr(rule, "__name__", repr(rule))
                 warnings.warn(
                     f"The rule `{name}` is left out: "
@@ -339,7 +338,7 @@ class TrainingDoctor(MonitorOwner):
                 )
                 return []
 
-        return ask
+        return guarded_rule
 
     def _act(self, finding: Finding) -> None:
         if callable(self.on_finding):
@@ -349,8 +348,8 @@ class TrainingDoctor(MonitorOwner):
         if self.on_finding == "raise" and is_error:
             raise TrainingProblem(finding)
         if (self.params or {}).get("verbose") in (1, "auto"):
-            print(file=sys.stderr)  # The line of the progress bar is open.
-        # What helps need not be told again, if it comes back or gets worse.
+            print(file=sys.stderr)  # the progress bar has not ended its line
+        # The remedies are shown once, even if the problem returns or worsens.
         known = finding.problem in self._explained
         shown = dataclasses.replace(finding, remedies=()) if known else finding
         self._explained.add(finding.problem)
@@ -367,7 +366,7 @@ def _rank(finding: Finding) -> int:
 
 
 def _classes(facts: Facts) -> int:
-    """Return the number of classes that the targets tell."""
+    """Return the number of classes of the targets, 0 if there are none."""
     outputs = [o for o in facts.outputs if o.loss is not None]
     if len(outputs) != 1 or "crossentropy" not in (outputs[0].loss or ""):
         return 0
@@ -378,7 +377,7 @@ def _classes(facts: Facts) -> int:
 def _aligned(
     values: np.ndarray, where: np.ndarray, steps: np.ndarray
 ) -> np.ndarray:
-    """Return values at steps, NaN at those that have none."""
+    """Return values at `steps`, NaN for a step without a value."""
     if len(where) == len(steps):
         return values
     result = np.full(len(steps), np.nan)

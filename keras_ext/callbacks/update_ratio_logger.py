@@ -1,4 +1,4 @@
-"""Logging how large the optimizer's steps are."""
+"""Logging the size of the optimizer's updates."""
 
 from typing import TYPE_CHECKING
 
@@ -13,54 +13,54 @@ if TYPE_CHECKING:
 
 
 class UpdateRatioLogger(WeightMonitor):
-    """Logs how far each layer's weights move, relative to their size.
+    """Logs the size of each layer's updates, relative to its weights.
 
     For each layer, over all of its trainable weights together,
 
         ‖Δw‖₂ / ‖w‖₂,
 
-    where w is what the weights were before the training step that `fit`
-    runs, and Δw what the optimizer made of the gradient: learning rate,
-    momentum, clipping, weight decay and constraints included.
+    where w are the weights before a training step of `fit`, and Δw is their
+    change in that step. Δw includes learning rate, momentum, clipping, weight
+    decay and constraints.
 
     Keys, in `steps`, `epochs` and the epoch's `logs`:
 
-    - `update_ratio/<layer>`: one layer; `<layer>` is its path in the model.
+    - `update_ratio/<layer>`: one layer. `<layer>` is the layer's path in the
+      model.
     - `update_ratio/global`: all trainable weights of the model, whatever
       `layers` selects.
 
-    An epoch's value is the mean over its sampled steps in which anything
-    moved: with gradient accumulation only every k-th step updates the
-    weights (choose `every_n_steps` so that it meets those), and loss scaling
-    skips steps. The ratio of weights that are all zero is infinite if they
-    move; such steps do not count either.
+    An epoch's value is the mean over its sampled steps with an update. Steps
+    without an update are common: with gradient accumulation only every k-th
+    step updates the weights (choose an `every_n_steps` that meets these
+    steps), and loss scaling skips steps. If the weights are all zero and
+    move, the ratio is infinite; such steps do not enter the mean either.
 
-    How to read it: around 1e-3 is a usual step. Ratios that stay far below
-    1e-4 are a crawling training, those above 1e-1 replace the weights faster
-    than they can be learned. A layer whose ratio differs from that of the
-    others by orders of magnitude needs another learning rate or another
-    initialization.
+    How to read it: a ratio around 1e-3 is usual. If ratios stay far below
+    1e-4, the training hardly moves. If they stay above 1e-1, the optimizer
+    replaces the weights faster than they can be learned. If the ratio of one
+    layer differs from the others by orders of magnitude, the layer needs
+    another learning rate or another initialization.
 
-    What it costs: a copy of the weights and two passes over them in every
-    n-th step, and two numbers per weight tensor and sampled step on the
-    device.
+    What it costs: in every n-th step, a copy of the weights and two passes
+    over them. On the device, two numbers per weight tensor and sampled step.
 
     Args:
         every_n_steps: Measure in every n-th training step, beginning with
-            the first one of each epoch. Defaults to `10`.
-        layers: Names or paths of the layers to log, `None` for all that
-            have trainable weights. The name of a nested model stands for
-            the layers in it. Defaults to `None`.
-        max_points: Most values that `steps` keeps for each key, `None` for
-            no limit. When they are reached, each two neighbours become one,
-            at the first one's step, with the larger of the two values. So
-            the whole curve stays, and so do its peaks. Defaults to `4096`.
+            the first step of each epoch. Defaults to `10`.
+        layers: Names or paths of the layers to log, `None` for all layers
+            with trainable weights. The name of a nested model selects the
+            layers in it. Defaults to `None`.
+        max_points: The largest number of values that `steps` keeps for each
+            key, `None` for no limit. Beyond the limit, each two neighbours
+            become one value: the larger value, at the step of the first. So
+            the whole curve stays, with its peaks. Defaults to `4096`.
 
     Raises:
         ValueError: If an argument is out of range, or, at the beginning of
             `fit`, if `layers` names a layer that the model does not have.
 
-    Example: the gradient is 2, the rate 0.05, and the weight was 1.
+    Example: the gradient is 2, the learning rate 0.05, and the weight was 1.
 
     >>> import keras, keras_ext, numpy as np
     >>> line = keras.layers.Dense(
@@ -82,7 +82,7 @@ class UpdateRatioLogger(WeightMonitor):
         """Return a heat map of the ratios, layers by steps.
 
         Returns:
-            A `matplotlib.figure.Figure`, which pyplot does not know.
+            A `matplotlib.figure.Figure`; pyplot does not show it by itself.
 
         Raises:
             ValueError: If nothing was measured.
@@ -108,6 +108,6 @@ class UpdateRatioLogger(WeightMonitor):
 
 
 def _ratio(moved: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return the root of a quotient of squares; 0/0 did not move."""
+    """Return the root of a quotient of squares, 0 for 0/0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(moved == 0, 0.0, np.sqrt(moved / size))

@@ -1,4 +1,4 @@
-"""What the monitors of trainable weights have in common."""
+"""Base class of the monitors of trainable weights."""
 
 import functools
 from typing import Any
@@ -15,13 +15,13 @@ class WeightMonitor(Monitor):
 
     _GAUGE: type[taps.WeightGauge]
 
-    def _renewed_gauge(self, model: Any) -> Any:
+    def _make_gauge(self, model: Any) -> Any:
         groups = taps.weight_groups(model)
         if model.built:
-            taps.select(groups, self.layers)  # names a layer that is not there
+            taps.select(groups, self.layers)  # raises for an unknown name
             if not groups:
                 return None
-            if self._can_go_on(model, groups):
+            if self._can_reuse_gauge(model, groups):
                 return self._gauge
         return self._GAUGE(
             functools.partial(taps.weight_groups, model),
@@ -30,7 +30,7 @@ class WeightMonitor(Monitor):
         )
 
     def _of_layers(self, kind: str, per_group: np.ndarray) -> Series:
-        """Return the columns of the selected layers, with their keys."""
+        """Return the columns of the selected layers under their keys."""
         groups = self._gauge.groups
         chosen = {group.path for group in taps.select(groups, self.layers)}
         return {

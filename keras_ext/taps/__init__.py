@@ -1,7 +1,7 @@
-"""Measuring inside the training step that `fit` really runs.
+"""Measuring inside the training step that `fit` runs.
 
-See README.md in this folder for how it works. The callbacks in
-`keras_ext.callbacks` are the public face; nothing here knows MLflow.
+README.md in this folder explains the design. The callbacks in
+`keras_ext.callbacks` are the public interface. Nothing here imports MLflow.
 """
 
 from keras_ext.taps.batch_gauge import BatchGauge as BatchGauge
@@ -15,7 +15,6 @@ from keras_ext.taps.gauges import WeightGauge as WeightGauge
 from keras_ext.taps.points import ActivationPoint as ActivationPoint
 from keras_ext.taps.points import WeightGroup as WeightGroup
 from keras_ext.taps.points import activation_points as activation_points
-from keras_ext.taps.points import relu_points as relu_points
 from keras_ext.taps.points import select as select
 from keras_ext.taps.points import weight_groups as weight_groups
 from keras_ext.taps.sampling import Sampling as Sampling

@@ -1,24 +1,28 @@
-"""What measures on the running backend.
+"""The code that measures on the running backend.
 
-Each of `tensorflow.py`, `jax.py` and `torch.py` has
+`<backend>.py` has
 
-- `kernels`: the arithmetic, see `tensorflow_kernels.py`;
-- `batch_kernels`: that of the batches of data, see `batch_kernels.py`;
-- `StepCapture`: a `keras_ext.taps.capture.StepCapture`, what one step shows;
 - `Store`: keeps the rows of a gauge on the device;
-- `TrainFunctions`: train functions of a model in which gauges write;
-- `why_not(model)`: why a model cannot be measured, or `None`.
+- `TrainFunctions`: the train functions of a model in which gauges write;
+- `unsupported_reason(model)`: why a model cannot be measured, or `None`.
+
+`<backend>_kernels.py` has the arithmetic of the gauges, which
+`tensorflow_kernels.py` documents. `batch_kernels.py` has the arithmetic of
+`BatchGauge`; PyTorch runs the faster `torch_batch_kernels.py`.
 """
 
 import importlib
 
 import keras
 
-_module = importlib.import_module(f"keras_ext.taps.{keras.config.backend()}")
+_name = keras.config.backend()
+_module = importlib.import_module(f"keras_ext.taps.{_name}")
+_prefix = "torch_" if _name == "torch" else ""
 
-batch_kernels = _module.batch_kernels
-kernels = _module.kernels
-StepCapture = _module.StepCapture
+batch_kernels = importlib.import_module(
+    f"keras_ext.taps.{_prefix}batch_kernels"
+)
+kernels = importlib.import_module(f"keras_ext.taps.{_name}_kernels")
 Store = _module.Store
 TrainFunctions = _module.TrainFunctions
-why_not = _module.why_not
+unsupported_reason = _module.unsupported_reason

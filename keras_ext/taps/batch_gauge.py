@@ -1,4 +1,4 @@
-"""What a batch of data looks like, and the loss on it."""
+"""Measuring the batches of data, and the loss on each of them."""
 
 import warnings
 from typing import Any
@@ -13,27 +13,27 @@ from keras_ext.taps.sampling import Sampling
 
 Tensor = Any
 
-# Features up to which the scale of each is measured.
-MOST_FEATURES = 4096
+# Above this number of features, their scales are not measured.
+MAX_FEATURES = 4096
 
 
 class BatchGauge(Gauge):
-    """Measures the inputs and targets that a step was given, and its loss.
+    """Measures the inputs, the targets and the loss of a step.
 
-    A row holds, for inputs and for targets, `STATISTICS`. Then what the step
-    returned as `loss`, NaN if it returned none; the number of samples;
-    and the targets' standard deviation over the samples, the root mean square
-    of all units'. Then the root mean square of each feature, which is an
-    entry of the inputs' last axis; then the share of each class among the
-    targets.
+    A row holds, in this order:
 
-    Args:
-        classes: Number of classes that the targets tell, by whole numbers or
-            one-hot, or 0.
-        sampling: See `Gauge`.
-        steps_per_execution: See `Gauge`.
+    - `STATISTICS` of the inputs, then of the targets;
+    - the `loss` that the step returned, NaN if it returned none;
+    - the number of samples;
+    - the targets' standard deviation over the samples, as the root mean
+      square over all units;
+    - the root mean square of each feature. A feature is an entry of the
+      inputs' last axis;
+    - the share of each class among the targets.
 
     Attributes:
+        classes: The number of classes, if the targets are class numbers or
+            one-hot vectors, else 0.
         features: The number of features, known after the first step.
         y_units: The last axis of the first target, 1 if it has one axis, or
             `None`; known after the first step.
@@ -48,17 +48,17 @@ class BatchGauge(Gauge):
         self.y_units: int | None = None
 
     def measures(self, points: Any) -> bool:
-        """See `Gauge.measures`."""
+        """Return whether the gauge measures this number of classes."""
         return self.classes == points
 
-    def measure(self, capture: Any) -> Tensor | None:
+    def measure(self, step_capture: Any) -> Tensor | None:
         """See `Gauge.measure`.
 
-        Data of a kind that nobody thought of, such as sparse or ragged
-        tensors, shall not end a training run.
+        Unusual data, such as sparse or ragged tensors, must not end a
+        training run.
         """
         try:
-            return self._row(capture)
+            return self._row(step_capture)
         except Exception as error:
             warnings.warn(
                 "The batches of data are not measured: "
@@ -67,24 +67,24 @@ class BatchGauge(Gauge):
             )
             return None
 
-    def _row(self, capture: Any) -> Tensor:
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(capture.data)
+    def _row(self, step_capture: Any) -> Tensor:
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(step_capture.data)
         inputs, targets = _numbers(x), _numbers(y)
-        if targets and len(targets[0].shape):
-            shape = targets[0].shape
-            self.y_units = shape[-1] if len(shape) > 1 else 1
-        logs = capture.logs if isinstance(capture.logs, dict) else {}
+        logs = step_capture.logs
+        logs = logs if isinstance(logs, dict) else {}
         loss = ops.cast(logs.get("loss", float("nan")), "float32")
         size = spread = float("nan")
         if inputs and len(inputs[0].shape):
             size = ops.cast(ops.shape(inputs[0])[0], "float32")
         if targets and len(targets[0].shape):
+            shape = targets[0].shape
+            self.y_units = shape[-1] if len(shape) > 1 else 1
             spread = kernels.spread_over_samples(targets[0])
         parts = [_summary(inputs), _summary(targets)]
         parts.append(ops.stack([ops.reshape(loss, ()), size, spread]))
         wide = [a for a in inputs if len(a.shape) > 1 and a.shape[-1]]
         features = sum(int(a.shape[-1]) for a in wide)
-        if 0 < features <= MOST_FEATURES:
+        if 0 < features <= MAX_FEATURES:
             self.features = features
             parts += [kernels.feature_scales(a) for a in wide]
         if self.classes and targets:
@@ -95,7 +95,7 @@ class BatchGauge(Gauge):
 
 
 def _numbers(data: Any) -> list[Tensor]:
-    """Return the tensors of numbers in a structure, as float32."""
+    """Return the numeric tensors of a structure, as float32."""
     if data is None:
         return []
     return [

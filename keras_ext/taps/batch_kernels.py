@@ -1,4 +1,4 @@
-"""The arithmetic of the batch's gauge, where steps are compiled."""
+"""The arithmetic of `BatchGauge` on TensorFlow and JAX."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,37 +7,35 @@ from keras import ops
 
 Tensor = Any
 
-# What `batch_summary` returns, in this order.
+# The numbers that `batch_summary` returns, in this order.
 STATISTICS = ("low", "high", "mean", "std", "nonfinite", "fraction")
 
 
 def batch_summary(tensors: Sequence[Tensor]) -> Tensor:
-    """Return what the entries of some tensors are like, taken together.
-
-    Args:
-        tensors: At least one float32 tensor.
+    """Return statistics over the entries of all float32 tensors together.
 
     Returns:
-        A vector: the lowest and the highest finite entry, mean and standard
-        deviation over the finite ones, the share of others, and the mean
-        distance of the finite ones to the next whole number. Entries that
-        are not finite are zeros in lowest, highest and distance.
+        A vector: the lowest and the highest finite entry, the mean and the
+        standard deviation of the finite entries, the share of entries that
+        are not finite, and the mean distance of the entries to the next
+        whole number. An entry that is not finite counts as zero for lowest,
+        highest and distance.
     """
     flat = [ops.reshape(x, (-1,)) for x in tensors]
     x = flat[0] if len(flat) == 1 else ops.concatenate(flat)
     finite = ops.isfinite(x)
-    there = ops.cast(finite, "float32")
-    number = ops.maximum(ops.sum(there), 1.0)
+    mask = ops.cast(finite, "float32")
+    number = ops.maximum(ops.sum(mask), 1.0)
     clean = ops.where(finite, x, ops.zeros_like(x))
     mean = ops.sum(clean) / number
-    spread = clean - mean * there
+    spread = clean - mean * mask
     return ops.stack(
         [
             ops.min(clean),
             ops.max(clean),
             mean,
             ops.sqrt(ops.sum(ops.square(spread)) / number),
-            ops.mean(1.0 - there),
+            ops.mean(1.0 - mask),
             ops.mean(ops.abs(clean - ops.round(clean))),
         ]
     )
@@ -46,8 +44,7 @@ def batch_summary(tensors: Sequence[Tensor]) -> Tensor:
 def feature_scales(x: Tensor) -> Tensor:
     """Return the root mean square of each entry of the last axis.
 
-    Args:
-        x: A float32 tensor. Entries that are not finite count as zero.
+    An entry that is not finite counts as zero.
     """
     rows = ops.reshape(x, (-1, int(x.shape[-1])))
     rows = ops.where(ops.isfinite(rows), rows, ops.zeros_like(rows))
@@ -55,29 +52,20 @@ def feature_scales(x: Tensor) -> Tensor:
 
 
 def spread_over_samples(x: Tensor) -> Tensor:
-    """Return the standard deviation over the first axis.
-
-    Args:
-        x: A float32 tensor.
-
-    Returns:
-        A scalar, the root mean square of all units'.
-    """
+    """Return the root mean square of the units' standard deviations."""
     return ops.sqrt(ops.mean(ops.square(x - ops.mean(x, axis=0))))
 
 
 def class_shares(x: Tensor, classes: int) -> Tensor:
-    """Return which share of the targets each class has.
+    """Return the share of each class among the targets.
 
-    Args:
-        x: A float32 tensor of class numbers, or one-hot along its last axis.
-            Numbers that are no class count as none.
-        classes: How many classes there are.
+    The targets are class numbers, or one-hot along the last axis. Other
+    numbers count for no class.
     """
     if len(x.shape) > 1 and x.shape[-1] == classes > 1:
         return ops.mean(ops.reshape(x, (-1, classes)), axis=0)
-    # Not one-hot: that would be a table of all words of a batch of texts
-    # times all words of the language.
+    # One-hot vectors would be a table of all words of a batch of texts times
+    # all words of the language.
     number = ops.cast(ops.reshape(x, (-1,)), "int32")
     known = (number >= 0) & (number < classes)
     counts = ops.segment_sum(

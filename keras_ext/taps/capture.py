@@ -1,4 +1,4 @@
-"""What one training step shows to whoever captures."""
+"""Capturing the gradients, weights and activations of one training step."""
 
 import abc
 import contextlib
@@ -15,30 +15,40 @@ from keras_ext.taps.points import ActivationPoint, layers_in
 
 Tensor = Any
 Key = tuple[Any, ...]
+# An object, the name of its attribute, and the attribute's new value.
+Change = tuple[Any, str, Callable]
 
 
 class StepCapture(abc.ABC):
-    """Gradients, weights and outputs of one training step.
+    """Gradients, weights and activation outputs of one training step.
 
-    While a block `with capture.capturing(...)` runs, or is traced, the
-    optimizers' `apply` and the points' callables are replaced, on the
-    instances, by functions that note what passes and go on.
+    Inside a `with step_capture.capturing(model)` block, the optimizers'
+    `apply` and the callables of the activation points are replaced on the
+    instances. The replacements store what passes through them and call the
+    originals. The block contains a step that runs, or the trace of a step.
 
     Attributes:
+        points: Maps the key of each activation point to the point.
+        wants_gradients: Whether a gauge measures gradients.
+        wants_weights: Whether a gauge measures weights.
         gradients: Maps the id of a `keras.Variable` to `(gradient, scale)`:
-            the gradient as the optimizer received it, and the factor by
-            which its loss was scaled or `None`.
+            the gradient that the optimizer received, and the factor by which
+            its loss was scaled or `None`.
         optimizers: Maps the id of a `keras.Variable` to the optimizer that
             received its gradient.
         weights: Maps the id of a `keras.Variable` to its values before and
-            after the optimizer's `apply`, or what was taken of them; filled
-            only if asked for.
+            after the optimizer's `apply`, or to their norms. Filled only if
+            a gauge measures weights.
         outputs: Maps the key of each of `parts` to the outputs of its uses.
-        data: The batch that the step was given.
-        logs: What the step returned.
+        data: The batch of the step.
+        logs: The logs that the step returned.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, gauges: Iterable[Any]):
+        gauges = list(gauges)
+        self.points = {p.key: p for gauge in gauges for p in gauge.points}
+        self.wants_gradients = any(gauge.gradients for gauge in gauges)
+        self.wants_weights = any(gauge.weights for gauge in gauges)
         self.gradients: dict[int, tuple[Tensor, Any]] = {}
         self.optimizers: dict[int, Any] = {}
         self.weights: dict[int, tuple[Tensor, Tensor]] = {}
@@ -48,31 +58,27 @@ class StepCapture(abc.ABC):
         self._parts: dict[Key, list[tuple[int, int | None]]] = {}
         self._unreadable: set[Key] = set()
 
-    def _readable_gradient(self, gradient: Tensor) -> Tensor | None:
-        """Return what can be measured of a gradient, `None` if nothing."""
-        return gradient
-
     @abc.abstractmethod
-    def _capture(
-        self, output: Tensor, note: Callable[[Tensor | None], None]
+    def _capture_output(
+        self, output: Tensor, store: Callable[[Tensor | None], None]
     ) -> Tensor:
-        """Pass what can be measured of a point's output to `note`.
-
-        Returns:
-            What takes the place of the output in the step.
-        """
+        """Pass a point's output to `store`, and return its replacement."""
 
     @abc.abstractmethod
     def _copy(self, variable: Any) -> Tensor:
-        """Return the variable's present value, which later steps leave."""
+        """Return the variable's current value; later steps leave it alone."""
+
+    def _readable_gradient(self, gradient: Tensor) -> Tensor | None:
+        """Return the measurable form of a gradient, `None` if there is none."""
+        return gradient
 
     def parts(self, point: ActivationPoint) -> list[ActivationPoint]:
         """Return the activations that were captured at a point.
 
-        Usually one, which bears the point's path. There are several, with
-        numbered paths, if a person's code calls several ReLUs, or a layer is
-        used with different numbers of units. There is none if the point was
-        not captured, or a use of it cannot be read.
+        Usually there is one, with the point's path. There are several, with
+        numbered paths, if a person's code calls several ReLUs, or if a layer
+        is used with different numbers of units. There is none if nothing was
+        captured, or if the output of one use cannot be read.
         """
         parts = self._parts.get(point.key, [])
         path = point.path if len(parts) < 2 else f"{point.path}/{point.kind}"
@@ -84,90 +90,81 @@ class StepCapture(abc.ABC):
         ]
 
     def is_silent(self, point: ActivationPoint) -> bool:
-        """Return whether nothing was captured of a point, readable or not."""
+        """Return whether the point had no output, readable or not."""
         return (
             point.key not in self._parts and point.key not in self._unreadable
         )
 
-    def _loss_scale(self, optimizer: Any) -> Any:
-        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            if not optimizer.built:
-                return optimizer.initial_scale
-            return self._copy(optimizer.dynamic_scale)
-        return optimizer.loss_scale_factor
+    def update_of(self, variable: Any) -> tuple[Any, Any]:
+        """Return the entry of `weights` for a variable.
+
+        If no optimizer updates the variable, its current value stands for
+        both values.
+        """
+        if id(variable) not in self.weights:
+            value = [self._copy(variable)]
+            self._store_update([variable], value)
+        return self.weights[id(variable)]
 
     @contextlib.contextmanager
-    def capturing(
-        self,
-        model: Any,
-        points: Iterable[ActivationPoint],
-        weights: bool = False,
-    ) -> Iterator[None]:
-        """Listen for the length of the block.
-
-        Args:
-            model: The model whose optimizers are captured.
-            points: Where outputs are captured.
-            weights: Whether `weights` is asked for.
-        """
+    def capturing(self, model: Any) -> Iterator[None]:
+        """Capture the step that the model runs inside the block."""
+        points = list(self.points.values())
+        # Not an attribute: a reference cycle would keep the outputs alive
+        # after the step.
+        relus = functions.ReluCapture(self._output_of)
         with contextlib.ExitStack() as stack:
-            points = list(points)
-            # Not an attribute: no cycle shall keep outputs after the step.
-            running = functions.Running(self._capture_function)
-            captured = self._captured_calls(points, running)
-            stack.enter_context(all_replaced(captured))
+            calls = self._capturing_calls(points, relus)
+            stack.enter_context(all_replaced(calls))
             if any(point.inside for point in points):
-                stack.enter_context(running.capturing())
-            applies = [
-                (optimizer, "apply", self._captured_apply(optimizer, weights))
-                for optimizer in optimizers_of(model)
-            ]
-            stack.enter_context(all_replaced(applies))
+                stack.enter_context(relus.capturing())
+            for optimizer in optimizers_of(model):
+                methods = self._capturing_methods(optimizer)
+                stack.enter_context(all_replaced(methods))
             yield
 
-    def _captured_calls(
-        self, points: Sequence[ActivationPoint], running: functions.Running
-    ) -> Iterator[tuple[Any, str, Callable]]:
-        """Yield the owner and name of a callable and what takes its place."""
+    def _capturing_calls(
+        self,
+        points: Sequence[ActivationPoint],
+        relus: functions.ReluCapture,
+    ) -> Iterator[Change]:
         inside = [point for point in points if point.inside]
         for point in points:
             call = getattr(point.owner, point.attribute)
             if inside:
-                owner = point if point.inside else None
-                call = running.owned(owner, call)
+                call = relus.owned(point if point.inside else None, call)
             if not point.inside:
-                call = self._captured_point(point, call)
+                call = self._capturing_call(point, call)
             yield point.owner, point.attribute, call
-        # The ReLUs of a layer inside a person's own are not that one's.
+        # A person's layer does not own the ReLUs of the layers inside it.
         owners = {id(point.owner): point.owner for point in inside}
         others = {id(x): x for o in owners.values() for x in layers_in(o)}
         for point in points:
             if point.attribute == "call":
                 others.pop(id(point.owner), None)
         for layer in others.values():
-            yield layer, "call", running.owned(None, layer.call)
+            yield layer, "call", relus.owned(None, layer.call)
 
-    def _captured_point(
+    def _capturing_call(
         self, point: ActivationPoint, call: Callable
     ) -> Callable:
         def call_and_capture(*args: Any, **kwargs: Any) -> Any:
-            return self._capture_function(point, 0, call(*args, **kwargs))
+            return self._output_of(point, 0, call(*args, **kwargs))
 
         return call_and_capture
 
-    def _capture_function(
+    def _output_of(
         self, point: ActivationPoint, number: int, output: Tensor
     ) -> Tensor:
-        return self._capture(
-            output, functools.partial(self._note, point, number)
-        )
+        store = functools.partial(self._store_output, point, number)
+        return self._capture_output(output, store)
 
-    def _note(
+    def _store_output(
         self, point: ActivationPoint, number: int, output: Tensor | None
     ) -> None:
         if output is None or getattr(output.shape, "rank", 0) is None:
-            # Keras runs a recurrent cell once outside its loop, to learn
-            # its output's shape: that use says nothing about the layer.
+            # Keras runs a recurrent cell once outside its loop, to find the
+            # shape of its output. That use does not measure the layer.
             self._unreadable.add(point.key)
             for part in self._parts.pop(point.key, []):
                 del self.outputs[(*point.key, part)]
@@ -175,7 +172,7 @@ class StepCapture(abc.ABC):
             return
         rank = len(output.shape)
         if rank < 2:
-            return  # numbers of examples, not of units
+            return  # one number for each example: there are no units
         part = number, output.shape[point.unit_axis(rank)]
         key = (*point.key, part)
         if key not in self.outputs:
@@ -183,38 +180,7 @@ class StepCapture(abc.ABC):
             self.outputs[key] = []
         self.outputs[key].append(output)
 
-    def _note_gradients(
-        self,
-        optimizer: Any,
-        grads: Iterable[Any],
-        variables: Iterable[Any],
-        scale: Any,
-    ) -> None:
-        """Note what an optimizer received."""
-        for gradient, variable in zip(grads, variables, strict=True):
-            if gradient is not None:
-                gradient = self._readable_gradient(gradient)
-            if gradient is not None:
-                self.gradients[id(variable)] = gradient, scale
-                self.optimizers[id(variable)] = optimizer
-
-    def _note_update(
-        self, variables: Sequence[Any], before: list[Tensor]
-    ) -> None:
-        for variable, value in zip(variables, before, strict=True):
-            self.weights[id(variable)] = value, self._copy(variable)
-
-    def update_of(self, variable: Any) -> tuple[Any, Any]:
-        """Return what `weights` holds of a variable.
-
-        If no optimizer touched it, its present value is also the one before.
-        """
-        if id(variable) not in self.weights:
-            value = [self._copy(variable)]
-            self._note_update([variable], value)
-        return self.weights[id(variable)]
-
-    def _captured_apply(self, optimizer: Any, weights: bool) -> Callable:
+    def _capturing_methods(self, optimizer: Any) -> Iterator[Change]:
         apply = optimizer.apply
 
         def capture_and_apply(
@@ -225,21 +191,50 @@ class StepCapture(abc.ABC):
             if trainable_variables is not None:
                 variables = trainable_variables = list(trainable_variables)
             scale = self._loss_scale(optimizer)
-            self._note_gradients(optimizer, grads, variables, scale)
-            before = [self._copy(v) for v in variables] if weights else []
+            self._store_gradients(optimizer, grads, variables, scale)
+            before = []
+            if self.wants_weights:
+                before = [self._copy(v) for v in variables]
             result = apply(grads, trainable_variables)
             if before:
-                self._note_update(variables, before)
+                self._store_update(variables, before)
             return result
 
-        return capture_and_apply
+        yield optimizer, "apply", capture_and_apply
+
+    def _loss_scale(self, optimizer: Any) -> Any:
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            if not optimizer.built:
+                return optimizer.initial_scale
+            return self._copy(optimizer.dynamic_scale)
+        return optimizer.loss_scale_factor
+
+    def _store_gradients(
+        self,
+        optimizer: Any,
+        grads: Iterable[Any],
+        variables: Iterable[Any],
+        scale: Any,
+    ) -> None:
+        for gradient, variable in zip(grads, variables, strict=True):
+            if gradient is not None:
+                gradient = self._readable_gradient(gradient)
+            if gradient is not None:
+                self.gradients[id(variable)] = gradient, scale
+                self.optimizers[id(variable)] = optimizer
+
+    def _store_update(
+        self, variables: Sequence[Any], before: list[Tensor]
+    ) -> None:
+        for variable, value in zip(variables, before, strict=True):
+            self.weights[id(variable)] = value, self._copy(variable)
 
 
 def optimizers_of(model: Any) -> list[Any]:
-    """Return the optimizers of the model and of the models in it.
+    """Return the optimizers of the model and of the models inside it.
 
-    Found are attributes, and those that a list, a tuple or a dictionary of
-    optimizers holds.
+    An optimizer is an attribute, or an entry of a list, a tuple or a
+    dictionary of optimizers.
     """
     found = {}
     for layer in model._flatten_layers():
@@ -250,7 +245,7 @@ def optimizers_of(model: Any) -> list[Any]:
                 value = list(value.values())
             if not isinstance(value, list | tuple):
                 value = [value]
-            # Not all of any list: it may be long.
+            # The first entry decides: other lists may be long.
             if not value or not _is_optimizer(value[0]):
                 continue
             found.update({id(x): x for x in value if _is_optimizer(x)})
@@ -258,12 +253,10 @@ def optimizers_of(model: Any) -> list[Any]:
 
 
 def clips_by_value(optimizer: Any) -> bool:
-    """Return whether each gradient that it receives is clipped by value.
+    """Return whether the optimizer clips each gradient by value.
 
-    Not with gradient accumulation, where the sum over several steps is.
-
-    Args:
-        optimizer: A `keras.optimizers.Optimizer`.
+    With gradient accumulation it does not: it clips the sum over several
+    steps.
     """
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         optimizer = optimizer.inner_optimizer

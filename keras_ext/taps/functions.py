@@ -1,10 +1,9 @@
-"""ReLUs that a person's own code calls as plain functions.
+"""Capturing the ReLUs that a person's own code calls as plain functions.
 
-A layer's `call` may well be `return keras.ops.relu(self.dense(x))`: no
-object stands for that ReLU. Whatever name it is called by, Keras's functions
-look up that of the backend's library at the moment of the call, so it is
-there, and for the length of a training step or its trace, that a function
-which captures takes its place.
+A layer's `call` may be `return keras.ops.relu(self.dense(x))`: no object
+stands for that ReLU. All of Keras's ReLU functions look up the function of
+the backend's library when they are called. So a capturing function replaces
+the library's function during a training step or its trace.
 """
 
 import contextlib
@@ -41,11 +40,7 @@ def modules() -> list[ModuleType]:
 
 
 def is_someones_own(thing: Any) -> bool:
-    """Return whether calling it may run code that only a person knows.
-
-    Args:
-        thing: A layer or a function.
-    """
+    """Return whether a layer or function may run a person's own code."""
     if isinstance(thing, keras.layers.TorchModuleWrapper):
         return True
     if isinstance(thing, keras.layers.Layer):
@@ -56,27 +51,22 @@ def is_someones_own(thing: Any) -> bool:
     return package not in _KNOWN_PACKAGES
 
 
-class Running:
-    """Whose code is running, and so whose ReLUs are captured.
+class ReluCapture:
+    """Captures each ReLU under the owner of the code that calls it.
 
     Args:
-        capture: Called with an owner, the number of ReLUs that this call of it
-            has called before, and a ReLU's output; returns what takes the
-            output's place.
+        capture: Called with the owner, the number of ReLUs that this call of
+            the owner has run before, and the ReLU's output. Returns the
+            tensor that replaces the output.
     """
 
     def __init__(self, capture: Callable[[Any, int, Tensor], Tensor]):
         self._capture = capture
-        # A layer may be computed anew by another thread, for its gradient.
+        # Recomputation for a gradient may run a layer in another thread.
         self._of_thread = threading.local()
 
     def owned(self, owner: Any, call: Callable) -> Callable:
-        """Return `call`, whose ReLUs belong to the owner.
-
-        Args:
-            owner: What `capture` is told; `None` leaves the ReLUs uncaptured.
-            call: A function.
-        """
+        """Return `call` with its ReLUs under the owner, `None` for no one."""
 
         @functools.wraps(call, updated=())
         def call_as_owner(*args: Any, **kwargs: Any) -> Any:
@@ -91,17 +81,17 @@ class Running:
 
     @contextlib.contextmanager
     def capturing(self) -> Iterator[None]:
-        """Listen to ReLUs for the length of the block."""
+        """Capture the library's ReLUs inside the block."""
         with contextlib.ExitStack() as stack:
             for module in modules():
                 for name in _RELUS:
                     if hasattr(module, name):
-                        captured = self._captured(getattr(module, name))
-                        stack.enter_context(replaced(module, name, captured))
+                        relu = self._capturing_relu(getattr(module, name))
+                        stack.enter_context(replaced(module, name, relu))
             yield
 
-    def _captured(self, relu: Callable) -> Callable:
-        # One such function may call another.
+    def _capturing_relu(self, relu: Callable) -> Callable:
+        # One of the functions may call another one.
         alone = self.owned(None, relu)
 
         @functools.wraps(relu, updated=())

@@ -1,4 +1,4 @@
-"""What is measured in a training step, and in which order it is written."""
+"""The quantities that a training step measures, and their order in a row."""
 
 import abc
 import warnings
@@ -16,16 +16,15 @@ Tensor = Any
 
 
 class Gauge(abc.ABC):
-    """Turns what a step shows into one short row of numbers.
-
-    Args:
-        sampling: Which steps it measures.
-        steps_per_execution: Steps that run without coming back to the host.
+    """Turns the capture of a step into one short row of numbers.
 
     Attributes:
-        points: The places whose outputs it wants to capture.
-        gradients: Whether it wants gradients.
-        weights: Whether it wants weights before and after the update.
+        sampling: The steps that the gauge measures.
+        steps_per_execution: The steps that run without a return to the host.
+        points: The activation points whose outputs the gauge measures.
+        gradients: Whether the gauge measures gradients.
+        weights: Whether the gauge measures weights before and after the
+            update.
         store: Keeps the rows.
     """
 
@@ -39,30 +38,24 @@ class Gauge(abc.ABC):
         self.store = Store(sampling, steps_per_execution)
 
     @abc.abstractmethod
-    def measure(self, capture: Any) -> Tensor | None:
-        """Return the row of a step.
+    def measure(self, step_capture: Any) -> Tensor | None:
+        """Return the row of a step, `None` if there is nothing to measure.
 
-        It is called inside the step, or while that is traced. `None` stands
-        for nothing to measure.
+        The call happens inside the step, or inside its trace.
         """
 
     @abc.abstractmethod
     def measures(self, points: Sequence[Any]) -> bool:
-        """Return whether just these points are measured."""
+        """Return whether the gauge measures exactly these points."""
 
 
 class WeightGauge(Gauge):
-    """What measures layers with trainable weights.
-
-    Args:
-        find_groups: Returns the layers to measure. Called in the first
-            step, which is when Keras builds a model that was given no input
-            shape.
-        sampling: See `Gauge`.
-        steps_per_execution: See `Gauge`.
+    """Base class of the gauges of layers with trainable weights.
 
     Attributes:
-        groups: What `find_groups` returned; empty before the first step.
+        groups: The layers to measure: the result of `find_groups`, which the
+            gauge calls in the first step. Only in that step Keras builds a
+            model without an input shape.
     """
 
     def __init__(
@@ -83,93 +76,71 @@ class WeightGauge(Gauge):
         return [v for group in self.groups for v in group.variables]
 
     def measures(self, points: Sequence[WeightGroup]) -> bool:
-        """See `Gauge.measures`."""
+        """Return whether the gauge measures exactly these groups."""
         return [tuple(map(id, g.variables)) for g in self.groups] == [
             tuple(map(id, g.variables)) for g in points
         ]
 
     def per_group(self, squares: np.ndarray) -> np.ndarray:
-        """Add up what belongs to one group.
-
-        Args:
-            squares: Array of shape `(rows, variables)`.
-
-        Returns:
-            Array of shape `(rows, groups)`.
-        """
-        sizes = [len(group.variables) for group in self.groups]
-        starts = np.cumsum([0, *sizes[:-1]])
-        return np.add.reduceat(squares, starts, axis=1)
+        """Return the sums over the variables of each group, row by row."""
+        return _sums_of_runs(squares, [len(g.variables) for g in self.groups])
 
 
 class GradientGauge(WeightGauge):
     """Measures the L2 norm of each variable's gradient.
 
-    A row holds one norm per variable, in the order of the groups; the host
-    adds up their squares in float64. No gradient counts as a norm of zero.
-    With `peaks` it goes on with the largest absolute entry of each.
-
-    Args:
-        find_groups: See `WeightGauge`.
-        sampling: See `Gauge`.
-        steps_per_execution: See `Gauge`.
+    A row holds one norm for each variable, in the order of the groups. The
+    host adds the squares of the norms in float64. A missing gradient has a
+    norm of zero. With `peaks` the largest absolute entries follow the norms.
 
     Attributes:
         optimizers: For each variable the optimizer that received its
             gradient, or `None`; empty before the first step.
-        peaks: Whether largest entries are wanted, which tell what clipping
-            by value does. Defaults to `False`.
+        peaks: Whether the gauge measures the largest entries, which show
+            what clipping by value does.
     """
 
     gradients = True
     optimizers: Sequence[Any] = ()
     peaks = False
 
-    def measure(self, capture: Any) -> Tensor | None:
+    def measure(self, step_capture: Any) -> Tensor | None:
         """See `Gauge.measure`."""
-        variables = self.variables
-        self.optimizers = [capture.optimizers.get(id(v)) for v in variables]
-        gradients = [
-            capture.gradients.get(id(v), (None, None)) for v in variables
-        ]
+        ids = [id(variable) for variable in self.variables]
+        self.optimizers = [step_capture.optimizers.get(i) for i in ids]
+        gradients = [step_capture.gradients.get(i, (None, None)) for i in ids]
         if not gradients:
             return None
-        row = kernels.norms(gradients, capture.compiled)
+        row = kernels.norms(gradients)
         if self.peaks:
-            peaks = kernels.peaks(gradients, capture.compiled)
-            row = keras.ops.concatenate([row, keras.ops.cast(peaks, row.dtype)])
+            peaks = keras.ops.cast(kernels.peaks(gradients), row.dtype)
+            row = keras.ops.concatenate([row, peaks])
         return row
 
 
 class UpdateGauge(WeightGauge):
-    """Measures how far each variable moves, and how large it was before.
+    """Measures the step size and the length of each variable.
 
-    A row holds the L2 norm of each variable's change, then of each variable
-    before it. A variable that no optimizer touches has not moved.
+    A row holds the L2 norm of each variable's change, then the L2 norm of
+    each variable before the change. A variable that no optimizer updates has
+    a change of zero.
     """
 
     weights = True
 
-    def measure(self, capture: Any) -> Tensor | None:
+    def measure(self, step_capture: Any) -> Tensor | None:
         """See `Gauge.measure`."""
-        weights = [capture.update_of(variable) for variable in self.variables]
-        return (
-            kernels.update_norms(weights, capture.compiled) if weights else None
-        )
+        weights = [step_capture.update_of(v) for v in self.variables]
+        return kernels.update_norms(weights) if weights else None
 
 
 class PointGauge(Gauge):
-    """What measures outputs of activations.
-
-    Args:
-        points: Activations to measure.
-        sampling: See `Gauge`.
-        steps_per_execution: See `Gauge`.
+    """Base class of the gauges of activation outputs.
 
     Attributes:
-        measured: What of the points can be measured, known after the first
+        measured: The activations that can be measured, known after the first
             step.
-        warns: Whether it names those that cannot be.
+        warns: Whether a warning names the points that cannot be measured.
     """
 
     def __init__(
@@ -182,39 +153,42 @@ class PointGauge(Gauge):
         self.points = list(points)
         self.measured: list[ActivationPoint] = []
         self.warns = True
-        self._looked = False
+        self._is_first_step = True
 
     def measures(self, points: Sequence[ActivationPoint]) -> bool:
-        """See `Gauge.measures`."""
-        return [s.key for s in self.points] == [s.key for s in points]
+        """Return whether the gauge measures exactly these points."""
+        return [p.key for p in self.points] == [p.key for p in points]
 
-    def _captured(
-        self, capture: Any
+    def _outputs(
+        self, step_capture: Any
     ) -> list[tuple[ActivationPoint, Sequence[Tensor]]]:
-        """Return each measured point and its outputs.
+        """Return each measured activation with the outputs of its uses.
 
-        It is empty if one of them has none: in a step that runs eagerly, a
+        The list is empty if one activation has no output: in an eager step a
         model may leave out a layer that it used before.
         """
-        if not self._looked:
-            self._look(capture)
-            self._looked = True
-        captured = [(s, capture.outputs.get(s.key)) for s in self.measured]
-        return [] if any(not xs for _, xs in captured) else captured
+        if self._is_first_step:
+            self._is_first_step = False
+            self._find_measured(step_capture)
+        found = [(p, step_capture.outputs.get(p.key)) for p in self.measured]
+        return [] if any(not outputs for _, outputs in found) else found
 
     def _can_measure(self, point: ActivationPoint, output: Tensor) -> bool:
         return True
 
-    def _look(self, capture: Any) -> None:
+    def _find_measured(self, step_capture: Any) -> None:
         left_out = []
         for point in self.points:
             parts = [
                 part
-                for part in capture.parts(point)
-                if self._can_measure(part, capture.outputs[part.key][0])
+                for part in step_capture.parts(point)
+                if self._can_measure(part, step_capture.outputs[part.key][0])
             ]
             self.measured += parts
-            if not parts and not (point.inside and capture.is_silent(point)):
+            # A person's code without a ReLU is no reason for a warning.
+            if not parts and not (
+                point.inside and step_capture.is_silent(point)
+            ):
                 left_out.append(point.path)
         if left_out and self.warns:
             warnings.warn(
@@ -227,11 +201,11 @@ class PointGauge(Gauge):
 class ActivityGauge(PointGauge):
     """Measures how often each unit of each ReLU fires.
 
-    A row holds the measured points' units, one point after the other: the
-    share of a unit's outputs that are not zero.
+    A row holds the units of all measured points, point after point: the
+    share of the unit's outputs that are not zero.
 
     Attributes:
-        units: The measured points' numbers of units.
+        units: The number of units of each measured point.
     """
 
     def __init__(self, *args: Any):
@@ -239,26 +213,16 @@ class ActivityGauge(PointGauge):
         self.units: list[int] = []
 
     def per_point(self, units: np.ndarray) -> np.ndarray:
-        """Return the mean over the units of each point.
+        """Return the means over the units of each point, row by row."""
+        return _sums_of_runs(units, self.units) / self.units
 
-        Args:
-            units: Array of shape `(rows, units of all points)`.
-
-        Returns:
-            Array of shape `(rows, points)`.
-        """
-        starts = np.cumsum([0, *self.units[:-1]])
-        return np.add.reduceat(units, starts, axis=1) / self.units
-
-    def measure(self, capture: Any) -> Tensor | None:
+    def measure(self, step_capture: Any) -> Tensor | None:
         """See `Gauge.measure`."""
-        captured = [
+        found = [
             (outputs, point.unit_axis(len(outputs[0].shape)))
-            for point, outputs in self._captured(capture)
+            for point, outputs in self._outputs(step_capture)
         ]
-        return (
-            kernels.activity(captured, capture.compiled) if captured else None
-        )
+        return kernels.activity(found) if found else None
 
     def _can_measure(self, point: ActivationPoint, output: Tensor) -> bool:
         units = output.shape[point.unit_axis(len(output.shape))]
@@ -270,16 +234,20 @@ class ActivityGauge(PointGauge):
 class OutputGauge(PointGauge):
     """Measures mean, standard deviation and saturation of outputs.
 
-    A row holds, per measured point, the mean over all entries, then the
-    standard deviations, then the shares of saturated entries.
+    A row holds the means of all measured points, then the standard
+    deviations, then the shares of saturated entries.
     """
 
-    def measure(self, capture: Any) -> Tensor | None:
+    def measure(self, step_capture: Any) -> Tensor | None:
         """See `Gauge.measure`."""
-        captured = [
+        found = [
             (outputs, point.low, point.high)
-            for point, outputs in self._captured(capture)
+            for point, outputs in self._outputs(step_capture)
         ]
-        if not captured:
-            return None
-        return kernels.moments(captured, capture.compiled)
+        return kernels.moments(found) if found else None
+
+
+def _sums_of_runs(columns: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
+    """Return the sums over runs of neighbouring columns."""
+    starts = np.cumsum([0, *lengths[:-1]])
+    return np.add.reduceat(columns, starts, axis=1)

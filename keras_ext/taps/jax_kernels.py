@@ -1,9 +1,9 @@
-"""The arithmetic of the gauges, on JAX.
+"""The arithmetic of the gauges on JAX.
 
-A network of many small layers shall cost a few kernels and not a few per
-layer. So small tensors are joined and then reduced together, by a product
-with ones: each `reduce` that XLA compiles for a CPU takes time to compile
-and makes every call of the program dearer.
+A network of many small layers must cost a few kernels in total, not a few for
+each layer. So small tensors are joined and then reduced together, by a
+product with ones: each `reduce` that XLA compiles for a CPU takes time to
+compile, and slows down every call of the program.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -15,29 +15,16 @@ from jax import numpy as jnp
 
 Tensor = Any
 
-# Entries up to which the number of kernels counts, and above which copying
-# them does.
+# Up to this size the number of kernels costs more, above it the copies do.
 _SMALL = 1 << 14
-# Flags that are added up as bytes: all if they are no more than the first,
-# else so many at a time.
+# At most 127 flags are added as bytes; of longer columns, 16 at a time.
 _BYTE, _FEW = 127, 16
-# Tensors that are joined at most: what XLA makes of a longer list grows.
+# At most this many tensors are joined: the code for a longer list grows.
 _MOST = 64
 
 
-def norms(
-    gradients: Sequence[tuple[Tensor | None, Any]], compiled: bool
-) -> Tensor:
-    """Return the L2 norm of each gradient, divided by its scale.
-
-    Args:
-        gradients: Pairs of a gradient (`None` counts as zero), and the
-            factor by which it is too large, or `None`.
-        compiled: Makes no difference here.
-
-    Returns:
-        A vector of float32, or of float64 if a gradient is.
-    """
+def norms(gradients: Sequence[tuple[Tensor | None, Any]]) -> Tensor:
+    """See `tensorflow_kernels.norms`."""
     tensors = [g for g, _ in gradients if g is not None]
     if not tensors:
         return jnp.zeros(len(gradients))
@@ -53,18 +40,8 @@ def norms(
     return result / jnp.stack([jnp.asarray(s, result.dtype) for s in ones])
 
 
-def peaks(
-    gradients: Sequence[tuple[Tensor | None, Any]], compiled: bool
-) -> Tensor:
-    """Return the largest absolute entry of each gradient.
-
-    Args:
-        gradients: See `norms`.
-        compiled: Makes no difference here.
-
-    Returns:
-        A float32 vector.
-    """
+def peaks(gradients: Sequence[tuple[Tensor | None, Any]]) -> Tensor:
+    """See `tensorflow_kernels.peaks`."""
     found = []
     for gradient, scale in gradients:
         if gradient is None:
@@ -75,20 +52,8 @@ def peaks(
     return jnp.stack(found)
 
 
-def update_norms(
-    weights: Sequence[tuple[Tensor, Tensor]], compiled: bool
-) -> Tensor:
-    """Return how far each weight moved, and how large it was.
-
-    Args:
-        weights: Pairs of values before and after the update.
-        compiled: Makes no difference here.
-
-    Returns:
-        A vector of float32, or of float64 if a weight is: for each weight
-        the L2 norm of its change, then for each the L2 norm of its value
-        before.
-    """
+def update_norms(weights: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """See `tensorflow_kernels.update_norms`."""
     changes = [
         after.astype(dtype) - before.astype(dtype)
         for dtype, before, after in (
@@ -98,20 +63,8 @@ def update_norms(
     return _norms(changes + [before for before, _ in weights])
 
 
-def activity(
-    points: Sequence[tuple[Sequence[Tensor], int]], compiled: bool
-) -> Tensor:
-    """Return how often each unit of each ReLU fires.
-
-    Args:
-        points: For each ReLU the outputs of its uses, and the axis of its
-            units.
-        compiled: Makes no difference here.
-
-    Returns:
-        A float32 vector, the units of one ReLU after those of the other: the
-        share of a unit's outputs that are not zero.
-    """
+def activity(points: Sequence[tuple[Sequence[Tensor], int]]) -> Tensor:
+    """See `tensorflow_kernels.activity`."""
     alike: dict[Hashable, list[int]] = {}
     for i, (outputs, axis) in enumerate(points):
         x = outputs[0]
@@ -141,20 +94,8 @@ def activity(
 
 def moments(
     points: Sequence[tuple[Sequence[Tensor], float | None, float | None]],
-    compiled: bool,
 ) -> Tensor:
-    """Return mean, standard deviation and saturation of outputs.
-
-    Args:
-        points: For each point the outputs of its uses, and the limits at and
-            beyond which an entry counts as saturated; `None` for no limit.
-        compiled: Makes no difference here.
-
-    Returns:
-        A float32 vector: for each point the mean of its entries, then for
-        each their standard deviation, then for each the share of entries
-        that are saturated.
-    """
+    """See `tensorflow_kernels.moments`."""
     uses = [x for outputs, _, _ in points for x in outputs]
     point = [i for i, (outputs, _, _) in enumerate(points) for _ in outputs]
     sizes = np.zeros(len(points), np.float32)
@@ -176,23 +117,24 @@ def moments(
 
 
 def _norms(tensors: Sequence[Tensor]) -> Tensor:
-    """Return L2 norms, in whatever range the entries are.
+    """Return L2 norms of entries of any magnitude.
 
-    One pass over each tensor. Where a sum of squares leaves the range in
-    which it is exact, as in a network whose gradients have vanished or
-    exploded, there is another one, with larger or smaller entries.
+    The function reads each tensor once. If a sum of squares leaves the range
+    in which it is exact, as for vanished or exploded gradients, it reads the
+    tensors again with scaled entries.
     """
-    # XLA would multiply what is constant in a gradient, out of range.
+    # XLA would multiply the constants of a gradient into the scale factor,
+    # and leave the range.
     tensors = lax.optimization_barrier(tuple(tensors))
     dtype = jnp.result_type(jnp.float32, *tensors)
     wide = dtype == jnp.float64
-    # Squares of entries that underflow add up to less than a millionth of
-    # the square of this, for up to 10^8 entries.
+    # The squares that underflow sum to less than a millionth of the square of
+    # this limit, for up to 10^8 entries.
     smallest = 1e-147 if wide else 1e-12
     up = 2.0 ** (500 if wide else 80)
     ones = np.ones(len(tensors), dtype)
 
-    def judged(sums: Tensor, factors: Any, left: Any) -> tuple[Tensor, ...]:
+    def checked(sums: Tensor, factors: Any, left: Any) -> tuple[Tensor, ...]:
         norms = jnp.sqrt(sums) / factors
         factors = jnp.where(jnp.isfinite(norms), ones, 1.0 / up)
         factors = jnp.where(norms < smallest, up, factors).astype(dtype)
@@ -202,30 +144,23 @@ def _norms(tensors: Sequence[Tensor]) -> Tensor:
     def attempt(state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         _, factors, left = state
         sums = _sums(tensors, lambda x, f: jnp.square(x * f), factors)
-        return judged(sums, factors, left - 1)
+        return checked(sums, factors, left - 1)
 
-    # A loop and not branches: XLA compiles its pass only once. Large tensors
-    # are better read once before it: a product takes half as long again.
+    # A loop instead of branches: XLA compiles its body only once. Large
+    # tensors have a first pass before it, which multiplies by no factor and
+    # takes a third less time.
     start = jnp.zeros(len(tensors), dtype), jnp.asarray(ones), jnp.asarray(2)
     if any(x.size > _SMALL for x in tensors):
-        start = judged(_sums(tensors, jnp.square), ones, start[2] - 1)
+        start = checked(_sums(tensors, jnp.square), ones, start[2] - 1)
     return lax.while_loop(lambda state: state[2] > 0, attempt, start)[0]
 
 
 def _activity(outputs: Sequence[Tensor], axis: int) -> Tensor:
-    """Return how many entries of each unit are not zero.
-
-    Args:
-        outputs: Tensors of one shape.
-        axis: The axis of their units.
-
-    Returns:
-        A float32 vector, the units of one output after those of the other.
-    """
+    """Return how many entries of each unit of outputs of one shape fire."""
     units = outputs[0].shape[axis]
-    # NaN compares unequal: a unit is dead only if it is zero. XLA writes down
-    # what was compared before it adds it up: a quarter as much in bytes,
-    # whose sums of a few fit into a byte as well.
+    # NaN is not equal to 0: a unit is dead only if its output is zero. XLA
+    # writes the comparison to memory before it sums it. Bytes take a quarter
+    # of the memory, and the sum of a few of them fits into a byte.
     active = [
         (jnp.moveaxis(x, axis, -1) != 0).astype(jnp.int8) for x in outputs
     ]
@@ -247,16 +182,9 @@ def _sums(
     function: Callable[..., Tensor],
     *columns: Tensor,
 ) -> Tensor:
-    """Return the sum over the entries of each tensor, after a function.
+    """Return the sum of `function(entries, *arguments)` over each tensor.
 
-    Args:
-        tensors: What is summed up.
-        function: Is applied to the entries.
-        columns: Further arguments of it, one vector for each, with one entry
-            for each tensor.
-
-    Returns:
-        A vector of float32, or of float64 if a tensor is.
+    The arguments for a tensor are its entries of the `columns`.
     """
     batches = _batches(tensors)
     sums = []
@@ -273,7 +201,7 @@ def _sums(
 
 
 def _batches(tensors: Sequence[Tensor]) -> list[list[int]]:
-    """Return the indices of what is measured together."""
+    """Return the indices of the tensors that are measured together."""
     alike: dict[Hashable, list[int]] = {}
     for i, x in enumerate(tensors):
         alone = i if x.size > _SMALL else None
@@ -282,7 +210,7 @@ def _batches(tensors: Sequence[Tensor]) -> list[list[int]]:
 
 
 def _parts(where: list[int]) -> list[list[int]]:
-    """Cut in parts of one length: XLA compiles what is alike only once."""
+    """Cut into parts of one length: XLA compiles equal shapes only once."""
     number = -(-len(where) // _MOST)
     return [list(part) for part in np.array_split(where, number)]
 
@@ -292,7 +220,7 @@ def _rows(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def _ordered(parts: Sequence[Tensor], order: Sequence[int]) -> Tensor:
-    """Join the parts of a vector whose entries stand in another order."""
+    """Join the parts of a vector, and put entry `order[i]` back to `i`."""
     joined = jnp.concatenate(parts)
     if list(order) == sorted(order):
         return joined

@@ -1,22 +1,19 @@
-"""The state of a training step on JAX, as Keras's `fit` keeps it."""
+"""The state of a training step on JAX, between two steps of `fit`."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from typing import Any
 
 import jax
 
 
 class Untracked(Sequence[Any]):
-    """The arrays of a step's state, which Keras does not look through.
+    """Arrays of a step's state that Keras does not search.
 
-    After each step `fit` sets them as an attribute of the model. Of a list
-    Keras then makes a `TrackedList`, and asks of each array whether it is a
-    layer, a variable, a metric or a seed generator, which for a network of
-    many small layers takes a tenth of a step. A sequence that is neither
-    list nor tuple it leaves as it is.
-
-    Args:
-        arrays: A list of arrays.
+    After each step `fit` sets the state as an attribute of the model. Keras
+    turns a list into a `TrackedList`, and checks whether each array is a
+    layer, a variable, a metric or a seed generator. For a network of many
+    small layers that takes a tenth of a step. Keras leaves a sequence alone
+    that is neither a list nor a tuple.
     """
 
     def __init__(self, arrays: list[Any]):
@@ -25,12 +22,6 @@ class Untracked(Sequence[Any]):
     def __len__(self) -> int:
         return len(self.arrays)
 
-    @overload
-    def __getitem__(self, index: int) -> Any: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Any]: ...
-
     def __getitem__(self, index: Any) -> Any:
         return self.arrays[index]
 
@@ -38,14 +29,14 @@ class Untracked(Sequence[Any]):
         return iter(self.arrays)
 
 
-def _listed(_: None, arrays: Any) -> Any:
+def _as_list(_: None, arrays: Any) -> Any:
     return list(arrays)
 
 
-# A `fit` that was interrupted between `Tap.arm` and the step leaves the tap for
-# one step of the next, whose other steps are the model's own: they get a list.
+# A `fit` that ends between `Tap.arm` and the step leaves the tap for one step
+# of the next `fit`. The other steps are the model's own and need a list.
 jax.tree_util.register_pytree_node(
-    Untracked, lambda part: (part.arrays, None), _listed
+    Untracked, lambda part: (part.arrays, None), _as_list
 )
 
 
@@ -55,5 +46,5 @@ def hidden(state: Any) -> Any:
 
 
 def shown(state: Any) -> Any:
-    """Return the state that `hidden` was given."""
+    """Return the state with lists in place of `Untracked`."""
     return tuple(s.arrays if type(s) is Untracked else s for s in state)

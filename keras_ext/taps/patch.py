@@ -1,4 +1,4 @@
-"""Replacing attributes of objects for the length of a `with` block."""
+"""Replacing attributes of objects inside a `with` block."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -9,30 +9,19 @@ _MISSING = object()
 
 @contextlib.contextmanager
 def replaced(obj: Any, name: str, value: Any) -> Iterator[None]:
-    """Let `obj.name` be `value` inside the block, on this instance only.
-
-    See `all_replaced`.
-
-    Args:
-        obj: Object whose attribute is replaced.
-        name: Name of the attribute.
-        value: What stands there meanwhile.
-    """
+    """Set one attribute inside the block, see `all_replaced`."""
     with all_replaced([(obj, name, value)]):
         yield
 
 
 @contextlib.contextmanager
 def all_replaced(changes: Iterable[tuple[Any, str, Any]]) -> Iterator[None]:
-    """Replace attributes inside the block, on these instances only.
+    """Set attributes inside the block, on these instances only.
 
-    The instance dictionary is written directly: Keras's own `__setattr__`
-    would track the value and, on a built layer, refuse it. What stood there
-    before stands there again afterwards, also after an exception.
-
-    Args:
-        changes: Objects, names of their attributes, and what stands there
-            meanwhile. A value may be found when its turn comes.
+    The function writes the instance dictionaries: Keras's own `__setattr__`
+    would track the value and, on a built layer, refuse it. The old values
+    return after the block, also after an exception. A generator of changes
+    may compute a value after the values before it are set.
     """
     done = []
     try:

@@ -1,4 +1,4 @@
-"""Where a model is measured: its layers with weights and activations."""
+"""The places to measure in a model: weight groups and activation points."""
 
 import dataclasses
 import functools
@@ -10,13 +10,13 @@ import keras
 from keras_ext import activations
 from keras_ext.taps import functions
 
-# Kinds of activations by the names of the functions, which but for case and
-# underscores are those of the operations in a functional model. Operations
-# have no public classes.
+# The names of the activation functions of each kind. Operations of a
+# functional model have no public classes, but the same names apart from case
+# and underscores.
 _KINDS = {
-    # Zero, with a slope of zero, for a whole half-line of inputs.
+    # Zero, with a slope of zero, for all inputs on one side.
     "relu": "relu relu6 hard_silu hard_swish sparse_plus",
-    # Alike, but with a slope on either side.
+    # Similar, but with a slope on both sides.
     "leaky": "leaky_relu elu celu selu silu swish gelu mish softplus "
     "squareplus",
     "sigmoid": "sigmoid hard_sigmoid sparse_sigmoid",
@@ -31,13 +31,13 @@ KIND_OF_NAME = {
 KIND_OF_OPERATION = {
     name.replace("_", ""): kind for name, kind in KIND_OF_NAME.items()
 }
-# Outputs at and beyond which an activation counts as saturated.
+# An output at or beyond one of these limits counts as saturated.
 _LIMITS = {"sigmoid": (0.01, 0.99), "tanh": (-0.99, 0.99)}
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightGroup:
-    """A layer's trainable weights, measured as one.
+    """The trainable weights of one layer, measured together.
 
     Attributes:
         path: The layer's path in the model.
@@ -60,14 +60,14 @@ class ActivationPoint:
         kind: `"relu"` (its units can die), `"leaky"` (like a ReLU, but its
             units cannot die), `"sigmoid"`, `"tanh"`, `"softmax"` or
             `"other"`.
-        low: Outputs up to this count as saturated; `None` for kinds that do
-            not saturate.
-        high: Outputs from this on count as saturated, or `None`.
-        inside: Whether the callable is a person's own code, of which it
-            takes a training step to find out whether it calls a ReLU. Then
-            what is measured is what the ReLU returns.
-        part: Which of the point's activations it is; `None` for all. See
-            `StepCapture.parts`.
+        low: An output of at most `low` counts as saturated; `None` for kinds
+            that do not saturate.
+        high: An output of at least `high` counts as saturated, or `None`.
+        inside: Whether the callable is a person's own code. Only a training
+            step shows whether such code calls a ReLU; the outputs measured
+            are those of the ReLU.
+        part: One of the point's activations, see `StepCapture.parts`; `None`
+            stands for all.
     """
 
     path: str
@@ -81,14 +81,14 @@ class ActivationPoint:
 
     @functools.cached_property
     def key(self) -> tuple[Any, ...]:
-        """What tells this point from others."""
+        """The identity of the point."""
         key = id(self.owner), self.attribute, self.inside
         return key if self.part is None else (*key, self.part)
 
     def unit_axis(self, rank: int) -> int:
-        """Return the axis along which units are counted.
+        """Return the axis of the units.
 
-        The last axis, or the channel axis of a convolution with
+        It is the last axis, or the channel axis of a convolution with
         `data_format="channels_first"`.
         """
         if rank < 3:
@@ -100,24 +100,19 @@ class ActivationPoint:
 
 
 def layers_in(layer: Any, recursive: bool = True) -> list[Any]:
-    """Return the layers inside a layer, in the order of their creation.
-
-    Args:
-        layer: A layer or model.
-        recursive: Whether to return those inside of these, too.
-    """
-    # The one list of sublayers that every Keras layer has; `Model.layers`
-    # is its public face, and there is none for other layers.
+    """Return the layers inside a layer, in the order of their creation."""
+    # Private, but the only list of sublayers that every Keras layer has:
+    # `Model.layers` is public, and other layers have no such attribute.
     return list(layer._flatten_layers(recursive=recursive, include_self=False))
 
 
 def walk(model: Any) -> Iterator[tuple[str, Any]]:
     """Yield `(path, layer)` for the model and each layer in it, depth first.
 
-    The path joins the layers' names with `/`, without the model's own name;
-    it is unique (a second layer of the same path gets `_1`, and so on). A
-    layer that is used twice comes once. The cell of a recurrent layer bears
-    the path of that layer: to its user they are one.
+    A path joins the names of layers with `/`, without the model's own name.
+    Paths are unique: the second layer with the same path gets the suffix
+    `_1`, and so on. A shared layer comes once. The cell of a recurrent layer
+    has the path of the recurrent layer.
     """
     seen = {id(model)}
     taken: set[str] = set()
@@ -147,11 +142,7 @@ def walk(model: Any) -> Iterator[tuple[str, Any]]:
 
 
 def weight_groups(model: Any) -> list[WeightGroup]:
-    """Return the model's layers that own trainable weights, input first.
-
-    Args:
-        model: A built `keras.Model`.
-    """
+    """Return a built model's layers with trainable weights, input first."""
     trainable = {id(v) for v in model.trainable_variables}
     grouped: dict[str, list[Any]] = {}
     for path, layer in walk(model):
@@ -165,13 +156,10 @@ def weight_groups(model: Any) -> list[WeightGroup]:
 def activation_points(model: Any) -> list[ActivationPoint]:
     """Return the places where the model applies an activation.
 
-    Found are `activation=` arguments, `Activation` layers, layers such as
-    `ReLU` and `Softmax`, and operations such as `keras.ops.relu` in a
-    functional model. An argument or layer that is a person's own code is a
-    point with `inside`.
-
-    Args:
-        model: A `keras.Model`.
+    The function finds `activation=` arguments, `Activation` layers, layers
+    such as `ReLU` and `Softmax`, and operations such as `keras.ops.relu` in a
+    functional model. For a person's own function or layer it returns a point
+    with `inside`.
     """
     kinds = _kinds_of_functions()
     points = []
@@ -181,8 +169,8 @@ def activation_points(model: Any) -> list[ActivationPoint]:
             in_loop |= {id(x) for x in layers_in(layer)}
         own = [*_own_points(path, layer, kinds)]
         if id(layer) in in_loop:
-            # A recurrent layer whose cell has its usual functions runs as
-            # one kernel, but no more if somebody captures to them.
+            # A recurrent layer runs as one fused kernel only while its cell
+            # has its usual functions.
             own = [point for point in own if point.kind == "relu"]
         points += own
         prefix = "" if layer is model else path + "/"
@@ -195,15 +183,6 @@ def activation_points(model: Any) -> list[ActivationPoint]:
                     _point(prefix + operation.name, operation, "call", kind)
                 )
     return points
-
-
-def relu_points(model: Any) -> list[ActivationPoint]:
-    """Return the places where the model applies, or may apply, a ReLU.
-
-    Args:
-        model: A `keras.Model`.
-    """
-    return [point for point in activation_points(model) if point.kind == "relu"]
 
 
 def _own_points(
@@ -224,7 +203,7 @@ def _own_points(
         yield ActivationPoint(path, layer, attribute, inside=True)
     if functions.is_someones_own(layer):
         if kind is not None:
-            path += "/call"  # the other one bears the layer's path
+            path += "/call"  # the other point has the layer's path
         yield ActivationPoint(path, layer, "call", inside=True)
 
 
@@ -268,15 +247,13 @@ Point = TypeVar("Point", WeightGroup, ActivationPoint)
 def select(
     points: Sequence[Point], layers: Sequence[str] | None
 ) -> list[Point]:
-    """Return the points of the named layers.
+    """Return the points of the layers with these names or paths.
 
-    Args:
-        points: What there is.
-        layers: Names or paths of layers; a name also selects the layers
-            inside the one that it names. `None` selects all.
+    The name of a layer also selects the layers inside it. `None` selects all
+    points.
 
     Raises:
-        ValueError: If a name fits no point. The message lists what there is.
+        ValueError: If a name fits no point. The message lists all paths.
     """
     if layers is None:
         return list(points)
@@ -299,7 +276,7 @@ def select(
 
 
 def _contains(path: list[str], parts: list[str]) -> bool:
-    """Return whether `parts` stand in `path` one after another."""
+    """Return whether `path` contains `parts` as neighbours."""
     return any(
         path[i : i + len(parts)] == parts
         for i in range(len(path) - len(parts) + 1)

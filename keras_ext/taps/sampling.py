@@ -1,17 +1,14 @@
-"""Which training steps of an epoch are measured."""
+"""The training steps of an epoch that are measured."""
 
 
 class Sampling:
-    """Every n-th step of an epoch, beginning with its first one.
+    """Every n-th step of an epoch, beginning with its first step.
 
-    A thinned one (see `thin`) goes on at longer distances after some steps
-    of the epoch; what shares it is measured in the same steps.
-
-    Args:
-        every_n_steps: The distance of measured steps.
+    `thin` makes the later samples of an epoch rarer. Gauges that share a
+    sampling measure the same steps.
 
     Attributes:
-        every_n_steps: The same.
+        every_n_steps: The distance between measured steps.
         can_thin: Whether `thin` may be called.
     """
 
@@ -23,24 +20,21 @@ class Sampling:
 
     @property
     def is_every_step(self) -> bool:
-        """Whether all steps are measured, and always will be."""
+        """Whether all steps are measured, now and later."""
         return self.every_n_steps == 1 and not self.can_thin
 
     def thin(self, dense: int, later: int) -> None:
         """Set the distances for the epoch that is about to begin.
 
         Args:
-            dense: How many measured steps `every_n_steps` holds for.
-            later: The distance after those.
+            dense: The number of measured steps that keep the distance
+                `every_n_steps`.
+            later: The distance after these steps.
         """
         self._dense, self._later = dense, later
 
     def is_due(self, step: int) -> bool:
-        """Return whether a step is measured.
-
-        Args:
-            step: Its index in the epoch.
-        """
+        """Return whether the step with this index in the epoch is measured."""
         beyond = step - self._dense * self.every_n_steps
         if beyond < 0:
             return step % self.every_n_steps == 0
@@ -61,6 +55,6 @@ class Sampling:
         return self._dense - (-beyond // self._later)
 
     def step_of(self, sample: int) -> int:
-        """Return the index in the epoch of its `sample`-th measured step."""
+        """Return the index in the epoch of the `sample`-th measured step."""
         dense = min(sample, self._dense)
         return dense * self.every_n_steps + (sample - dense) * self._later

@@ -1,26 +1,22 @@
-"""One tap per `fit`, shared by all the monitors in it."""
+"""One tap for each `fit`, shared by all its monitors."""
 
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from keras_ext.taps._backend import TrainFunctions, why_not
+from keras_ext.taps._backend import TrainFunctions, unsupported_reason
 
 
 class Tap:
-    """Lets the gauges of one `fit` see its training steps.
+    """Lets the gauges of one `fit` measure its training steps.
 
-    A tapped train function stands in the model's `train_function` from
-    `arm`, at the beginning of a batch, until Keras calls it, and no longer:
-    whatever happens in `fit`, an exception in another callback or a Ctrl-C,
-    finds the model as it was.
-
-    Args:
-        model: A compiled `keras.Model`.
-        gauges: What measures.
+    `arm` puts a tapped function into the model's `train_function` when a
+    batch begins. When Keras calls the tapped function, the model's own
+    function returns to its place. So an exception in another callback or a
+    Ctrl-C finds the model as it was.
 
     Attributes:
-        is_full: Whether rows should be taken before the next step.
+        is_full: Whether the host should take the rows before the next step.
     """
 
     def __init__(self, model: Any, gauges: Sequence[Any]):
@@ -33,21 +29,21 @@ class Tap:
         self._function: Any = None
         self._unsampled: Any = None
         self._in_graph = False
-        # Calls of the train function in this epoch, and at which of them a
-        # gauge is due next.
+        # Calls of the train function in this epoch, and the next call in
+        # which a gauge is due.
         self._calls = 0
         self._next_due = 0
         self._sampled = False
-        reason = why_not(model)
+        reason = unsupported_reason(model)
         if reason:
             warnings.warn(f"Nothing is measured under {reason}", stacklevel=2)
             self.gauges = []
 
     def serves(self, model: Any, gauges: Sequence[Any]) -> bool:
-        """Return whether this tap can serve another `fit` as it is.
+        """Return whether another `fit` can use this tap and its traces.
 
-        It can if model and gauges are the same and the model was not
-        compiled anew; what was traced need not be traced again.
+        It can if the model and the gauges are the same and the model was not
+        compiled again.
         """
         return (
             self.model is model
@@ -58,7 +54,7 @@ class Tap:
         )
 
     def begin_epoch(self) -> None:
-        """Count the steps from zero; the first one is always sampled."""
+        """Count the steps from zero; the first step is always sampled."""
         self._calls = self._next_due = 0
         self.is_full = False
         if self._functions is not None:
@@ -73,13 +69,13 @@ class Tap:
         return self._calls
 
     def arm(self) -> None:
-        """Let the next call of the model's train function be a tapped one."""
+        """Make the next call of the model's train function a tapped call."""
         if self._armed or not self.gauges:
             return
         attributes = vars(self.model)
         bare = attributes.get("train_function")
         if bare is None or bare is not self._bare:
-            bare = self._tap_anew()
+            self._make_functions()
         if self._calls < self._next_due:
             self._function = self._unsampled
             self._sampled = False
@@ -99,16 +95,15 @@ class Tap:
     def release(model: Any) -> None:
         """Disarm a tap that an interrupted `fit` left on the model.
 
-        That can happen only between `arm` and the step, if another callback
-        raises in its `on_train_batch_begin`.
+        A tap is left only if another callback raises in its
+        `on_train_batch_begin`, between `arm` and the step.
         """
         function = vars(model).get("train_function")
         tap = getattr(function, "__self__", None)
         if isinstance(tap, Tap):
             tap.disarm()
 
-    def _tap_anew(self) -> Any:
-        """Make tapped functions for a model that has none or was compiled."""
+    def _make_functions(self) -> None:
         attributes = vars(self.model)
         if attributes.get("train_function") is None:
             self.model.make_train_function()
@@ -116,29 +111,24 @@ class Tap:
         self._functions = TrainFunctions(self.model, self.gauges)
         self._in_graph = self._functions.decides_in_graph
         if self._in_graph:
-            everyone = tuple(range(len(self.gauges)))
-            self._function = self._functions.get(everyone)
+            every_gauge = tuple(range(len(self.gauges)))
+            self._function = self._functions.get(every_gauge)
             self._sampled = True
         else:
             self._unsampled = self._functions.get(())
-        return self._bare
 
     def _due(self) -> tuple[int, ...]:
-        """Return which gauges measure in this call, find the next one."""
-        due = tuple(
-            i
-            for i, gauge in enumerate(self.gauges)
-            if gauge.sampling.is_due(self._calls)
+        """Return the gauges that measure in this call; find the next call."""
+        samplings = [gauge.sampling for gauge in self.gauges]
+        self._next_due = min(s.next_due(self._calls) for s in samplings)
+        return tuple(
+            i for i, s in enumerate(samplings) if s.is_due(self._calls)
         )
-        self._next_due = min(
-            gauge.sampling.next_due(self._calls) for gauge in self.gauges
-        )
-        return due
 
     def _run(self, *args: Any) -> Any:
         self.disarm()
         result = self._function(*args)
-        # Not reached by the call that only finds the end of the data.
+        # The call that only finds the end of the data does not get here.
         self._calls += 1
         if self._sampled:
             self.is_full = any(

@@ -1,7 +1,8 @@
-"""The arithmetic of the gauges, on TensorFlow.
+"""The arithmetic of the gauges on TensorFlow.
 
-What costs is how many operations run, about a microsecond each, and writing
-something large to memory.
+The docstrings of `norms`, `peaks`, `update_norms`, `activity` and `moments`
+hold for all backends. On TensorFlow each operation costs about a microsecond,
+and each large tensor costs the time to write it to memory.
 """
 
 import math
@@ -13,20 +14,19 @@ import tensorflow as tf
 
 Tensor = Any
 
-# Gradients up to this size are copied together rather than reduced apart.
+# Gradients of at most this size are copied together, then reduced at once.
 _SMALL = 2**9
+# Larger gradients are checked one by one.
 _LARGE_GRADIENT = 2**14
 
 
-def norms(
-    gradients: Sequence[tuple[Tensor | None, Any]], compiled: bool
-) -> Tensor:
+def norms(gradients: Sequence[tuple[Tensor | None, Any]]) -> Tensor:
     """Return the L2 norm of each gradient, divided by its scale.
 
     Args:
-        gradients: Pairs of a gradient, which may be sparse (`None` counts as
-            zero), and the factor by which it is too large, or `None`.
-        compiled: Whether XLA compiles the step.
+        gradients: Pairs of a gradient and its scale. The gradient may be
+            sparse; `None` counts as zero. The scale is the factor by which
+            the gradient is too large, or `None`.
 
     Returns:
         A vector of float32, or of float64 if a gradient is.
@@ -34,7 +34,7 @@ def norms(
     there = [i for i, (g, _) in enumerate(gradients) if g is not None]
     if not there:
         return tf.zeros([len(gradients)])
-    tensors = [_wide(_dense(gradients[i][0], compiled)) for i in there]
+    tensors = [_wide(_dense(gradients[i][0])) for i in there]
     if any(x.dtype == tf.float64 for x in tensors):
         tensors = [tf.cast(x, tf.float64) for x in tensors]
     result = _norms(tensors)
@@ -48,14 +48,11 @@ def norms(
     return tf.scatter_nd(places, result, [len(gradients)])
 
 
-def peaks(
-    gradients: Sequence[tuple[Tensor | None, Any]], compiled: bool
-) -> Tensor:
-    """Return the largest absolute entry of each gradient.
+def peaks(gradients: Sequence[tuple[Tensor | None, Any]]) -> Tensor:
+    """Return the largest absolute entry of each gradient, divided by its scale.
 
     Args:
         gradients: See `norms`.
-        compiled: See `norms`.
 
     Returns:
         A float32 vector.
@@ -65,8 +62,8 @@ def peaks(
         if gradient is None:
             found.append(tf.zeros([]))
             continue
-        values = tf.cast(_dense(gradient, compiled), tf.float32)
-        # Of no entries the maximum is -infinity.
+        values = tf.cast(_dense(gradient), tf.float32)
+        # The maximum of an empty tensor is -infinity.
         peak = tf.maximum(tf.reduce_max(tf.abs(values)), 0.0)
         found.append(
             peak if scale is None else peak / tf.cast(scale, tf.float32)
@@ -74,60 +71,57 @@ def peaks(
     return tf.stack(found)
 
 
-def activity(
-    points: Sequence[tuple[Sequence[Tensor], int]], compiled: bool
-) -> Tensor:
+def activity(points: Sequence[tuple[Sequence[Tensor], int]]) -> Tensor:
     """Return how often each unit of each ReLU fires.
 
     Args:
         points: For each ReLU the outputs of its uses, and the axis of its
             units.
-        compiled: Makes no difference here.
 
     Returns:
-        A float32 vector, the units of one ReLU after those of the other: the
-        share of a unit's outputs that are not zero, NaN if one is NaN.
+        A float32 vector of the units of all ReLUs, ReLU after ReLU: the
+        share of the unit's outputs that are not zero. If an output is NaN,
+        the share is not zero (on TensorFlow: NaN).
     """
     shares = []
     for outputs, axis in points:
         x, axis = _joined(outputs, axis)
-        shares.append(tf.cast(_means(_signs(x), axis), tf.float32))
+        others = [i for i in range(x.shape.rank) if i != axis]
+        signs = tf.cast(tf.sign(x), tf.float32)
+        shares.append(tf.raw_ops.Mean(input=signs, axis=others))
     return tf.concat(shares, 0)
 
 
-def update_norms(
-    weights: Sequence[tuple[Tensor, Tensor]], compiled: bool
-) -> Tensor:
-    """Return how far each weight moved, and how long it was.
+def update_norms(weights: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Return the step size and the length of each weight.
 
     Args:
         weights: Pairs of a weight's values before and after the update.
-        compiled: Whether XLA compiles the step.
 
     Returns:
         A vector of float32, or of float64 if a weight is: for each weight
-        the L2 norm of its change, then for each its L2 norm before.
+        the L2 norm of its change, then for each weight the L2 norm of its
+        value before the update.
     """
     pairs = [(_wide(before), _wide(after)) for before, after in weights]
     changes = [(after - before, None) for before, after in pairs]
     lengths = [(before, None) for before, _ in pairs]
-    return norms(changes + lengths, compiled)
+    return norms(changes + lengths)
 
 
 def moments(
     points: Sequence[tuple[Sequence[Tensor], float | None, float | None]],
-    compiled: bool,
 ) -> Tensor:
-    """Return mean and spread of each point's outputs, and how many saturate.
+    """Return mean, standard deviation and saturation of outputs.
 
     Args:
-        points: For each point the outputs of its uses, and the values at and
-            beyond which an output counts as saturated, `None` for neither.
-        compiled: Whether XLA compiles the step.
+        points: For each point the outputs of its uses, and the lower and the
+            upper limit. An output at or beyond a limit counts as saturated;
+            `None` is no limit.
 
     Returns:
-        A float32 vector: for each point the mean, then for each the standard
-        deviation, then for each the share of saturated outputs.
+        A float32 vector: the means of all points, then the standard
+        deviations, then the shares of saturated outputs.
     """
     means, variances, saturated = [], [], []
     for outputs, low, high in points:
@@ -153,18 +147,8 @@ def _wide(x: Tensor) -> Tensor:
     return x if x.dtype == tf.float64 else tf.cast(x, tf.float32)
 
 
-def _signs(x: Tensor) -> Tensor:
-    return tf.cast(tf.sign(x), tf.float32)
-
-
-def _means(x: Tensor, axis: int) -> Tensor:
-    """Return the mean of each unit."""
-    others = [i for i in range(x.shape.rank) if i != axis]
-    return tf.raw_ops.Mean(input=x, axis=others)
-
-
 def _joined(outputs: Sequence[Tensor], axis: int) -> tuple[Tensor, int]:
-    """Return the outputs of several uses as one, and the axis of its units."""
+    """Return one tensor of the outputs of all uses, and its unit axis."""
     if len(outputs) == 1:
         return outputs[0], axis
     units = outputs[0].shape[axis]
@@ -174,12 +158,10 @@ def _joined(outputs: Sequence[Tensor], axis: int) -> tuple[Tensor, int]:
     return tf.concat([tf.reshape(x, [-1, units]) for x in rows], 0), 1
 
 
-def _dense(gradient: Any, compiled: bool) -> tf.Tensor:
-    """Add up the rows of a sparse gradient that belong together."""
+def _dense(gradient: Any) -> tf.Tensor:
+    """Return the sums over the slices of a sparse gradient with one index."""
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
-    if compiled:  # XLA has no `unique`
-        return tf.convert_to_tensor(gradient)
     rows, position = tf.unique(gradient.indices)
     return tf.math.unsorted_segment_sum(
         gradient.values, position, tf.size(rows)
@@ -189,12 +171,12 @@ def _dense(gradient: Any, compiled: bool) -> tf.Tensor:
 def _norms(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     """Return the L2 norms of tensors of one dtype.
 
-    One pass over each. Where a sum of squares leaves the range in which
-    float32 is exact, as in a network whose gradients have vanished or
-    exploded, it is taken again in float64.
+    The function reads each tensor once. If a sum of squares leaves the range
+    in which float32 is exact, as for vanished or exploded gradients, it
+    computes the sum again in float64.
     """
-    # Small ones share a branch. A large one has its own, so that it is let
-    # go of as soon as possible: the optimizer then reuses its memory.
+    # Small tensors share a branch. A large tensor has a branch of its own, so
+    # that it is released early: the optimizer then reuses its memory.
     sizes = [x.shape.num_elements() for x in tensors]
     large = [i for i, n in enumerate(sizes) if n is None or n > _LARGE_GRADIENT]
     small = [i for i in range(len(tensors)) if i not in set(large)]
@@ -207,8 +189,8 @@ def _norms(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
         if squares.dtype == tf.float64:
             parts.append(tf.sqrt(squares))
             continue
-        # Squares of entries that underflow add up to less than a millionth
-        # of this, for up to 10^8 entries. NaN compares as false.
+        # The squares that underflow sum to less than a millionth of this
+        # limit, for up to 10^8 entries. NaN compares as false.
         exact = (squares >= 1e-24) & (squares < math.inf)
         parts.append(
             _cond(
@@ -230,11 +212,11 @@ def _cond(
     false: Callable[..., tf.Tensor],
     arguments: Any,
 ) -> tf.Tensor:
-    """Return what one of two functions makes of the arguments.
+    """Return `true(*arguments)` or `false(*arguments)`.
 
-    One operation. `tf.cond` becomes a switch for each tensor and then all
-    operations of both branches, of which those of the branch that is not
-    taken are passed through, too.
+    The branch is one operation. `tf.cond` would become a switch for each
+    tensor and the operations of both branches, and each step would pass
+    through the operations of the other branch, too.
     """
     tensors = tf.nest.flatten(arguments)
     branches = [
@@ -269,7 +251,7 @@ def _same_shapes(
 
 
 def _stacked(tensors: list[tf.Tensor]) -> tf.Tensor | list[tf.Tensor]:
-    """Return tensors of one shape as one, if it is worth the copy."""
+    """Stack tensors of one shape, if the stack is worth the copy."""
     size = tensors[0].shape.num_elements()
     worth_it = len(tensors) > 3 and size <= _SMALL
     return tf.stack(tensors) if worth_it else tensors
@@ -278,14 +260,14 @@ def _stacked(tensors: list[tf.Tensor]) -> tf.Tensor | list[tf.Tensor]:
 def _square_sums(
     stacks: Sequence[tf.Tensor | list[tf.Tensor]],
 ) -> tf.Tensor:
-    """Return the sum of squares of each tensor."""
     sums: list[Any] = []
     for stack in stacks:
         if isinstance(stack, list):
             halves = tf.stack([tf.nn.l2_loss(x) for x in stack])
             sums.append(2.0 * halves)
         else:
-            sums.append(_row_sums(tf.square(stack)))
+            axes = list(range(1, stack.shape.rank))
+            sums.append(tf.reduce_sum(tf.square(stack), axes))
     return sums[0] if len(sums) == 1 else tf.concat(sums, 0)
 
 
@@ -297,7 +279,3 @@ def _norms_in_float64(
         for x in stack if isinstance(stack, list) else tf.unstack(stack):
             sums.append(tf.reduce_sum(tf.square(tf.cast(x, tf.float64))))
     return tf.cast(tf.sqrt(tf.stack(sums)), tf.float32)
-
-
-def _row_sums(x: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(x, list(range(1, x.shape.rank)))

@@ -1,38 +1,30 @@
-"""What the replicas of a `tf.distribute.MirroredStrategy` show together.
+"""Capturing all replicas of a `tf.distribute.MirroredStrategy`.
 
-Each replica runs the step in a thread of its own; they take turns, and wait
-for each other where they exchange gradients.
+Each replica runs the step in a thread of its own. The threads take turns, and
+wait for each other where the replicas exchange gradients.
 """
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from keras_ext.taps.tensorflow_capture import StepCapture
+from keras_ext.taps.tensorflow_capture import TensorFlowStepCapture
 
 
-class ReplicaCapture(threading.local, StepCapture):
-    """A capture that each replica's thread finds empty and fills for itself.
+class ReplicaCapture(threading.local, TensorFlowStepCapture):
+    """A capture with separate contents for each replica's thread."""
 
-    Args:
-        compiled: Whether XLA compiles the step.
-    """
+    def gather(self) -> None:
+        """Replace the contents of one replica by those of all replicas.
 
-    def gather(self, gauges: Iterable[Any]) -> None:
-        """Put what all replicas have together in place of what one has.
-
-        Gradients are added up, which is what the optimizer does with them;
-        outputs are joined to those of the whole batch.
-
-        Args:
-            gauges: Who wants to see it.
+        Gradients are summed, as the optimizer sums them. Outputs are joined
+        to the outputs of the whole batch.
         """
         context = tf.distribute.get_replica_context()
-        gauges = list(gauges)
-        if self.gradients and any(gauge.gradients for gauge in gauges):
+        if self.gradients and self.wants_gradients:
             keys = list(self.gradients)
             total = context.all_reduce(
                 tf.distribute.ReduceOp.SUM,
@@ -40,48 +32,41 @@ class ReplicaCapture(threading.local, StepCapture):
             )
             for key, gradient in zip(keys, total, strict=True):
                 self.gradients[key] = gradient, self.gradients[key][1]
-        if any(gauge.points for gauge in gauges):
-            for point, outputs in self.outputs.items():
-                self.outputs[point] = [
-                    # The gathering forgets the shape.
-                    tf.ensure_shape(
-                        context.all_gather(output, axis=0),
-                        [None, *output.shape[1:]],
-                    )
-                    for output in outputs
-                ]
+        for point_key, outputs in self.outputs.items():
+            self.outputs[point_key] = [
+                # `all_gather` loses the shape.
+                tf.ensure_shape(
+                    context.all_gather(output, axis=0),
+                    [None, *output.shape[1:]],
+                )
+                for output in outputs
+            ]
 
 
 class Replicas:
-    """Lets one capture capture all replicas of a step.
+    """Shares one capture among all replicas of a step.
 
-    What is replaced on a layer to capture it is replaced once, by the
-    first replica that begins the step, until the last one ends it.
+    The first replica that begins the step replaces the methods of the layers.
+    The replacements stay until the last replica ends the step.
     """
 
     def __init__(self) -> None:
         self._inside = 0
-        self._capture_of_step: ReplicaCapture | None = None
+        self._shared: ReplicaCapture | None = None
         self._stack = contextlib.ExitStack()
 
     @contextlib.contextmanager
     def capturing(
-        self, compiled: bool, *arguments: Any
+        self, model: Any, gauges: Sequence[Any], compiled: bool
     ) -> Iterator[ReplicaCapture]:
-        """Let a capture capture the block that each replica runs.
-
-        Args:
-            compiled: Whether XLA compiles the step.
-            *arguments: See `StepCapture.capturing`.
-        """
+        """Capture the block that each replica runs."""
         if not self._inside:
-            self._capture_of_step = ReplicaCapture(compiled)
-            capturing = self._capture_of_step.capturing(*arguments)
-            self._stack.enter_context(capturing)
+            self._shared = ReplicaCapture(gauges, compiled)
+            self._stack.enter_context(self._shared.capturing(model))
         self._inside += 1
-        assert self._capture_of_step is not None
+        assert self._shared is not None
         try:
-            yield self._capture_of_step
+            yield self._shared
         finally:
             self._inside -= 1
             if not self._inside:

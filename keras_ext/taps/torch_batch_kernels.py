@@ -1,6 +1,6 @@
-"""The arithmetic of the batch's gauge, on PyTorch.
+"""The arithmetic of `BatchGauge` on PyTorch: `batch_kernels.py`, but faster.
 
-The same as in `batch_kernels.py`, in few calls, each of which costs here.
+PyTorch runs each call at once, so few calls and few copies count.
 """
 
 import math
@@ -17,20 +17,20 @@ def batch_summary(tensors: Sequence[Tensor]) -> Tensor:
     """See `keras_ext.taps.batch_kernels.batch_summary`."""
     flat = [x.reshape(-1) for x in tensors]
     x = flat[0] if len(flat) == 1 else torch.cat(flat)
-    # Much faster than `torch.isfinite`; NaN compares as false.
-    there = (x.abs() < math.inf).float()
-    number = there.sum().clamp(min=1)
+    # Much faster than `torch.isfinite`. NaN compares as false.
+    mask = (x.abs() < math.inf).float()
+    number = mask.sum().clamp(min=1)
     clean = _clean(x)
     low, high = clean.aminmax()
     mean = clean.sum() / number
-    spread = torch.addcmul(clean, there, mean, value=-1)
+    spread = torch.addcmul(clean, mask, mean, value=-1)
     return torch.stack(
         [
             low,
             high,
             mean,
             (spread.square_().sum() / number).sqrt(),
-            there.neg_().add_(1).mean(),
+            mask.neg_().add_(1).mean(),
             clean.sub_(clean.round()).abs_().mean(),
         ]
     )

@@ -1,4 +1,4 @@
-"""The arithmetic of the gauges, on PyTorch."""
+"""The arithmetic of the gauges on PyTorch."""
 
 import functools
 import math
@@ -9,25 +9,25 @@ import torch
 
 Tensor = Any
 
-# Outputs of at most so many entries are measured together where they can
-# be: for them the number of calls counts, for others the copying.
+# Up to this size outputs are stacked and measured together: the calls cost
+# more than the copies.
 _SMALL = 1 << 14
-# Entries that are added up at once.
+# The largest number of entries in one sum.
 _LONGEST_SUM = 1 << 18
 
-# Shape and dtype of an output, and what else it must have in common with
-# those that are measured together with it.
+# Outputs are measured together if they have the same shape, dtype and third
+# entry.
 Kind = tuple[torch.Size, torch.dtype, Any]
 
 
-class Taken(NamedTuple):
-    """What was taken of a gradient or a weight when the optimizer had it.
+class NormEntry(NamedTuple):
+    """The norm of one gradient or weight, as an entry of a vector of norms.
 
     Attributes:
-        norms: The norms of all of them.
-        place: Its own place among them.
-        peak: The largest absolute entry of a gradient that is clipped by
-            value.
+        norms: The vector.
+        place: The index of the entry.
+        peak: The largest absolute entry of a gradient that the optimizer
+            clips by value.
     """
 
     norms: Tensor
@@ -36,51 +36,30 @@ class Taken(NamedTuple):
 
 
 @torch.no_grad()
-def norms(
-    gradients: Sequence[tuple[Taken | None, None]], compiled: bool
-) -> Tensor:
-    """Return the L2 norm of each gradient.
-
-    Args:
-        gradients: What the capture holds of the gradients; `None` counts as
-            zero.
-        compiled: Makes no difference here.
-
-    Returns:
-        A vector of float32, or of float64 if a gradient is.
-    """
-    taken = [gradient for gradient, _ in gradients]
-    vectors = {id(x.norms): x.norms for x in taken if x is not None}
+def norms(gradients: Sequence[tuple[NormEntry | None, None]]) -> Tensor:
+    """See `tensorflow_kernels.norms`; the entries hold the norms already."""
+    entries = [entry for entry, _ in gradients]
+    vectors = {id(x.norms): x.norms for x in entries if x is not None}
     if not vectors:
-        return torch.zeros(len(taken))
+        return torch.zeros(len(entries))
     starts, length = {}, 0
     for key, vector in vectors.items():
         starts[key] = length
         length += len(vector)
     values = next(iter(vectors.values()))
-    if len(vectors) > 1 or None in taken:
+    if len(vectors) > 1 or None in entries:
         values = torch.cat([*vectors.values(), values.new_zeros(1)])
     order = tuple(
-        length if x is None else starts[id(x.norms)] + x.place for x in taken
+        length if x is None else starts[id(x.norms)] + x.place for x in entries
     )
     if order == tuple(range(len(values))):
         return values
     return values[_constant(order, values.device)]
 
 
-def peaks(
-    gradients: Sequence[tuple[Taken | None, None]], compiled: bool
-) -> Tensor:
-    """Return the largest absolute entry of each gradient.
-
-    Args:
-        gradients: See `norms`.
-        compiled: Makes no difference here.
-
-    Returns:
-        A float32 vector.
-    """
-    found = [None if taken is None else taken.peak for taken, _ in gradients]
+def peaks(gradients: Sequence[tuple[NormEntry | None, None]]) -> Tensor:
+    """See `tensorflow_kernels.peaks`; the entries hold the peaks already."""
+    found = [None if entry is None else entry.peak for entry, _ in gradients]
     device = next((x.device for x in found if x is not None), None)
     zero = torch.zeros((), device=device)
     return torch.stack([zero if x is None else x for x in found])
@@ -95,52 +74,36 @@ def peak_of(gradient: Tensor) -> Tensor:
     return dense.abs().max().float()
 
 
-def update_norms(
-    weights: Sequence[tuple[Taken, Taken]], compiled: bool
-) -> Tensor:
-    """Return how far each weight moved, and how large it was.
-
-    Args:
-        weights: What the capture holds of the weights' updates.
-        compiled: Makes no difference here.
-
-    Returns:
-        A vector: for each weight the L2 norm of its change, then for each
-        the L2 norm of its value before.
-    """
+def update_norms(weights: Sequence[tuple[NormEntry, NormEntry]]) -> Tensor:
+    """See `tensorflow_kernels.update_norms`, and `update_norms_of`."""
     changes = [(change, None) for change, _ in weights]
     lengths = [(length, None) for _, length in weights]
-    return norms(changes + lengths, compiled)
+    return norms(changes + lengths)
 
 
 @torch.no_grad()
 def update_norms_of(
     before: list[Tensor], after: list[Tensor]
-) -> list[tuple[Taken, Taken]]:
-    """Return the norm of each weight's change and of its value before.
+) -> list[tuple[NormEntry, NormEntry]]:
+    """Return the norms of each weight's change and of its value before.
 
-    Args:
-        before: Values before an update, which are overwritten.
-        after: Values after it.
+    The function overwrites the values before.
     """
     lengths = norms_of(before)
     torch._foreach_sub_(before, after)
     result = torch.cat([norms_of(before), lengths])
     n = len(lengths)
-    return [(Taken(result, i), Taken(result, n + i)) for i in range(n)]
+    return [(NormEntry(result, i), NormEntry(result, n + i)) for i in range(n)]
 
 
 @torch.no_grad()
 def norms_of(tensors: Sequence[Tensor]) -> Tensor:
-    """Return L2 norms, in whatever range the entries are.
+    """Return L2 norms of entries of any magnitude.
 
-    One pass over each tensor. Where squares leave the range in which they
-    are exact, as in a network whose gradients have vanished or exploded,
-    there is a second pass in float64. An accelerator, on which it would take
-    a halt to find out, sums in float64 at once.
-
-    Args:
-        tensors: At least one tensor, which may be sparse.
+    The function reads each tensor once. If squares leave the range in which
+    they are exact, as for vanished or exploded gradients, it reads the tensor
+    again with scaled entries. On a GPU that check would wait for the device,
+    so the function sums in float64 at once.
 
     Returns:
         A vector of float32, or of float64 if a tensor is.
@@ -155,8 +118,8 @@ def norms_of(tensors: Sequence[Tensor]) -> Tensor:
     if dtypes != {dtype}:
         dense = [x.to(dtype) for x in dense]
     result = torch.stack(_norms(dense))
-    # Squares of entries that underflow add up to less than a millionth of
-    # the square of this, for up to 10^8 entries.
+    # The squares that underflow sum to less than a millionth of the square of
+    # this limit, for up to 10^8 entries.
     smallest = 1e-147 if wide else 1e-12
     for i, norm in enumerate(result.tolist()):
         if not smallest <= norm < math.inf:
@@ -167,8 +130,8 @@ def norms_of(tensors: Sequence[Tensor]) -> Tensor:
 def _norms(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Return the L2 norms of tensors whose squares are in range.
 
-    PyTorch's norms add up large tensors in so few sums that of 10^8 entries
-    a hundredth is lost. A dot product is exact for longer, and faster.
+    PyTorch's norm of 10^8 entries is wrong by a hundredth, because it uses
+    too few partial sums. A dot product is exact for longer, and faster.
     """
     small = [x for x in tensors if x.numel() <= _SMALL]
     norms = iter(torch._foreach_norm(small, 2) if small else ())
@@ -197,25 +160,13 @@ def _rescaled_norm(x: Tensor) -> Tensor:
 
 
 def _dense(gradient: Tensor) -> Tensor:
-    """Add up the rows of a sparse gradient that belong together."""
+    """Return the sums over the rows of a sparse gradient with one index."""
     return gradient.coalesce().values()
 
 
 @torch.no_grad()
-def activity(
-    points: Sequence[tuple[Sequence[Tensor], int]], compiled: bool
-) -> Tensor:
-    """Return how often each unit of each ReLU fires.
-
-    Args:
-        points: For each ReLU the outputs of its uses, and the axis of its
-            units.
-        compiled: Makes no difference here.
-
-    Returns:
-        A float32 vector, the units of one ReLU after those of the other: the
-        share of a unit's outputs that are not zero.
-    """
+def activity(points: Sequence[tuple[Sequence[Tensor], int]]) -> Tensor:
+    """See `tensorflow_kernels.activity`."""
     uses = [x for outputs, _ in points for x in outputs]
     kinds = _kinds(uses, [axis for outputs, axis in points for _ in outputs])
     counts = tuple(len(outputs) for outputs, _ in points)
@@ -233,7 +184,7 @@ def activity(
 def _by_point(
     found: Sequence[tuple[Sequence[int], Tensor]], counts: Sequence[int]
 ) -> Tensor:
-    """Add up the uses of each point, and put the points side by side."""
+    """Return the sums over the uses of each point, point after point."""
     rows = {
         i: row
         for where, stacked in found
@@ -251,7 +202,7 @@ def _by_point(
 def _entries(
     kinds: Sequence[Kind], counts: Sequence[int], device: torch.device
 ) -> Tensor:
-    """Return how many entries each unit of each point has."""
+    """Return the number of entries of each unit of each point."""
     uses = iter(kinds)
     units, entries = [], []
     for count in counts:
@@ -264,7 +215,7 @@ def _entries(
 
 def _active(stacked: Tensor, axis: int) -> Tensor:
     """Return how many entries of each unit of each output are not zero."""
-    # NaN is not equal to 0: a unit is dead only if it is zero.
+    # NaN is not equal to 0: a unit is dead only if its output is zero.
     signs = torch.ne(
         stacked, 0, out=torch.empty_like(stacked, dtype=torch.float32)
     )
@@ -277,20 +228,8 @@ def _active(stacked: Tensor, axis: int) -> Tensor:
 @torch.no_grad()
 def moments(
     points: Sequence[tuple[Sequence[Tensor], float | None, float | None]],
-    compiled: bool,
 ) -> Tensor:
-    """Return mean, standard deviation and saturation of outputs.
-
-    Args:
-        points: For each point the outputs of its uses, and the limits at and
-            beyond which an entry counts as saturated; `None` for no limit.
-        compiled: Makes no difference here.
-
-    Returns:
-        A float32 vector: for each point the mean of its entries, then for
-        each their standard deviation, then for each the share of entries
-        that are saturated.
-    """
+    """See `tensorflow_kernels.moments`."""
     uses = [x for outputs, _, _ in points for x in outputs]
     limits = [(low, high) for xs, low, high in points for _ in xs]
     found = []
@@ -311,7 +250,7 @@ def moments(
 def _moments(x: Tensor, low: float | None, high: float | None) -> Tensor:
     """Return mean, variance and saturated share of each row."""
     mean = x.mean(1)
-    # Some ten times as fast as `torch.var_mean`.
+    # About ten times as fast as `torch.var_mean`.
     spread = x - mean[:, None]
     if len(x) == 1:
         deviation = torch.stack(_norms([spread]))
@@ -327,7 +266,7 @@ def _moments(x: Tensor, low: float | None, high: float | None) -> Tensor:
 
 
 def _pooled(columns: Tensor, sizes: Sequence[Sequence[int]]) -> Tensor:
-    """Return what the uses of each point amount to, taken as one."""
+    """Return the columns of points, from the columns of their uses."""
     segments = _segments(tuple(map(len, sizes)), columns.device)
     weights = _constant(
         tuple(n / sum(use) for use in sizes for n in use), columns.device
@@ -344,21 +283,16 @@ def _pooled(columns: Tensor, sizes: Sequence[Sequence[int]]) -> Tensor:
 
 
 def _kinds(
-    outputs: Sequence[Tensor], commons: Sequence[Hashable]
+    outputs: Sequence[Tensor], details: Sequence[Hashable]
 ) -> tuple[Kind, ...]:
-    pairs = zip(outputs, commons, strict=True)
-    return tuple([(x.shape, x.dtype, common) for x, common in pairs])
+    pairs = zip(outputs, details, strict=True)
+    return tuple([(x.shape, x.dtype, detail) for x, detail in pairs])
 
 
 def _stacked(
     outputs: Sequence[Tensor], kinds: tuple[Kind, ...]
 ) -> Iterator[tuple[Sequence[int], Tensor, Any]]:
-    """Stack the outputs that can be measured together.
-
-    Yields:
-        The places of the outputs, the stacked outputs, and what else these
-        have in common.
-    """
+    """Yield indices, stack and third entry of the kind of similar outputs."""
     for where in _batches(kinds):
         if len(where) == 1:
             stacked = outputs[where[0]][None]
@@ -383,6 +317,6 @@ def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
 
 @functools.lru_cache(maxsize=32)
 def _segments(lengths: tuple[int, ...], device: torch.device) -> Tensor:
-    """Return 0 as often as the first length says, then 1, and so on."""
+    """Return `[0] * lengths[0] + [1] * lengths[1] + …`."""
     index = [i for i, length in enumerate(lengths) for _ in range(length)]
     return torch.tensor(index, device=device)

@@ -182,9 +182,9 @@ def test_a_relu_in_a_loop_is_named_once_and_left_out():
     model.compile("sgd", "mse")
     x, y = np.ones((8, 4, 3)), np.zeros((8, 1))
     dead = callbacks.DeadReLULogger(mostly_dead=None)
-    with pytest.warns(UserWarning, match=r"Not measured.*\['loop'\]") as said:
+    with pytest.warns(UserWarning, match=r"Not measured.*\['loop'\]") as caught:
         model.fit(x, y, epochs=2, callbacks=[dead], verbose=0)
-    assert sum("Not measured" in str(w.message) for w in said) == 1
+    assert sum("Not measured" in str(w.message) for w in caught) == 1
     assert "dead_relu/plain" in dead.epochs
     assert "dead_relu/loop" not in dead.epochs
 
@@ -198,9 +198,9 @@ def test_a_model_without_relu_trains_and_logs_nothing():
     )
     assert list(history.history) == ["loss"]
     assert dead.epochs == {}
-    told = []
-    dead.explain(told.append)
-    assert told == ["DeadReLULogger measured nothing: the model has no ReLU."]
+    texts = []
+    dead.explain(texts.append)
+    assert texts == ["DeadReLULogger measured nothing: the model has no ReLU."]
     with pytest.raises(ValueError, match="the model has no ReLU"):
         dead.plot()
 

@@ -1,5 +1,6 @@
 import copy
 import csv
+import re
 
 import keras
 import numpy as np
@@ -376,8 +377,9 @@ def test_bad_every_n_steps(every_n_steps):
 
 
 def test_bad_layers():
-    with pytest.raises(ValueError, match="`layers` must be a list"):
-        callbacks.GradientNormLogger(layers="first")
+    for bad in ("first", 3, ["first", 3]):
+        with pytest.raises(ValueError, match=re.escape(f"layers={bad!r}")):
+            callbacks.GradientNormLogger(layers=bad)
     x, y = data(samples=8)
     norms = callbacks.GradientNormLogger(layers=["hidden_7"])
     with pytest.raises(ValueError, match="Received: 'hidden_7'.*'first'"):

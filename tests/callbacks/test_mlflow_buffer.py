@@ -1,4 +1,4 @@
-"""A training whose records wait on disk."""
+"""A training whose messages wait on disk."""
 
 import sqlite3
 import time
@@ -79,17 +79,17 @@ def check(tracking_uri, run_id, losses):
 
 def test_replay_delivers_what_was_left(left, tracking_uri, capsys):
     folder, run_id, losses = left
-    for said in ("points", "nothing"):
+    for word in ("points", "nothing"):
         assert cli.main(["replay", str(folder)]) == 0
         out, err = capsys.readouterr()
-        assert said in out and "begin anew" not in err
+        assert word in out and "begin anew" not in err
         check(tracking_uri, run_id, losses)
 
 
 def test_replay_makes_the_run_in_another_store(left, tracking_uri, capsys):
     folder, run_id, losses = left
     with sqlite3.connect(folder / "outbox" / "messages.sqlite") as database:
-        # An id that this store has never heard of.
+        # An id that this store does not have.
         database.execute("UPDATE runs SET mlflow_id = ?", ("0" * 32,))
     database.close()
     assert cli.main(["replay", str(folder), tracking_uri]) == 0
@@ -118,12 +118,12 @@ def wait_until_empty(folder):
     path = folder / "outbox" / "messages.sqlite"
     for _ in range(600):
         with sqlite3.connect(path) as database:
-            ((count,),) = database.execute("SELECT COUNT(*) FROM records")
+            ((count,),) = database.execute("SELECT COUNT(*) FROM messages")
         database.close()
         if not count:
             return
         time.sleep(0.1)
-    raise AssertionError(f"{count} records are left")
+    raise AssertionError(f"{count} messages are left")
 
 
 def test_a_buffer_that_cannot_be_used(left, tmp_path, tracking_uri):

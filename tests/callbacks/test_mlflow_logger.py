@@ -23,17 +23,17 @@ STEPS, EPOCHS = 4, 3
 
 
 class FakeMonitor(Monitor):
-    """Has known records; measures nothing."""
+    """Has known values; measures nothing."""
 
     def __init__(self, kind="grad_norm", first=0.0):
         super().__init__()
         self.kind = kind
         self.first = first
 
-    _renewed_gauge = _step_values = plot = None
+    _make_gauge = _step_values = plot = None
 
     def on_train_begin(self, logs=None):
-        self._forget()
+        self._reset()
         self._step = 0
 
     def on_epoch_begin(self, epoch, logs=None):

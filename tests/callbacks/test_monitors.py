@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from monitored_models import LAYERS, compiled, data, mlp
 
 from keras_ext import callbacks
-from keras_ext.taps import record
+from keras_ext.taps.capture import StepCapture
 
 ALL = [
     callbacks.GradientNormLogger,
@@ -79,9 +79,9 @@ def test_tables(trained, capsys):
     assert "Dead share of ReLU units, 2 epochs" in lines
     (leaky,) = [line for line in lines if "cannot die" in line]
     assert leaky.split() == ["leaky", *5 * "-", "cannot", "die"]
-    said = []
-    monitors[0].explain(said.append)
-    names = [line.split()[0] for line in said[0].splitlines()[1:]]
+    texts = []
+    monitors[0].explain(texts.append)
+    names = [line.split()[0] for line in texts[0].splitlines()[1:]]
     assert names == ["layer", "first", "leaky", "second", "out", "global"]
 
 
@@ -218,14 +218,14 @@ def test_an_uncompiled_model_is_named_once():
     monitors = [kind() for kind in ALL]
     model = mlp()
     loop = keras.callbacks.CallbackList(monitors, model=model)
-    with pytest.warns(UserWarning, match="model is not compiled") as said:
+    with pytest.warns(UserWarning, match="model is not compiled") as caught:
         loop.on_train_begin()
         loop.on_epoch_begin(0)
         loop.on_train_batch_begin(0)
         loop.on_train_batch_end(0)
         loop.on_epoch_end(0, {})
         loop.on_train_end()
-    assert sum("compiled" in str(w.message) for w in said) == 1
+    assert sum("compiled" in str(w.message) for w in caught) == 1
     assert all(monitor.epochs == {} for monitor in monitors)
     x, y = data(samples=8)
     with pytest.raises(ValueError, match="compile"):
@@ -282,7 +282,7 @@ def test_what_a_step_shows_is_gone_when_the_step_is_over(eagerly):
     finally:
         gc.enable()
     assert len(monitors[0].steps["step"]) == 4
-    assert not any(issubclass(kind, record.Record) for kind in types)
+    assert not any(issubclass(kind, StepCapture) for kind in types)
 
 
 @pytest.mark.backend("tensorflow")

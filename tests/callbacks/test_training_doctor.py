@@ -1,4 +1,4 @@
-"""The doctor in real `fit`s: what it says, when, and that it does no harm."""
+"""The doctor in real `fit`s: its findings, when, and that it does no harm."""
 
 import contextlib
 import copy
@@ -44,9 +44,9 @@ def classifier(
 
 
 def examine(model, x, y, epochs=3, batch_size=32, **options):
-    """Fit with a doctor; return it and what it told."""
-    told = []
-    doctor = callbacks.TrainingDoctor(on_finding=told.append)
+    """Fit with a doctor; return it and its findings."""
+    reported = []
+    doctor = callbacks.TrainingDoctor(on_finding=reported.append)
     model.fit(
         x,
         y,
@@ -56,7 +56,7 @@ def examine(model, x, y, epochs=3, batch_size=32, **options):
         callbacks=[doctor],
         **options,
     )
-    return doctor, told
+    return doctor, reported
 
 
 def problems(findings):
@@ -148,12 +148,12 @@ FAULTS = {
 
 @pytest.mark.parametrize("problem", FAULTS)
 def test_fault_is_named_first(problem, digits):
-    doctor, told = examine(FAULTS[problem](), *digits)
+    doctor, reported = examine(FAULTS[problem](), *digits)
     assert problems(doctor.findings)[0] == problem
     assert doctor.findings[0].severity != "info"
     assert doctor.findings[0].remedies
-    # Each problem is told once.
-    assert len(set(problems(told))) == len(told)
+    # Each problem is reported once.
+    assert len(set(problems(reported))) == len(reported)
     assert doctor.report().count("\n") > 3
 
 
@@ -176,8 +176,8 @@ def test_nan_in_the_data_is_found_in_the_first_epoch(digits):
     x, y = digits
     x = x.copy()
     x[700, 3] = np.nan
-    doctor, told = examine(classifier(), x, y, epochs=1)
-    (first,) = told
+    doctor, reported = examine(classifier(), x, y, epochs=1)
+    (first,) = reported
     assert (first.problem, first.severity) == ("numerical_instability", "error")
     assert first.epoch == 0
 
@@ -185,8 +185,8 @@ def test_nan_in_the_data_is_found_in_the_first_epoch(digits):
 def test_unscaled_input_is_one_finding_with_a_chain(digits):
     x, y = digits
     model = classifier("sigmoid", "sgd")
-    doctor, told = examine(model, 1000 * x - 3000, y, epochs=4)
-    assert problems(told)[0] == "unscaled_input"
+    doctor, reported = examine(model, 1000 * x - 3000, y, epochs=4)
+    assert problems(reported)[0] == "unscaled_input"
     assert "saturated_activation" in doctor.findings[0].chain
 
 
@@ -222,7 +222,7 @@ def test_stop_ends_training_after_an_error(digits, capsys):
 
 
 @pytest.mark.backend("torch")
-def test_what_comes_back_is_told_on_a_new_line_and_explained_once(
+def test_what_comes_back_is_reported_on_a_new_line_and_explained_once(
     digits, capsys, monkeypatch
 ):
     finding = Finding(
@@ -258,23 +258,24 @@ def test_a_rule_of_ones_own_is_asked_and_cannot_end_training(
         return history.no_such_thing
 
     doctor = callbacks.TrainingDoctor(rules=[broken, many_steps])
-    with pytest.warns(UserWarning, match="`broken` is left out: Attr") as told:
+    with pytest.warns(UserWarning, match="`broken` is left out: Attr") as seen:
         classifier().fit(*digits, epochs=3, verbose=0, callbacks=[doctor])
-    assert sum("left out" in str(w.message) for w in told) == 1
+    assert sum("left out" in str(w.message) for w in seen) == 1
     assert problems(doctor.findings) == ["many_steps"]
     assert "WARNING: many steps" in capsys.readouterr().err
     page = doctor.report(tmp_path / "report.html")
     assert "many steps" in page and "&lt;steps&gt;" in page
     copied = copy.deepcopy(doctor)
     assert copied.rules == doctor.rules
-    with pytest.raises(ValueError, match="`rules` must be functions"):
-        callbacks.TrainingDoctor(rules=["many_steps"])
+    for bad in (["many_steps"], many_steps):
+        with pytest.raises(ValueError, match="`rules` must be functions"):
+            callbacks.TrainingDoctor(rules=bad)
     with pytest.raises(ValueError, match="or an identifier of one's own"):
         Finding("two words", None, None, None, "info", {}, "")
 
 
 @pytest.mark.backend("torch")
-def test_without_a_step_the_report_tells_what_it_has(tmp_path, digits):
+def test_without_a_step_the_report_has_what_there_is(tmp_path, digits):
     doctor = callbacks.TrainingDoctor(on_finding=lambda finding: None)
     nothing = "The doctor has seen no training step."
     assert doctor.report() == doctor.report(tmp_path / "a.txt") == nothing
@@ -305,7 +306,7 @@ def test_raise_raises_and_leaves_nothing_behind(digits):
 @pytest.mark.backend("torch")
 def test_a_long_epoch_is_looked_at_in_its_midst(digits):
     x, y = digits
-    told = []
+    reported = []
 
     class Steps(keras.callbacks.Callback):
         step = 0
@@ -315,12 +316,12 @@ def test_a_long_epoch_is_looked_at_in_its_midst(digits):
 
     steps = Steps()
     doctor = callbacks.TrainingDoctor(
-        on_finding=lambda finding: told.append(steps.step), every_n_steps=1
+        on_finding=lambda finding: reported.append(steps.step), every_n_steps=1
     )
     classifier(**silent_biases()).fit(
         x, y, batch_size=4, epochs=1, verbose=0, callbacks=[steps, doctor]
     )
-    assert told and told[0] < 300 < len(x) // 4
+    assert reported and reported[0] < 300 < len(x) // 4
 
 
 @pytest.mark.parametrize("build, shape", MODELS.values(), ids=MODELS)
@@ -399,8 +400,8 @@ def test_rules_that_cannot_apply_stay_silent(make, rng):
     model.compile(keras.optimizers.Adam(0.03), loss)
     x = rng.normal(size=(256, 3)).astype("float32")
     y = x @ np.array([[1.0], [-2.0], [0.5]], "float32")
-    doctor, told = examine(model, x, y, epochs=30)
-    assert not told, told
+    doctor, reported = examine(model, x, y, epochs=30)
+    assert not reported, reported
     # One epoch is enough for it not to fail.
     examine(model, x, y, epochs=1)
 
@@ -417,8 +418,8 @@ def test_recurrent_autoencoder_and_generator_models(rng):
     )
     model.compile("adam", "mse")
     batches = ((x[i : i + 8], x[i : i + 8]) for i in range(0, 64, 8))
-    told = []
-    doctor = callbacks.TrainingDoctor(told.append)
+    reported = []
+    doctor = callbacks.TrainingDoctor(reported.append)
     model.fit(
         batches,
         epochs=1,
@@ -427,7 +428,7 @@ def test_recurrent_autoencoder_and_generator_models(rng):
         verbose=0,
         callbacks=[doctor],
     )
-    assert not told
+    assert not reported
     assert doctor.history.batch.size == 8
 
 
@@ -450,7 +451,7 @@ def test_data_that_cannot_be_measured_do_not_end_training():
 
 
 @pytest.mark.backend("torch")
-def test_a_copy_keeps_the_records(digits):
+def test_a_copy_keeps_the_values(digits):
     doctor, _ = examine(classifier(), *digits, epochs=1)
     again = copy.deepcopy(doctor)
     np.testing.assert_array_equal(

@@ -1,4 +1,4 @@
-"""Each kind of trouble is told once; healthy models stay silent."""
+"""Each kind of problem causes one warning; healthy models cause none."""
 
 import re
 import warnings
@@ -21,7 +21,7 @@ def fit(layers, *monitors, optimizer="adam", epochs=2, y=None, **options):
     model = keras.Sequential([keras.Input((6,)), *layers])
     loss = "sparse_categorical_crossentropy" if y is None else "mse"
     model.compile(optimizer, loss)
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.fit(
             x,
@@ -32,9 +32,9 @@ def fit(layers, *monitors, optimizer="adam", epochs=2, y=None, **options):
             verbose=0,
             **options,
         )
-    said = [w for w in said if w.category is UserWarning]
-    assert all("\n" not in str(w.message) for w in said)
-    return said
+    caught = [w for w in caught if w.category is UserWarning]
+    assert all("\n" not in str(w.message) for w in caught)
+    return caught
 
 
 def sigmoids(count):
@@ -46,42 +46,42 @@ def sigmoids(count):
 
 
 @pytest.mark.backend("tensorflow", "jax", "torch")
-def test_a_vanishing_gradient_is_told_once():
+def test_a_vanishing_gradient_is_named_once():
     norms = callbacks.GradientNormLogger(every_n_steps=1)
-    (said,) = fit(sigmoids(12), norms, epochs=3)
-    text = str(said.message)
+    (caught,) = fit(sigmoids(12), norms, epochs=3)
+    text = str(caught.message)
     assert text.startswith("Vanishing gradient in layer 'sigmoid_0': its norm")
     value = norms.steps["grad_norm/sigmoid_0"][3]
     assert f"{value:.3g} at step 3 is below `vanishing=0.0001`" in text
     assert "since step 0" in text and "more layers too" in text
     # It points at the line that calls `fit`.
-    assert said.filename == __file__
+    assert caught.filename == __file__
     assert len(norms._notes("grad_norm/")) > 1
-    # In another fit it is told again.
+    # Another fit warns again.
     assert fit(sigmoids(12), norms)
     quiet = callbacks.GradientNormLogger(every_n_steps=1, vanishing=None)
     assert not fit(sigmoids(12), quiet)
 
 
-def test_an_exploding_gradient_is_told_once():
+def test_an_exploding_gradient_is_named_once():
     # Each step makes the error about ten times larger.
     norms = callbacks.GradientNormLogger(every_n_steps=1)
-    said = fit(
+    caught = fit(
         [LAYERS.Dense(1, name="out")],
         norms,
         optimizer=keras.optimizers.SGD(5.0),
         y=np.ones((64, 1)),
         epochs=20,
     )
-    said = [str(w.message) for w in said]
-    kinds = [text.partition(" in layer")[0] for text in said]
+    caught = [str(w.message) for w in caught]
+    kinds = [text.partition(" in layer")[0] for text in caught]
     assert kinds == ["Exploding gradient", "Gradient that is not finite"]
-    assert "`exploding=1000`" in said[0] and " at step " in said[0]
-    assert re.search("its norm is (nan|inf) at step [0-9]", said[1])
+    assert "`exploding=1000`" in caught[0] and " at step " in caught[0]
+    assert re.search("its norm is (nan|inf) at step [0-9]", caught[1])
 
 
 @pytest.mark.backend("tensorflow", "jax", "torch")
-def test_a_mostly_dead_layer_is_told_once():
+def test_a_mostly_dead_layer_is_named_once():
     def layers():
         return [
             LAYERS.Dense(
@@ -94,13 +94,13 @@ def test_a_mostly_dead_layer_is_told_once():
         ]
 
     dead = callbacks.DeadReLULogger()
-    (said,) = fit(layers(), dead, epochs=3)
-    assert str(said.message) == (
+    (caught,) = fit(layers(), dead, epochs=3)
+    assert str(caught.message) == (
         "Dead ReLU units in layer 'silent': 100% of its units (20 of 20) "
         "fired in no sampled step of the epoch that ended at step 0, more "
         "than `mostly_dead=0.9`"
     )
-    assert said.filename == __file__
+    assert caught.filename == __file__
     assert not fit(layers(), callbacks.DeadReLULogger(mostly_dead=None))
 
 
@@ -113,14 +113,14 @@ def test_healthy_models_are_silent(kind):
         callbacks.GradientNormLogger(every_n_steps=1),
         callbacks.DeadReLULogger(every_n_steps=1),
     ]
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.fit(x, y, batch_size=16, epochs=6, callbacks=monitors, verbose=0)
         for layer in model.layers[:2]:
             layer.trainable = False
         model.compile("adam", "sparse_categorical_crossentropy")
         model.fit(x, y, batch_size=16, epochs=3, callbacks=monitors, verbose=0)
-    assert not [w for w in said if "layer '" in str(w.message)]
+    assert not [w for w in caught if "layer '" in str(w.message)]
     assert all(len(m.steps["step"]) == 12 for m in monitors)
 
 

@@ -1,4 +1,4 @@
-"""What is measured of a batch, against NumPy."""
+"""The statistics of a batch, against NumPy."""
 
 import keras
 import numpy as np
@@ -49,7 +49,7 @@ def test_a_summary_leaves_out_what_is_not_finite():
 
 
 @pytest.mark.parametrize("n", [3, 7, 49, 1000, 99_991])
-def test_of_finite_entries_none_is_told_as_not_finite(n):
+def test_no_finite_entry_counts_as_not_finite(n):
     assert summary(np.full(n, 0.1))["nonfinite"] == 0.0
 
 

@@ -86,7 +86,7 @@ def dead_shares(dead):
 
 
 @pytest.mark.parametrize("way", ways_to_call_relu())
-def test_a_relu_is_heard_whatever_it_is_called_by(way):
+def test_a_relu_is_captured_whatever_it_is_called_by(way):
     dead = monitored(Block(ways_to_call_relu()[way], name="block"))
     # Units 1 and 3 are silent.
     assert dead_shares(dead) == {"block": [0.5]}
@@ -103,12 +103,12 @@ def test_a_relu_is_heard_whatever_it_is_called_by(way):
     ],
     ids=["none", "leaky", "tanh", "of a number each"],
 )
-def test_code_without_a_relu_is_no_site_and_no_warning(after):
+def test_code_without_a_relu_is_no_point_and_no_warning(after):
     dead = monitored(Block(after, name="block"))
     assert dead_shares(dead) == {}
 
 
-def test_a_layer_inside_is_heard_once_and_under_its_own_path():
+def test_a_layer_inside_is_captured_once_and_under_its_own_path():
     inner = known_dense(activation="relu")
     dead = monitored(Block(lambda x: x, dense=inner, name="block"))
     assert dead_shares(dead) == {"block/dense": [0.5]}
@@ -118,13 +118,13 @@ def test_a_layer_inside_that_is_not_selected_is_not_the_outer_ones():
     inner = known_dense(activation="relu")
     block = Block(lambda x: keras.ops.relu(x - 2.0), dense=inner, name="block")
     model = keras.Sequential([keras.Input((1,)), block, LAYERS.Dense(1)])
-    (point,) = [s for s in taps.relu_points(model) if s.path == "block"]
+    (point,) = [p for p in taps.activation_points(model) if p.path == "block"]
     assert point.inside
     dead = monitored(block)
     assert dead_shares(dead) == {"block": [0.75], "block/dense": [0.5]}
 
 
-def test_several_relus_of_one_call_are_told_apart():
+def test_several_relus_of_one_call_get_numbers():
     def after(x):
         return keras.ops.relu(keras.ops.relu(x)[:, :3] - 2.0)
 
@@ -192,13 +192,13 @@ def everywhere():
 @pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
 def test_everything_is_restored(error):
     before = everywhere()
-    listened = []
+    captured = []
 
     def after(x):
         y = keras.ops.relu(x)
         # Keras also calls this to find out shapes, before anybody captures.
         if everywhere() != before:
-            listened.append(True)
+            captured.append(True)
             if error is not None:
                 raise error("boom")
         return y
@@ -213,7 +213,7 @@ def test_everything_is_restored(error):
     else:
         with pytest.raises(error):
             model.fit(X, X, **fit)
-    assert listened
+    assert captured
     assert everywhere() == before
     for layer, names in zip(
         (model, *model._flatten_layers()), attributes, strict=True

@@ -278,13 +278,13 @@ def test_norms_and_updates_at_every_magnitude(scale):
     exact = [np.linalg.norm(np.float64(a)) for a in arrays]
 
     pairs = [(t, None) for t in tensors] + [(None, None), (tensors[0], 4.0)]
-    found = kernels.norms(pairs, True)
+    found = kernels.norms(pairs)
     np.testing.assert_allclose(found, [*exact, 0.0, exact[0] / 4], rtol=1e-5)
-    assert kernels.norms([(None, None)], True).tolist() == [0.0]
+    assert kernels.norms([(None, None)]).tolist() == [0.0]
 
     moved = [(t, t * 1.5) for t in tensors]
     np.testing.assert_allclose(
-        kernels.update_norms(moved, True),
+        kernels.update_norms(moved),
         [*(0.5 * n for n in exact), *exact],
         rtol=1e-4,
     )
@@ -299,7 +299,7 @@ def test_norms_of_every_magnitude_at_once(entries):
     arrays[2][0] = 1e-20
     pairs = [(keras.ops.convert_to_tensor(a), None) for a in arrays]
     exact = [np.linalg.norm(np.float64(a)) for a in arrays]
-    found = kernels.norms(pairs, True)
+    found = kernels.norms(pairs)
     # XLA takes for zero what is no normal number.
     np.testing.assert_allclose(found[1:], exact[1:], rtol=1e-5)
     assert found[0] in (0.0, np.float32(exact[0]))
@@ -310,9 +310,9 @@ def test_not_a_number_and_infinity_are_passed_on():
 
     entries = [[1.0, np.nan], [1.0, np.inf], [3.0, 4.0]]
     tensors = [keras.ops.convert_to_tensor(e, "float32") for e in entries]
-    found = kernels.norms([(t, None) for t in tensors], True)
+    found = kernels.norms([(t, None) for t in tensors])
     np.testing.assert_allclose(found, [np.nan, np.inf, 5.0])
-    fired = kernels.activity([([tensors[0][None]], 1)], True)
+    fired = kernels.activity([([tensors[0][None]], 1)])
     assert fired.tolist() == [1.0, 1.0]
 
 
@@ -327,7 +327,7 @@ def test_activity_and_moments_over_all_uses(axis):
         np.moveaxis(x, axis, 0)[2] = 0.0
     tensors = [keras.ops.convert_to_tensor(x) for x in uses]
     points = [(tensors, axis), (tensors[:1], axis), (tensors[1:], axis)]
-    row = kernels.activity(points, True)
+    row = kernels.activity(points)
     last = [np.moveaxis(x, axis, -1).reshape(-1, 4) for x in uses]
     expected = [(x != 0).mean(0) for x in (np.concatenate(last), *last)]
     np.testing.assert_allclose(row, np.concatenate(expected), rtol=1e-5)
@@ -336,7 +336,7 @@ def test_activity_and_moments_over_all_uses(axis):
     zero = [(x == 0).mean() for x in (entries, *uses)]
 
     limits = [(tensors, None, None), (tensors, 0.0, None), (tensors, 0.0, 1.0)]
-    row = kernels.moments(limits, True)
+    row = kernels.moments(limits)
     means, deviations, saturated = np.split(np.array(row), 3)
     np.testing.assert_allclose(means, 3 * [entries.mean()], rtol=1e-5)
     np.testing.assert_allclose(deviations, 3 * [entries.std()], rtol=1e-5)
@@ -348,13 +348,13 @@ def test_activity_and_moments_over_all_uses(axis):
 
 def test_rows_are_taken_in_blocks():
     from keras_ext.taps import Sampling
-    from keras_ext.taps.jax_store import Store
+    from keras_ext.taps.jax import Store
 
     store = Store(Sampling(1), 1)
     assert not store.is_full(1) and not len(store.take()[0])
-    store.write(0, np.zeros(50_000))
+    store.write(np.zeros(50_000))
     assert not store.is_full(1)
-    store.write(1, np.ones(50_000))
+    store.write(np.ones(50_000))
     assert store.is_full(2)
     index, rows = store.take()
     assert (index.tolist(), rows[:, 0].tolist()) == ([0, 1], [0.0, 1.0])

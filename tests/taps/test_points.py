@@ -6,6 +6,10 @@ from monitored_models import LAYERS, functional, mlp
 from keras_ext import activations, callbacks, layers, taps
 
 
+def relu_points(model):
+    return [p for p in taps.activation_points(model) if p.kind == "relu"]
+
+
 def test_weight_groups_of_a_sequential_model_are_its_layers_in_order():
     groups = taps.weight_groups(mlp())
     assert [g.path for g in groups] == ["first", "norm", "second", "out"]
@@ -29,7 +33,7 @@ def test_frozen_layers_are_no_weight_groups():
     assert paths == ["norm", "second", "out"]
 
 
-def test_equal_paths_are_told_apart():
+def test_equal_paths_get_numbers():
     inner = [LAYERS.Dense(2, name="same") for _ in range(2)]
 
     class Twins(keras.Model):
@@ -55,9 +59,9 @@ def test_a_recurrent_layer_and_its_cell_are_one():
     assert len(groups[0].variables) == 3
 
 
-def test_relu_sites_are_found_by_what_they_are():
-    points = taps.relu_points(functional())
-    paths = [s.path for s in points]
+def test_relu_points_are_found_by_what_they_are():
+    points = relu_points(functional())
+    paths = [p.path for p in points]
     assert paths[:2] == ["shared", "encoder/hidden"] or len(paths) == 3
     assert {"shared", "encoder/hidden"} < set(paths)
     assert len(points) == 3
@@ -82,9 +86,9 @@ def test_relu_sites_are_found_by_what_they_are():
         LAYERS.Conv1D(2, 1, activation=keras.activations.relu),
     ],
 )
-def test_every_kind_of_relu_is_one_site(layer):
+def test_every_kind_of_relu_is_one_point(layer):
     model = keras.Sequential([keras.Input((3, 3)), layer])
-    assert len(taps.relu_points(model)) == 1
+    assert len(relu_points(model)) == 1
 
 
 @pytest.mark.parametrize(
@@ -99,9 +103,9 @@ def test_every_kind_of_relu_is_one_site(layer):
         layers.Step(),
     ],
 )
-def test_what_has_no_dead_units_is_no_site(layer):
+def test_what_has_no_dead_units_is_no_point(layer):
     model = keras.Sequential([keras.Input((3,)), layer])
-    assert taps.relu_points(model) == []
+    assert relu_points(model) == []
 
 
 def test_units_are_the_last_axis_or_the_channels():
@@ -113,10 +117,10 @@ def test_units_are_the_last_axis_or_the_channels():
             ),
         ]
     )
-    (point,) = taps.relu_points(model)
+    (point,) = relu_points(model)
     assert point.unit_axis(rank=4) == 1
     dense = keras.Sequential([keras.Input((5, 3)), LAYERS.ReLU()])
-    (point,) = taps.relu_points(dense)
+    (point,) = relu_points(dense)
     assert point.unit_axis(rank=3) == 2
 
 
@@ -132,7 +136,7 @@ def test_select_takes_names_paths_and_nested_models():
     assert chosen("encoder/hidden") == ["encoder/hidden"]
 
 
-def test_select_says_which_layers_there_are():
+def test_select_names_the_layers_there_are():
     groups = taps.weight_groups(mlp())
     with pytest.raises(ValueError, match="'firts'.*'first', 'norm'"):
         taps.select(groups, ["firts"])
@@ -208,13 +212,13 @@ def test_operations_are_known_by_what_they_are(kind, operation):
         LAYERS.Dense(2, activation="linear"),
         LAYERS.Dropout(0.5),
         layers.Linear(),
-        # To capture these would keep them from their fused kernels.
+        # Capturing would keep these from their fused kernels.
         LAYERS.LSTM(2),
         LAYERS.GRU(2),
         LAYERS.Bidirectional(LAYERS.LSTM(2)),
     ],
 )
-def test_what_is_no_activation_or_not_readable_is_no_site(layer):
+def test_what_is_no_activation_or_not_readable_is_no_point(layer):
     model = keras.Sequential([keras.Input((4, 3)), layer])
     assert taps.activation_points(model) == []
 
@@ -236,16 +240,16 @@ def test_a_persons_own_code_may_hold_a_relu():
             LAYERS.Lambda(lambda x: x, name="lambda"),
         ]
     )
-    points = taps.relu_points(model)
+    points = relu_points(model)
     assert all(point.inside for point in points)
-    assert [(s.path, s.attribute) for s in points] == [
+    assert [(p.path, p.attribute) for p in points] == [
         ("own", "call"),
         ("argument", "activation"),
         ("lambda", "function"),
     ]
 
 
-def test_a_relu_of_several_widths_is_several_sites():
+def test_a_relu_of_several_widths_is_several_points():
     relu = LAYERS.ReLU(name="relu")
     inputs = keras.Input((1,))
     wide = relu(LAYERS.Dense(4, kernel_initializer="ones")(inputs))

@@ -27,7 +27,7 @@ def test_thinned(n, dense, later, expected):
     assert steps_of(sampling) == expected
 
 
-def test_steps_are_told_in_four_ways_alike():
+def test_four_ways_to_find_the_steps_agree():
     sampling = Sampling(4, can_thin=True)
     for dense, later in ((0, 4), (0, 11), (5, 13), (2, 4)):
         sampling.thin(dense, later)

@@ -24,15 +24,12 @@ def run(kernel, mode, points):
     """Call a kernel on arrays of an unknown number of examples."""
     import tensorflow as tf
 
-    xla = mode == "xla"
     if mode == "eagerly":
         points = tf.nest.map_structure(tensor, points)
-        return tf.nest.map_structure(np.array, kernel(points, False))
+        return tf.nest.map_structure(np.array, kernel(points))
     function = tf.function(
-        lambda *xs: kernel(
-            tf.nest.pack_sequence_as(points, list(xs)), compiled=xla
-        ),
-        jit_compile=xla,
+        lambda *xs: kernel(tf.nest.pack_sequence_as(points, list(xs))),
+        jit_compile=mode == "xla",
     )
     flat = [tensor(x) for x in tf.nest.flatten(points)]
     return tf.nest.map_structure(np.array, function(*flat))
@@ -52,11 +49,11 @@ def test_norms_of_tensors_large_and_small(kernels, mode, factor, rng):
     arrays[2][:] = 0.0
     import tensorflow as tf
 
-    def measure(gradients, compiled):
+    def measure(gradients):
         points = [(g, None) for g in gradients]
         points.insert(1, (None, None))
         points[3] = points[3][0], tf.constant(2.0)
-        return kernels.norms(points, compiled)
+        return kernels.norms(points)
 
     result = run(measure, mode, [x.astype("float32") for x in arrays])
     expected = [np.linalg.norm(x) for x in arrays]
@@ -72,8 +69,8 @@ def test_norms_of_many_tensors_stand_in_their_order(kernels, mode, rng):
         for i, shape in enumerate([(30, 30), (7,), (200, 100)] * 50)
     ]
 
-    def measure(gradients, compiled):
-        return kernels.norms([(g, None) for g in gradients], compiled)
+    def measure(gradients):
+        return kernels.norms([(g, None) for g in gradients])
 
     result = run(measure, mode, arrays)
     expected = [np.linalg.norm(x.astype("float64")) for x in arrays]
@@ -82,8 +79,8 @@ def test_norms_of_many_tensors_stand_in_their_order(kernels, mode, rng):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_norms_that_are_not_finite(kernels, mode):
-    def measure(gradients, compiled):
-        return kernels.norms([(g, None) for g in gradients], compiled)
+    def measure(gradients):
+        return kernels.norms([(g, None) for g in gradients])
 
     ones = np.ones(4, "float32")
     result = run(measure, mode, [ones, ones * np.nan, ones * np.inf])
@@ -108,9 +105,9 @@ def test_activity(kernels, mode, shapes, rng):
         x[:-1, ..., 2] = 0.0  # one that fires for the last example alone
         arrays.append(x)
 
-    def measure(outputs, compiled):
+    def measure(outputs):
         points = [([x], len(x.shape) - 1) for x in outputs]
-        return kernels.activity(points, compiled)
+        return kernels.activity(points)
 
     row = run(measure, mode, arrays)
     expected = np.concatenate(
@@ -123,11 +120,7 @@ def test_activity(kernels, mode, shapes, rng):
 def test_all_zeros_of_a_large_layer_are_counted(kernels):
     x = np.ones((10, 128, 128, 1), "float32")
     x[:2] = 0.0
-    row = run(
-        lambda xs, compiled: kernels.activity([(xs, 3)], compiled),
-        "graph",
-        [x],
-    )
+    row = run(lambda xs: kernels.activity([(xs, 3)]), "graph", [x])
     np.testing.assert_allclose(row, [0.8], rtol=1e-6)
 
 
@@ -138,9 +131,9 @@ def test_channels_first_and_several_uses(kernels, mode):
     y = np.zeros((5, 3, 2, 2), "float32")
     y[4, 1] = 1.0
 
-    def measure(outputs, compiled):
+    def measure(outputs):
         points = [(outputs, 1), (outputs[:1], 1)]
-        return kernels.activity(points, compiled)
+        return kernels.activity(points)
 
     row = run(measure, mode, [x, y])
     expected = [16 / 52, 4 / 52, 1 / 52, 16 / 32, 0, 1 / 32]
@@ -151,7 +144,7 @@ def test_channels_first_and_several_uses(kernels, mode):
 def test_update_norms(kernels, mode):
     before = np.array([3.0, 4.0], "float32")
     row = run(
-        lambda ws, compiled: kernels.update_norms([tuple(ws)], compiled),
+        lambda ws: kernels.update_norms([tuple(ws)]),
         mode,
         [before, before + np.float32(1.0)],
     )
@@ -164,9 +157,9 @@ def test_moments(kernels, mode, dtype, rng):
     x = rng.uniform(-1, 1, (7, 3)).astype(dtype)
     y = rng.uniform(-1, 1, (2, 3)).astype(dtype)
 
-    def measure(outputs, compiled):
+    def measure(outputs):
         points = [(outputs, -0.5, 0.5), (outputs[:1], None, None)]
-        return kernels.moments(points, compiled)
+        return kernels.moments(points)
 
     row = run(measure, mode, [x, y])
     both = np.concatenate([x, y]).astype("float64")

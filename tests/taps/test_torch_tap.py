@@ -69,20 +69,20 @@ def test_norms_of_a_sparse_gradient_add_up_its_rows():
 def test_norms_are_sorted_out_from_several_optimizers():
     first, second = torch.tensor([1.0, 2.0]), torch.tensor([3.0])
 
-    def taken(norms, place, peak=None):
-        return kernels.Taken(norms, place, peak), None
+    def entry(norms, place, peak=None):
+        return kernels.NormEntry(norms, place, peak), None
 
     peaks = torch.tensor(1.5), torch.tensor(2.5)
     seen = [
-        taken(first, 1, peaks[0]),
+        entry(first, 1, peaks[0]),
         (None, None),
-        taken(second, 0, peaks[1]),
+        entry(second, 0, peaks[1]),
     ]
-    assert kernels.norms(seen, False).tolist() == [2.0, 0.0, 3.0]
-    assert kernels.peaks(seen, False).tolist() == [1.5, 0.0, 2.5]
-    both = [taken(first, 0), taken(first, 1)]
-    assert kernels.norms(both, False) is first
-    assert kernels.norms([(None, None)] * 2, False).tolist() == [0.0, 0.0]
+    assert kernels.norms(seen).tolist() == [2.0, 0.0, 3.0]
+    assert kernels.peaks(seen).tolist() == [1.5, 0.0, 2.5]
+    both = [entry(first, 0), entry(first, 1)]
+    assert kernels.norms(both) is first
+    assert kernels.norms([(None, None)] * 2).tolist() == [0.0, 0.0]
 
 
 def test_the_peak_of_a_sparse_or_empty_gradient():
@@ -97,8 +97,7 @@ def test_the_peak_of_a_sparse_or_empty_gradient():
 def test_update_norms():
     before = [torch.tensor([3.0, 4.0]), torch.zeros(2)]
     after = [torch.tensor([3.0, 3.0]), torch.tensor([0.0, 2.0])]
-    taken = kernels.update_norms_of(before, after)
-    found = kernels.update_norms(taken, False)
+    found = kernels.update_norms(kernels.update_norms_of(before, after))
     assert found.tolist() == [1.0, 2.0, 5.0, 0.0]
     assert after[0].tolist() == [3.0, 3.0]
 
@@ -108,7 +107,7 @@ def test_norms_and_moments_of_many_entries_lose_nothing():
     exact = torch.linalg.vector_norm(x, dtype=torch.float64)
     # How exact a dot product is differs between processors.
     np.testing.assert_allclose(norms([x]), [exact], rtol=1e-5)
-    _, deviation, _ = kernels.moments([([x], None, None)], False)
+    _, deviation, _ = kernels.moments([([x], None, None)])
     spread = torch.std(x.double(), correction=0)
     np.testing.assert_allclose(deviation, spread, rtol=1e-5)
 
@@ -120,14 +119,14 @@ def test_activity_is_counted_by_hand():
     large = torch.zeros(200, 100)
     large[3, :50] = float("nan")  # not zero, so not dead
     points = [([small], 1), ([channels], 1), ([large], 1), ([small], 1)]
-    row = kernels.activity(points, False)
+    row = kernels.activity(points)
     expected = [[1, 0], [0, 1 / 4, 0], [1 / 200] * 50 + [0] * 50, [1, 0]]
     np.testing.assert_allclose(row, np.concatenate(expected), rtol=1e-6)
 
 
-def test_activity_adds_up_the_uses_of_a_site():
+def test_activity_is_summed_over_the_uses_of_a_point():
     a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 0.0], [0.0, 5.0]])
-    row = kernels.activity([([a, b], 1), ([a], 1)], False)
+    row = kernels.activity([([a, b], 1), ([a], 1)])
     np.testing.assert_allclose(row, [1 / 3, 1 / 3, 1, 0], rtol=1e-6)
 
 
@@ -140,8 +139,7 @@ def test_moments_are_those_of_numpy():
         ([c], None, None),
     ]
     found = kernels.moments(
-        [([torch.tensor(x) for x in xs], lo, hi) for xs, lo, hi in points],
-        False,
+        [([torch.tensor(x) for x in xs], lo, hi) for xs, lo, hi in points]
     )
     joined = [np.concatenate(xs) for xs, _, _ in points]
     expected = [x.mean() for x in joined] + [x.std() for x in joined]
