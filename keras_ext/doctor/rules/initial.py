@@ -9,7 +9,7 @@ from keras_ext.doctor.remedies import remedies_for
 from keras_ext.doctor.run_history import BatchFacts, Facts
 
 if TYPE_CHECKING:
-    from keras_ext.doctor.facts.probe import Probe, Site
+    from keras_ext.doctor.facts.probe import ActivationStats, Probe
 
 # How many times larger than its inputs a model's hidden outputs may be.
 # Initial weights of a fitting scale keep them below 3; 100 overflows the
@@ -56,7 +56,7 @@ def initial_weights(
     }
     hidden = [
         point
-        for point in probe.points
+        for point in probe.activations
         if point.path not in outputs and point.kind != "softmax"
     ]
     found = [
@@ -70,7 +70,7 @@ def initial_weights(
 
 def _nonfinite(probe: "Probe") -> list[Finding]:
     layer = next(
-        (s.path for s in probe.points if not math.isfinite(s.rms)), None
+        (s.path for s in probe.activations if not math.isfinite(s.rms)), None
     )
     loss = probe.loss is not None and not math.isfinite(probe.loss)
     where = "loss" if loss else "output"
@@ -95,7 +95,7 @@ def _nonfinite(probe: "Probe") -> list[Finding]:
 
 def _exploding(
     probe: "Probe",
-    hidden: list["Site"],
+    hidden: list["ActivationStats"],
     facts: Facts,
     data: BatchFacts,
 ) -> list[Finding]:
@@ -165,7 +165,7 @@ def _vanishing(probe: "Probe", facts: Facts) -> list[Finding]:
     ]
 
 
-def _saturated(hidden: list["Site"]) -> list[Finding]:
+def _saturated(hidden: list["ActivationStats"]) -> list[Finding]:
     points = [point for point in hidden if point.saturation > _SATURATED]
     if not points:
         return []
@@ -183,7 +183,7 @@ def _saturated(hidden: list["Site"]) -> list[Finding]:
     ]
 
 
-def _silent(hidden: list["Site"]) -> list[Finding]:
+def _silent(hidden: list["ActivationStats"]) -> list[Finding]:
     points = [
         point
         for point in hidden
