@@ -17,6 +17,7 @@ from keras_ext.doctor.facts.model import facts_of, output_facts
 from keras_ext.doctor.finding import SEVERITIES, Finding
 from keras_ext.doctor.rules import static
 from keras_ext.doctor.rules.initial import initial_weights
+from keras_ext.doctor.rules.outputs import output_loss_mismatch
 from keras_ext.doctor.run_history import Facts, OutputFacts, RunHistory
 
 
@@ -187,7 +188,7 @@ def _static(facts: Facts, x: Any, y: Any) -> list[Finding]:
     for outputs, target in pairs:
         alone = dataclasses.replace(facts, outputs=outputs)
         own = RunHistory(alone, batch_facts(x, target, outputs))
-        findings += static.output_loss_mismatch(own)
+        findings += output_loss_mismatch(own)
     return findings
 
 
