@@ -491,9 +491,9 @@ def test_bad_input():
         check(model, iter(()))
     with pytest.raises(ValueError, match="`x` must be arrays"):
         check(model, 3)
-    with pytest.raises(ValueError, match="model can be called with"):
+    with pytest.raises(ValueError, match="`x` must fit the model"):
         check(model, X[:, :4], Y)
-    with pytest.raises(ValueError, match="losses can be computed"):
+    with pytest.raises(ValueError, match="`y` must fit the model's losses"):
         check(model, X, np.zeros((64, 5, 7), int))
 
 
