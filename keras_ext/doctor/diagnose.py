@@ -27,7 +27,7 @@ STATIC_RULES: tuple[Callable[[RunHistory], list[Finding]], ...] = (
     static.symmetric_units,
     static.unscaled_input,
 )
-RULES: tuple[Callable[[LearningSummary], list[Finding]], ...] = (
+RULES: tuple[Callable[[LearningSummary], Finding | None], ...] = (
     capacity.over_regularized,
     capacity.too_simple,
     units.dead_at_start,
@@ -91,7 +91,7 @@ def diagnose(history: RunHistory, rules: Iterable[Rule] = ()) -> list[Finding]:
     findings = [
         _reweighed(f, summary) for r in STATIC_RULES for f in r(history)
     ]
-    findings += [f for rule in RULES for f in rule(summary)]
+    findings += [f for rule in RULES if (f := rule(summary))]
     findings += [f for rule in rules for f in rule(history)]
     found: dict[str, Finding] = {}
     for finding in findings:

@@ -102,10 +102,7 @@ def _own_variables(layer: Any) -> list[Any]:
 
 
 def _layer_facts(
-    path: str,
-    layers: list[Any],
-    trained: set[int],
-    feeds: dict[int, set[str]],
+    path: str, layers: list[Any], trained: set[int], feeds: dict[int, set[str]]
 ) -> LayerFacts:
     """Return the facts of a layer, or of a recurrent layer and its cells."""
     own = [v for layer in layers for v in _own_variables(layer)]

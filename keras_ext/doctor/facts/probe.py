@@ -103,8 +103,7 @@ def probe(
 ) -> Probe:
     """Run a built model forward and backward on one batch.
 
-    The pass reads the model's variables and writes none: assignments stay in
-    a `keras.StatelessScope`.
+    The pass writes no variable: assignments stay in a `keras.StatelessScope`.
 
     Args:
         model: A built `keras.Model`.
@@ -140,8 +139,7 @@ def probe(
 class _Pass:
     """A single forward and backward pass.
 
-    The private attributes hold what is known when the function is traced.
-    The function returns what is known when it runs.
+    The private attributes are set while the pass is traced.
     """
 
     model: Any

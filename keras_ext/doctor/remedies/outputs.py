@@ -12,49 +12,23 @@ _ONE_HOT = ("categorical_crossentropy", "categorical_focal_crossentropy")
 _BINARY = ("binary_crossentropy", "binary_focal_crossentropy")
 _CROSSENTROPIES = (_WHOLE, *_ONE_HOT, *_BINARY)
 _HINGES = ("hinge", "squared_hinge", "exponential")
-_CLASSES = {
-    _WHOLE: "SparseCategoricalCrossentropy",
-    "categorical_crossentropy": "CategoricalCrossentropy",
-    "categorical_focal_crossentropy": "CategoricalFocalCrossentropy",
-    "binary_crossentropy": "BinaryCrossentropy",
-    "binary_focal_crossentropy": "BinaryFocalCrossentropy",
-}
 
 # Task: description, activation and loss.
 _TASKS = {
     "whole": (
-        "one of {units} classes, as whole numbers: softmax and the sparse "
-        "categorical cross-entropy",
+        "one of {units} classes, as whole numbers",
         "softmax",
         "SparseCategoricalCrossentropy",
     ),
     "one_hot": (
-        "one of {units} classes, one-hot: softmax and the categorical "
-        "cross-entropy",
+        "one of {units} classes, one-hot",
         "softmax",
         "CategoricalCrossentropy",
     ),
-    "binary": (
-        "one of two classes: one sigmoid unit and the binary cross-entropy",
-        "sigmoid",
-        "BinaryCrossentropy",
-    ),
-    "labels": (
-        "several labels at once: sigmoid units and the multi-label "
-        "cross-entropy",
-        "sigmoid",
-        "MultiLabelCrossentropy",
-    ),
-    "regression": (
-        "numbers (regression): linear units and the mean squared error",
-        "linear",
-        "MeanSquaredError",
-    ),
-    "plus_minus_one": (
-        "one of two classes, as -1 and 1: one tanh unit and the hinge loss",
-        "tanh",
-        "Hinge",
-    ),
+    "binary": ("one of two classes", "sigmoid", "BinaryCrossentropy"),
+    "labels": ("several labels at once", "sigmoid", "MultiLabelCrossentropy"),
+    "regression": ("numbers (regression)", "linear", "MeanSquaredError"),
+    "plus_minus_one": ("one of two classes, as -1 and 1", "tanh", "Hinge"),
 }
 
 
@@ -95,7 +69,7 @@ def _pair(task: str, units: int) -> Remedy:
     what, activation, loss = _TASKS[task]
     given = "" if activation == "linear" else f', activation="{activation}"'
     return Remedy(
-        f"For {what.format(units=units)}.",
+        f"For {what.format(units=units)}: {activation} units and {loss}.",
         f"output, loss = keras_ext.layers.Dense({units}{given}), "
         f"keras_ext.losses.{loss}()",
     )
@@ -103,9 +77,10 @@ def _pair(task: str, units: int) -> Remedy:
 
 def _logits(output: OutputFacts, batch: BatchFacts | None) -> Remedy | None:
     """Return another `from_logits`, if nothing else is wrong."""
-    if output.loss not in _CLASSES or _out_of_range(output, batch):
+    if output.loss not in _CROSSENTROPIES or _out_of_range(output, batch):
         return None
-    loss = f"loss = keras_ext.losses.{_CLASSES[output.loss]}"
+    name = output.loss.replace("_", " ").title().replace(" ", "")
+    loss = f"loss = keras_ext.losses.{name}"
     if output.activation in ("softmax", "sigmoid"):
         if output.from_logits:
             return Remedy(

@@ -44,11 +44,11 @@ CONDITIONS = {
         "with such a layer, failing.",
         "Can be wrong: data without more information; penalties on a summed "
         "loss.",
-    ),
+    )
 }
 
 
-def over_regularized(summary: LearningSummary) -> list[Finding]:
+def over_regularized(summary: LearningSummary) -> Finding | None:
     """Look for a model that dropout or a penalty keeps from learning.
 
     It comes first: dropout scales up what it leaves, ten-fold at a rate of
@@ -56,24 +56,24 @@ def over_regularized(summary: LearningSummary) -> list[Finding]:
     """
     reason = _regularization(summary)
     if reason is None or not _is_stuck(summary):
-        return []
-    return [_underfits(summary, FAIR_IMPROVEMENT, *reason)]
+        return None
+    return _underfits(summary, FAIR_IMPROVEMENT, *reason)
 
 
-def too_simple(summary: LearningSummary) -> list[Finding]:
+def too_simple(summary: LearningSummary) -> Finding | None:
     """Look for a model that is too narrow, or linear, and has plateaued.
 
     It can be wrong where custom layers are the nonlinear ones.
     """
     if summary.first_nonfinite is not None or not _is_stuck(summary):
-        return []
+        return None
     if summary.baseline is None and not summary.fails:
-        return []
+        return None
     large = len(summary.updates) and summary.updates[:10].max() > LARGE_UPDATE
     reason = _narrow(summary) or _linear(summary)
     if reason is None or large:
-        return []
-    return [_underfits(summary, FAIR_IMPROVEMENT, *reason)]
+        return None
+    return _underfits(summary, FAIR_IMPROVEMENT, *reason)
 
 
 def _is_stuck(summary: LearningSummary) -> bool:
@@ -89,7 +89,7 @@ def _is_stuck(summary: LearningSummary) -> bool:
     return summary.has_plateaued(FAIR_IMPROVEMENT)
 
 
-def underfitting(summary: LearningSummary) -> list[Finding]:
+def underfitting(summary: LearningSummary) -> Finding | None:
     """Look for a run that has plateaued far from a good fit.
 
     No other rule explains it. A run that was twice as good oscillates, or
@@ -101,20 +101,20 @@ def underfitting(summary: LearningSummary) -> list[Finding]:
     best = summary.improvement_of(np.min(losses)) if len(losses) else 0.0
     plateaued = summary.has_plateaued(POOR_IMPROVEMENT)
     if not plateaued or best > 2 * POOR_IMPROVEMENT:
-        return []
-    return [_underfits(summary, POOR_IMPROVEMENT)]
+        return None
+    return _underfits(summary, POOR_IMPROVEMENT)
 
 
-def _worse_than_constant(summary: LearningSummary) -> list[Finding]:
+def _worse_than_constant(summary: LearningSummary) -> Finding | None:
     """Look for errors that are larger than a constant prediction's.
 
     An info only: a custom loss may ask for them, such as a high quantile.
     """
     batch, outputs = summary.history.batch, summary.history.facts.outputs
     if batch is None or len(outputs) != 1 or not batch.y_std > 0:
-        return []
+        return None
     if not summary.is_late or not summary.has_begun:
-        return []
+        return None
     for name, power in _ERRORS.items():
         values = summary.history.logs.get(name, np.zeros(0))[-3:]
         if not len(values) or not (
@@ -131,12 +131,10 @@ def _worse_than_constant(summary: LearningSummary) -> list[Finding]:
             f"{values[-1]:.3g}, worse than a constant prediction's. The "
             f"targets' standard deviation is {batch.y_std:.3g}."
         )
-        return [
-            finding_of(
-                summary, "underfitting", None, None, evidence, message, "info"
-            )
-        ]
-    return []
+        return finding_of(
+            summary, "underfitting", evidence, message, severity="info"
+        )
+    return None
 
 
 def _underfits(
@@ -161,7 +159,7 @@ def _underfits(
     if reason:
         message += f" {reason}."
     return finding_of(
-        summary, "underfitting", layer, None, evidence, message, "warning"
+        summary, "underfitting", evidence, message, layer, severity="warning"
     )
 
 

@@ -66,7 +66,7 @@ CONDITIONS = {
 }
 
 
-def exploding_at_start(summary: LearningSummary) -> list[Finding]:
+def exploding_at_start(summary: LearningSummary) -> Finding | None:
     """Look for gradients that are too large for the loss in the first step.
 
     The learning rate plays no part in the first step. Losses far below the
@@ -75,15 +75,15 @@ def exploding_at_start(summary: LearningSummary) -> list[Finding]:
     history = summary.history
     norms = history.series.get("grad_norm/global", np.zeros(0))
     if not len(norms) or saturated_by_weights(summary):
-        return []
+        return None
     learns = summary.learns and not summary.fails_on_validation
     if learns and (
         summary.baseline is not None or not _large_activations(summary)
     ):
-        return []
+        return None
     scale = _large_weights(summary)
     if not np.isfinite(summary.first_loss) and not scale:
-        return []  # It is not finite for another reason.
+        return None  # It is not finite for another reason.
     at_start = float(norms[0]) if np.isfinite(norms[0]) else float("inf")
     loss = summary.first_loss if np.isfinite(summary.first_loss) else 0.0
     loss = max(loss, 1e-12)
@@ -118,7 +118,7 @@ def exploding_at_start(summary: LearningSummary) -> list[Finding]:
             "first loss / baseline": excess,
         }
     if not evidence:
-        return []
+        return None
     if scale:
         evidence["initial weights: largest std * sqrt(fan_in)"] = scale
     message = (
@@ -133,12 +133,12 @@ def exploding_at_start(summary: LearningSummary) -> list[Finding]:
     if scale:
         message += " The initial weights are too large."
     layer = _steepest(summary)
-    return [
-        finding_of(summary, "exploding_gradient", layer, 0, evidence, message)
-    ]
+    return finding_of(
+        summary, "exploding_gradient", evidence, message, layer, 0
+    )
 
 
-def exploding_gradient(summary: LearningSummary) -> list[Finding]:
+def exploding_gradient(summary: LearningSummary) -> Finding | None:
     """Look for a gradient that grows while the loss rises."""
     history = summary.history
     norms = history.series.get("grad_norm/global", np.zeros(0))
@@ -146,10 +146,10 @@ def exploding_gradient(summary: LearningSummary) -> list[Finding]:
     later = norms[3:][np.isfinite(norms[3:])]
     rises = summary.first_nonfinite is not None or summary.decrease < 0
     if summary.learns or not rises or not len(first) or not len(later):
-        return []
+        return None
     at_start, peak = float(np.median(first)), float(later.max())
     if not 0 < at_start or peak <= max(GROWTH * at_start, LOUD):
-        return []
+        return None
     place = int(np.nanargmax(np.where(np.isfinite(norms), norms, -1)))
     step = int(history.steps[place])
     evidence: dict[str, float | str] = {
@@ -162,21 +162,19 @@ def exploding_gradient(summary: LearningSummary) -> list[Finding]:
         f"{step}, and the loss rose with it."
     )
     layer = _steepest(summary)
-    return [
-        finding_of(
-            summary, "exploding_gradient", layer, step, evidence, message
-        )
-    ]
+    return finding_of(
+        summary, "exploding_gradient", evidence, message, layer, step
+    )
 
 
-def vanishing_gradient(summary: LearningSummary) -> list[Finding]:
+def vanishing_gradient(summary: LearningSummary) -> Finding | None:
     """Look for a gradient that shrinks on its way to the first layers."""
     if summary.learns or not summary.had_time:
-        return []
+        return None
     found = summary.norms()
     layers = [layer for layer, values in found.items() if len(values)]
     if len(layers) < MIN_LAYERS:
-        return []
+        return None
     threshold = VANISHED_IF_FAILING if summary.fails else VANISHED
     # At the start, or all the time: a vanished gradient kills units later.
     for extent in (slice(0, 1), slice(0, 3), slice(None)):
@@ -200,22 +198,18 @@ def vanishing_gradient(summary: LearningSummary) -> list[Finding]:
         f"The gradient vanishes: its norm is {last:.2g} at `{layers[-1]}` "
         f"and {norm:.2g} at `{layer}`. The first layers hardly learn."
     )
-    return [
-        finding_of(
-            summary, "vanishing_gradient", layer, None, evidence, message
-        )
-    ]
+    return finding_of(summary, "vanishing_gradient", evidence, message, layer)
 
 
-def _vanishing_activations(summary: LearningSummary) -> list[Finding]:
+def _vanishing_activations(summary: LearningSummary) -> Finding | None:
     """Look for outputs that shrink from layer to layer in the first step."""
     first = {k: float(v[0]) for k, v in _activation_stds(summary).items()}
     if len(first) < MIN_LAYERS:
-        return []
+        return None
     layers, values = list(first), np.array(list(first.values()))
     ratio = float(values[-1] / values[0]) if values[0] > 0 else 1.0
     if not ratio < VANISHED:
-        return []
+        return None
     evidence = {
         f"std of the first layer's outputs, `{layers[0]}`": float(values[0]),
         f"std of the last layer's outputs, `{layers[-1]}`": float(values[-1]),
@@ -227,21 +221,19 @@ def _vanishing_activations(summary: LearningSummary) -> list[Finding]:
         "first scale, and the gradient shrinks with them. The initial weights "
         "are too small."
     )
-    return [
-        finding_of(
-            summary, "vanishing_gradient", layers[0], 0, evidence, message
-        )
-    ]
+    return finding_of(
+        summary, "vanishing_gradient", evidence, message, layers[0], 0
+    )
 
 
-def numerical_instability(summary: LearningSummary) -> list[Finding]:
+def numerical_instability(summary: LearningSummary) -> Finding | None:
     """Look for a loss or a gradient that is NaN or infinite.
 
     The finding is certain. Other rules name the cause.
     """
     step = summary.first_nonfinite
     if step is None:
-        return []
+        return None
     norms = summary.history.of_kind("grad_norm/")
     place = int(np.searchsorted(summary.history.steps, step))
     bad = [
@@ -259,11 +251,9 @@ def numerical_instability(summary: LearningSummary) -> list[Finding]:
         + (f", first in `{layer}`" if layer else "")
         + ". The model learns nothing after that."
     )
-    return [
-        finding_of(
-            summary, "numerical_instability", layer, step, evidence, message
-        )
-    ]
+    return finding_of(
+        summary, "numerical_instability", evidence, message, layer, step
+    )
 
 
 def _medians(rows: Sequence[np.ndarray]) -> np.ndarray:

@@ -5,6 +5,7 @@ trained on other inputs may look like bad initial weights.
 """
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from keras_ext.doctor.finding import Finding
@@ -53,35 +54,33 @@ CONDITIONS = {
 }
 
 # Problem, layer, severity, evidence, message.
-_Found = tuple[str, str | None, str, dict[str, float | str], str]
+_Found = Iterator[tuple[str, str | None, str, dict[str, float | str], str]]
 
 
 def initial_weights(
     probe: "Probe", facts: Facts, data: BatchFacts
 ) -> list[Finding]:
     """Find what one forward and backward pass shows of the initial weights."""
-    found = _nonfinite(probe)
-    if not found:
-        outputs = {
-            la.path
-            for la in facts.layers
-            if la.feeds and set(la.feeds) <= {"output"}
-        }
-        hidden = [
-            activation
-            for activation in probe.activations
-            if activation.path not in outputs and activation.kind != "softmax"
-        ]
-        found = [
-            *_exploding(probe, hidden, facts, data),
-            *_saturated(hidden),
-            *_vanishing(probe, facts),
-            *_silent(hidden),
-        ]
+    outputs = {
+        la.path
+        for la in facts.layers
+        if la.feeds and set(la.feeds) <= {"output"}
+    }
+    hidden = [
+        activation
+        for activation in probe.activations
+        if activation.path not in outputs and activation.kind != "softmax"
+    ]
+    found = list(_nonfinite(probe)) or [
+        *_exploding(probe, hidden, facts, data),
+        *_saturated(hidden),
+        *_vanishing(probe, facts),
+        *_silent(hidden),
+    ]
     return [early_finding(facts, data, *parts) for parts in found]
 
 
-def _nonfinite(probe: "Probe") -> list[_Found]:
+def _nonfinite(probe: "Probe") -> _Found:
     layer = next(
         (a.path for a in probe.activations if not math.isfinite(a.rms)), None
     )
@@ -90,15 +89,13 @@ def _nonfinite(probe: "Probe") -> list[_Found]:
     bad = [p for p, norm in probe.gradients.items() if not math.isfinite(norm)]
     if layer is None and not loss and math.isfinite(probe.output_rms):
         if not bad:
-            return []
+            return
         layer, where = bad[-1], "gradient"
     message = f"The {where} is NaN or infinite before any training"
     if layer is not None:
         message += f", from `{layer}` on"
     message += ", though the data are finite."
-    return [
-        ("numerical_instability", layer, "error", {"where": where}, message)
-    ]
+    yield "numerical_instability", layer, "error", {"where": where}, message
 
 
 def _exploding(
@@ -106,7 +103,7 @@ def _exploding(
     hidden: list["ActivationStats"],
     facts: Facts,
     data: BatchFacts,
-) -> list[_Found]:
+) -> _Found:
     if hidden:
         # Inputs that are embedded or scaled first have no scale here.
         start = math.hypot(data.x_mean, data.x_std)
@@ -115,26 +112,23 @@ def _exploding(
         top = max(hidden, key=lambda activation: activation.rms)
         growth = top.rms / start if start > 0 else 0.0
         if growth > GROWTH:
-            return [
-                (
-                    "exploding_gradient",
-                    top.path,
-                    "error" if growth > EXPLOSION else "warning",
-                    {"growth": growth, "threshold": GROWTH},
-                    f"The initial weights are too large: the outputs of "
-                    f"`{top.path}` are {growth:.3g} times as large as the "
-                    "inputs, and gradients grow alike.",
-                )
-            ]
+            yield (
+                "exploding_gradient",
+                top.path,
+                "error" if growth > EXPLOSION else "warning",
+                {"growth": growth, "threshold": GROWTH},
+                "The initial weights are too large: the outputs of "
+                f"`{top.path}` are {growth:.3g} times as large as the inputs, "
+                "and gradients grow alike.",
+            )
+            return
     norms = list(probe.gradients.items())
     if len(norms) < 2 or not norms[-1][1] > 0:
-        return []
+        return
     path, largest = max(norms, key=lambda item: item[1])
     ratio = largest / norms[-1][1]
-    if ratio < STEEP or largest < LARGE_NORM:
-        return []
-    return [
-        (
+    if ratio >= STEEP and largest >= LARGE_NORM:
+        yield (
             "exploding_gradient",
             path,
             "warning",
@@ -142,14 +136,13 @@ def _exploding(
             f"Before any training, the gradient of `{path}` is {ratio:.3g} "
             "times the last layer's. It grows on its way back.",
         )
-    ]
 
 
-def _vanishing(probe: "Probe", facts: Facts) -> list[_Found]:
+def _vanishing(probe: "Probe", facts: Facts) -> _Found:
     learning = {la.path for la in facts.layers if la.weight_std is not None}
     norms = [(p, n) for p, n in probe.gradients.items() if p in learning]
     if len(norms) < 3:
-        return []
+        return
     path, first = norms[0]
     largest = max(norm for _, norm in norms)
     # An exact zero comes from dead units, from outputs that start at zero, or
@@ -157,55 +150,44 @@ def _vanishing(probe: "Probe", facts: Facts) -> list[_Found]:
     seen = next((norm for _, norm in norms if norm > 0), 0.0)
     limit = SHRINKING if first > 0 else VANISHED
     if not 0 < seen < limit * largest:
-        return []
+        return
     ratio = seen / largest
-    return [
-        (
-            "vanishing_gradient",
-            path,
-            "error" if ratio < VANISHED else "warning",
-            {"ratio": ratio, "threshold": SHRINKING, "grad_norm": first},
-            f"Before any training, the gradient of `{path}` is "
-            + ("" if first > 0 else "less than ")
-            + f"{ratio:.2g} times the largest layer's. It shrinks on its way "
-            "back.",
-        )
-    ]
+    less = "" if first > 0 else "less than "
+    yield (
+        "vanishing_gradient",
+        path,
+        "error" if ratio < VANISHED else "warning",
+        {"ratio": ratio, "threshold": SHRINKING, "grad_norm": first},
+        f"Before any training, the gradient of `{path}` is {less}{ratio:.2g} "
+        "times the largest layer's. It shrinks on its way back.",
+    )
 
 
-def _saturated(hidden: list["ActivationStats"]) -> list[_Found]:
+def _saturated(hidden: list["ActivationStats"]) -> _Found:
     found = [a for a in hidden if a.saturation > SATURATED]
     if not found:
-        return []
+        return
     worst = max(found, key=lambda activation: activation.saturation)
-    return [
-        (
-            "saturated_activation",
-            worst.path,
-            "error" if worst.saturation > FLAT else "warning",
-            {"saturation": worst.saturation, "threshold": SATURATED},
-            f"{worst.saturation:.0%} of the outputs of `{worst.path}` are "
-            "saturated before any training. Their gradients are almost zero.",
-        )
-    ]
+    yield (
+        "saturated_activation",
+        worst.path,
+        "error" if worst.saturation > FLAT else "warning",
+        {"saturation": worst.saturation, "threshold": SATURATED},
+        f"{worst.saturation:.0%} of the outputs of `{worst.path}` are "
+        "saturated before any training. Their gradients are almost zero.",
+    )
 
 
-def _silent(hidden: list["ActivationStats"]) -> list[_Found]:
-    found = [
-        activation
-        for activation in hidden
-        if activation.kind == "relu"
-        and activation.silent >= SILENT
-        and activation.units >= MIN_UNITS
-    ]
-    return [
-        (
-            "dying_relu",
-            first.path,
-            "error" if first.silent == 1 else "warning",
-            {"silent": first.silent, "threshold": SILENT},
-            f"{first.silent:.0%} of the units of `{first.path}` output zero "
-            "for the whole batch before any training, so they cannot learn.",
-        )
-        for first in found[:1]
-    ]
+def _silent(hidden: list["ActivationStats"]) -> _Found:
+    for found in hidden:
+        silent, units = found.silent, found.units
+        if found.kind == "relu" and silent >= SILENT and units >= MIN_UNITS:
+            yield (
+                "dying_relu",
+                found.path,
+                "error" if silent == 1 else "warning",
+                {"silent": silent, "threshold": SILENT},
+                f"{silent:.0%} of the units of `{found.path}` output zero for "
+                "the whole batch before any training, so they cannot learn.",
+            )
+            return

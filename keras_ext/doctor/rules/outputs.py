@@ -1,5 +1,6 @@
 """Rules on outputs: whether activation, loss and targets fit together."""
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
@@ -76,7 +77,7 @@ CONDITIONS = {
         "Earliest: first look.",
         "Can be wrong: a batch may lack classes; numbers may be counts or "
         "grades.",
-    ),
+    )
 }
 
 
@@ -86,6 +87,13 @@ class Mismatch(NamedTuple):
     severity: str
     message: str
     evidence: Mapping[str, float | str] = {}
+
+
+_Batch = BatchFacts | None
+_Mismatches = Iterator[Mismatch]
+_error = functools.partial(Mismatch, "error")
+_warning = functools.partial(Mismatch, "warning")
+_info = functools.partial(Mismatch, "info")
 
 
 def output_loss_mismatch(history: RunHistory) -> list[Finding]:
@@ -100,7 +108,9 @@ def output_loss_mismatch(history: RunHistory) -> list[Finding]:
     facts, batch = history.facts, history.batch
     if facts.own_train_step:
         return []
-    if batch is None or len(facts.outputs) != 1 or not _is_known(batch):
+    if batch is None or len(facts.outputs) != 1:
+        batch = None
+    elif not math.isfinite(batch.y_low) or not math.isfinite(batch.y_high):
         batch = None
     found = []
     for output in facts.outputs:
@@ -147,10 +157,6 @@ def _rank(severity: str) -> int:
     return SEVERITIES.index(severity)
 
 
-def _is_known(batch: BatchFacts) -> bool:
-    return math.isfinite(batch.y_low) and math.isfinite(batch.y_high)
-
-
 def _output_layer(history: RunHistory, output: OutputFacts) -> str | None:
     """Return the path of the layer that makes an output, if it is known."""
     paths = [
@@ -173,43 +179,34 @@ def _one_hot_like(batch: BatchFacts, units: int) -> bool:
     )
 
 
-def _single_unit(
-    output: OutputFacts, batch: BatchFacts | None
-) -> Iterator[Mismatch]:
+def _single_unit(output: OutputFacts, batch: _Batch) -> _Mismatches:
     if output.units != 1 or not output.known:
         return
     if output.activation == "softmax":
-        yield Mismatch(
-            "error",
-            "Softmax of a single unit is always 1, so the model learns "
-            "nothing.",
+        yield _error(
+            "Softmax of a single unit is always 1, so the model learns nothing."
         )
     elif output.loss in (*_ONE_HOT, _SPARSE):
-        yield Mismatch(
-            "error",
+        yield _error(
             f"The loss {output.loss} compares classes, but one unit stands "
-            "for one class only. The loss is the same for every output.",
+            "for one class only. The loss is the same for every output."
         )
 
 
-def _wrong_logits(
-    output: OutputFacts, batch: BatchFacts | None
-) -> Iterator[Mismatch]:
+def _wrong_logits(output: OutputFacts, batch: _Batch) -> _Mismatches:
     loss, activation = output.loss, output.activation
     if not output.known:
         return
     if loss in _CROSSENTROPIES and output.from_logits:
         if activation in _PROBABILITIES:
-            yield Mismatch(
-                "warning",
+            yield _warning(
                 f"The loss {loss} takes logits (from_logits=True), but the "
-                f"output is a {activation}, so it is squashed twice.",
+                f"output is a {activation}, so it is squashed twice."
             )
         elif activation in _RANGES:
-            yield Mismatch(
-                "warning",
+            yield _warning(
                 f"The loss {loss} takes logits, which may be any number, "
-                f"but the output is limited by {activation}.",
+                f"but the output is limited by {activation}."
             )
     elif loss in _CROSSENTROPIES and activation not in _PROBABILITIES:
         if activation in ("log_softmax", "log_sigmoid"):
@@ -223,24 +220,20 @@ def _wrong_logits(
             "nothing.",
         )
     elif loss in ("kl_divergence", "poisson") and activation is None:
-        yield Mismatch(
-            "warning",
+        yield _warning(
             f"The loss {loss} takes the logarithm of the output, but a "
-            "linear output may be negative.",
+            "linear output may be negative."
         )
     elif loss in (*_MARGINS, "exponential") and (
         _RANGES.get(activation or "", (-1, 1))[0] == 0
     ):
-        yield Mismatch(
-            "warning",
+        yield _warning(
             f"The loss {loss} needs outputs on both sides of 0, but "
-            f"{activation} has none below 0.",
+            f"{activation} has none below 0."
         )
 
 
-def _several_classes(
-    output: OutputFacts, batch: BatchFacts | None
-) -> Iterator[Mismatch]:
+def _several_classes(output: OutputFacts, batch: _Batch) -> _Mismatches:
     loss, activation, units = output.loss, output.activation, output.units
     if not output.known or output.from_logits or not units or units < 2:
         return
@@ -251,16 +244,13 @@ def _several_classes(
             f"but softmax makes the {units} units depend on one another.",
         )
     elif loss in (*_ONE_HOT, _SPARSE) and activation in _PROBABILITIES[:2]:
-        yield Mismatch(
-            "warning",
+        yield _warning(
             f"The loss {loss} takes one distribution over the {units} "
-            f"classes, but {activation} treats each class independently.",
+            f"classes, but {activation} treats each class independently."
         )
 
 
-def _wrong_labels(
-    output: OutputFacts, batch: BatchFacts | None
-) -> Iterator[Mismatch]:
+def _wrong_labels(output: OutputFacts, batch: _Batch) -> _Mismatches:
     if batch is None:
         return
     loss, units = output.loss, output.units if output.known else None
@@ -269,83 +259,67 @@ def _wrong_labels(
     if loss == _SPARSE and output.ignore_class is None:
         one_hot = units and units > 1 and batch.y_units == units
         if one_hot and _one_hot_like(batch, units or 0):
-            yield Mismatch(
-                "error",
+            yield _error(
                 f"The loss {loss} takes whole numbers as labels, but the "
-                f"targets are one-hot vectors of {units} classes.",
+                f"targets are one-hot vectors of {units} classes."
             )
         elif not batch.y_whole:
-            yield Mismatch(
-                "error",
+            yield _error(
                 f"The loss {loss} takes whole numbers as labels, but the "
-                "targets are not whole.",
+                "targets are not whole."
             )
         elif low < 0 or (units and units > 1 and high >= units):
             top = f"{units - 1}" if units else "the number of classes"
-            yield Mismatch(
-                "error",
-                f"{between}, but the labels of {loss} run from 0 to {top}.",
+            yield _error(
+                f"{between}, but the labels of {loss} run from 0 to {top}."
             )
     elif loss in _ONE_HOT:
         if units and units > 1 and batch.y_units == 1 and batch.y_whole:
-            yield Mismatch(
-                "error",
+            yield _error(
                 f"The loss {loss} takes one-hot vectors of {units} classes, "
-                "but the targets are one number per sample.",
+                "but the targets are one number per sample."
             )
         elif low < -TOLERANCE or high > 1 + TOLERANCE:
-            yield Mismatch(
-                "error", f"{between}, but {loss} takes one-hot vectors."
-            )
+            yield _error(f"{between}, but {loss} takes one-hot vectors.")
         elif (
             units
             and batch.y_units == units
             and batch.y_mean * units > SEVERAL_LABELS
             and output.activation == "softmax"
         ):
-            yield Mismatch(
-                "warning",
+            yield _warning(
                 f"Targets have {batch.y_mean * units:.2g} classes per "
                 "sample, but softmax assumes exactly one.",
                 {"classes_per_sample": batch.y_mean * units},
             )
     elif loss in _BINARY:
         if low < -TOLERANCE or high > 1 + TOLERANCE:
-            yield Mismatch(
-                "error", f"{between}, but {loss} takes targets in [0, 1]."
-            )
+            yield _error(f"{between}, but {loss} takes targets in [0, 1].")
         elif units and units > 1 and batch.y_units == 1 and batch.y_whole:
-            yield Mismatch(
-                "error",
+            yield _error(
                 f"There are {units} outputs but one target per sample: "
-                f"{loss} compares each output with the same one.",
+                f"{loss} compares each output with the same one."
             )
     elif loss in (*_MARGINS, "exponential"):
         if not batch.y_whole or low < -1 or high > 1:
-            yield Mismatch(
-                "error", f"{between}, but {loss} takes labels of -1 and 1."
-            )
+            yield _error(f"{between}, but {loss} takes labels of -1 and 1.")
     elif loss in ("kl_divergence", "poisson") and low < -TOLERANCE:
-        yield Mismatch("error", f"{between}, but {loss} takes none below 0.")
+        yield _error(f"{between}, but {loss} takes none below 0.")
 
 
-def _wrong_regression(
-    output: OutputFacts, batch: BatchFacts | None
-) -> Iterator[Mismatch]:
+def _wrong_regression(output: OutputFacts, batch: _Batch) -> _Mismatches:
     loss, activation, units = output.loss, output.activation, output.units
     if loss not in _REGRESSIONS or not output.known or units is None:
         return
     if activation == "softmax" and units > 1:
         if batch is None or _one_hot_like(batch, units):
-            yield Mismatch(
-                "info",
+            yield _info(
                 f"The loss is {loss} and the output a softmax. For classes, "
                 "cross-entropy learns faster. For numbers, the output should "
-                "be linear.",
+                "be linear."
             )
         else:
-            yield Mismatch(
-                "error",
+            yield _error(
                 "Softmax makes the outputs sum to 1, which the targets of "
                 f"this regression ({loss}) do not.",
                 {"y_mean": batch.y_mean},
@@ -354,10 +328,9 @@ def _wrong_regression(
     if batch is None:
         return
     if units > 1 and batch.y_units == 1 and loss != "quantile":
-        yield Mismatch(
-            "error",
+        yield _error(
             f"There are {units} outputs but one target per sample: {loss} "
-            "compares each output with the same one.",
+            "compares each output with the same one."
         )
         return
     missed = _out_of_reach(activation, batch)
@@ -409,9 +382,7 @@ def _out_of_reach(activation: str | None, batch: BatchFacts) -> float:
     return missed / (batch.y_high - batch.y_low)
 
 
-_RULES: tuple[
-    Callable[[OutputFacts, BatchFacts | None], Iterator[Mismatch]], ...
-] = (
+_RULES: tuple[Callable[[OutputFacts, _Batch], _Mismatches], ...] = (
     _single_unit,
     _wrong_labels,
     _wrong_logits,
@@ -431,8 +402,7 @@ def _hidden_softmax(
         return None
     if not all(kind.startswith(_LEARNING) for kind in feeds):
         return None
-    return Mismatch(
-        "warning",
+    return _warning(
         "Softmax in a hidden layer: its units sum to 1, so its outputs and "
         "gradients are small.",
         {"activation": "softmax", "feeds": ", ".join(feeds)},

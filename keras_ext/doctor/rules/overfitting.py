@@ -60,7 +60,7 @@ CONDITIONS = {
         f"Earliest: {MIN_EPOCHS} epochs with validation data.",
         "Can be wrong: few validation data, or validation data of another "
         "kind.",
-    ),
+    )
 }
 
 
@@ -79,11 +79,11 @@ class _Curves(NamedTuple):
     around: int
 
 
-def overfitting(summary: LearningSummary) -> list[Finding]:
+def overfitting(summary: LearningSummary) -> Finding | None:
     """Look for a model that is much better in training than in validation."""
     curves = _curves(summary)
     if curves is None or summary.is_settling:
-        return []
+        return None
     gap = _accuracy_gap(summary)
     rises = curves.best > 0 and curves.now > RISE * curves.best
     if gap is not None:
@@ -112,8 +112,8 @@ def overfitting(summary: LearningSummary) -> list[Finding]:
         found = rises and curves.now > threshold * curves.loss
         how = {"validation loss / training loss": curves.now / curves.loss}
     if not found:
-        return []
-    return [_finding(summary, curves, rises, how | {"threshold": threshold})]
+        return None
+    return _finding(summary, curves, rises, how | {"threshold": threshold})
 
 
 def _curves(summary: LearningSummary) -> _Curves | None:
@@ -219,5 +219,5 @@ def _finding(
     if rises:
         message += f", after {curves.best:.3g} around epoch {curves.around}"
     return finding_of(
-        summary, "overfitting", None, None, evidence, message + ".", "warning"
+        summary, "overfitting", evidence, message + ".", severity="warning"
     )

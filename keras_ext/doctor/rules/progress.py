@@ -71,18 +71,18 @@ CONDITIONS = {
 }
 
 
-def learning_rate_too_high(summary: LearningSummary) -> list[Finding]:
+def learning_rate_too_high(summary: LearningSummary) -> Finding | None:
     """Look for steps that change too much of the weights.
 
     Embeddings do not count: they start close to zero and have to grow by
     many times their norm.
     """
     if not len(summary.updates):
-        return []
+        return None
     largest = _largest_update(summary)
     oscillates = _oscillates(summary)
     if summary.learns and not (oscillates or _is_slowed(summary, largest)):
-        return []
+        return None
     losses = summary.loss[np.isfinite(summary.loss)]
     climbs = (
         len(losses) > 1
@@ -91,12 +91,12 @@ def learning_rate_too_high(summary: LearningSummary) -> list[Finding]:
     )
     threshold = LARGE_IF_FAILING if summary.fails else LARGE_UPDATE
     if not (largest > threshold or (climbs and largest > CLIMBING_UPDATE)):
-        return [oscillates] if oscillates else []
+        return oscillates
     improves = (
         summary.baseline is not None and summary.improvement > SOME_IMPROVEMENT
     )
     if improves and summary.epochs <= EARLY_EPOCHS and not climbs:
-        return []
+        return None
     evidence: dict[str, float | str] = {
         "largest ||dw|| / ||w|| of a step": largest,
         "threshold": threshold,
@@ -118,18 +118,15 @@ def learning_rate_too_high(summary: LearningSummary) -> list[Finding]:
         message += "does not fall as far as it could."
     else:
         message += "does not fall."
-    return [
-        finding_of(
-            summary,
-            "learning_rate_too_high",
-            None,
-            0,
-            evidence,
-            message,
-            severity,
-            _power_of_ten(USUAL_UPDATE / largest, -9, -1),
-        )
-    ]
+    return finding_of(
+        summary,
+        "learning_rate_too_high",
+        evidence,
+        message,
+        step=0,
+        severity=severity,
+        rate_times=_power_of_ten(USUAL_UPDATE / largest, -9, -1),
+    )
 
 
 def _learning_rate(summary: LearningSummary) -> dict[str, float]:
@@ -172,13 +169,7 @@ def _oscillates(summary: LearningSummary) -> Finding | None:
         f"weights by {late:.1%} of their norm."
     )
     return finding_of(
-        summary,
-        "learning_rate_too_high",
-        None,
-        None,
-        evidence,
-        message,
-        "warning",
+        summary, "learning_rate_too_high", evidence, message, severity="warning"
     )
 
 
@@ -211,7 +202,7 @@ def _largest_update(summary: LearningSummary) -> float:
     return min([largest, *([float(np.median(others))] if others else [])])
 
 
-def learning_rate_too_low(summary: LearningSummary) -> list[Finding]:
+def learning_rate_too_low(summary: LearningSummary) -> Finding | None:
     """Look for weights that hardly move, though there is a gradient.
 
     Under a custom loss the model may have been good from the start. Then the
@@ -223,17 +214,17 @@ def learning_rate_too_low(summary: LearningSummary) -> list[Finding]:
         or not had_time
         or not len(summary.updates)
     ):
-        return []
+        return None
     outputs = summary.history.facts.outputs
     custom = all(output.loss is None for output in outputs)
     if custom and summary.decrease > CUSTOM_DECREASE:
-        return []
+        return None
     steps = int(summary.history.steps[-1]) + 1
     each = float(np.median(summary.updates))
     threshold = SHORT_PATH * max(summary.share_done, SECOND_HALF)
     length = summary.path_length
     if length > threshold or (steps < ENOUGH_STEPS and each > TINY_UPDATE):
-        return []
+        return None
     evidence: dict[str, float | str] = {
         "sum of ||dw|| / ||w||": length,
         "threshold": threshold,
@@ -244,15 +235,11 @@ def learning_rate_too_low(summary: LearningSummary) -> list[Finding]:
         "The learning rate is too low: all steps together moved the weights "
         f"by at most {100 * length:.2g}% of their norm."
     )
-    return [
-        finding_of(
-            summary,
-            "learning_rate_too_low",
-            None,
-            None,
-            evidence,
-            message,
-            "warning",
-            _power_of_ten(threshold / max(length, 1e-30), 1, 4),
-        )
-    ]
+    return finding_of(
+        summary,
+        "learning_rate_too_low",
+        evidence,
+        message,
+        severity="warning",
+        rate_times=_power_of_ten(threshold / max(length, 1e-30), 1, 4),
+    )

@@ -15,24 +15,19 @@ _SATURATING = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
 def finding_of(
     summary: LearningSummary,
     problem: str,
-    layer: str | None,
-    step: int | None,
     evidence: Mapping[str, float | str],
     message: str,
+    layer: str | None = None,
+    step: int | None = None,
     severity: str = "error",
     rate_times: float | None = None,
 ) -> Finding:
     """Return a finding about a run, with its remedies."""
     history = summary.history
+    facts, batch, epoch = history.facts, history.batch, summary.epoch_of(step)
+    remedies = remedies_for(problem, facts, layer, batch, rate_times)
     return Finding(
-        problem,
-        layer,
-        summary.epoch_of(step),
-        step,
-        severity,
-        evidence,
-        message,
-        remedies_for(problem, history.facts, layer, history.batch, rate_times),
+        problem, layer, epoch, step, severity, evidence, message, remedies
     )
 
 

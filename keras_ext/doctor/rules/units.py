@@ -52,7 +52,7 @@ CONDITIONS = {
 }
 
 
-def dead_at_start(summary: LearningSummary) -> list[Finding]:
+def dead_at_start(summary: LearningSummary) -> Finding | None:
     """Look for ReLU layers that are mostly dead in the first step.
 
     Initial weights, biases or inputs are the cause then. The first batch
@@ -61,16 +61,16 @@ def dead_at_start(summary: LearningSummary) -> list[Finding]:
     shares = _dead_shares(summary, first=True)
     most = max(shares.values(), default=0.0)
     if summary.learns:
-        return []
+        return None
     if most <= (HALF_DEAD if _negative_pull(summary) else MOSTLY_DEAD):
-        return []
-    return [_dead(summary, shares, 0, "from the first step on", "error")]
+        return None
+    return _dead(summary, shares, 0, "from the first step on", "error")
 
 
-def dying_relu(summary: LearningSummary) -> list[Finding]:
+def dying_relu(summary: LearningSummary) -> Finding | None:
     """Look for ReLU layers whose units output 0 for all of an epoch."""
     if summary.first_nonfinite is not None:
-        return []
+        return None
     shares = _dead_shares(summary, first=False)
     most = max(shares.values(), default=0.0)
     if most > MOSTLY_DEAD and not summary.learns:
@@ -87,10 +87,10 @@ def dying_relu(summary: LearningSummary) -> list[Finding]:
     elif most > MOSTLY_DEAD:
         severity = "info"
     else:
-        return []
+        return None
     steps = summary.history.steps
     step = int(steps[-1]) if len(steps) else None
-    return [_dead(summary, shares, step, "by now", severity)]
+    return _dead(summary, shares, step, "by now", severity)
 
 
 def _negative_pull(summary: LearningSummary) -> float:
@@ -111,29 +111,29 @@ def _negative_pull(summary: LearningSummary) -> float:
     return largest if largest > NEGATIVE_PULL else 0.0
 
 
-def saturated_at_start(summary: LearningSummary) -> list[Finding]:
+def saturated_at_start(summary: LearningSummary) -> Finding | None:
     """Look for sigmoid and tanh layers that are saturated from the start.
 
     Layers that cannot be captured, such as recurrent ones, are judged by
     their initial weights and biases.
     """
     if summary.learns:
-        return []
+        return None
     found = _saturation(summary)
     at_start = {k: v for k, v in found.items() if v[0] > SATURATED}
     if not at_start:
         return _saturated_uncaptured(summary, set(found))
-    return [_saturated(summary, at_start, 0)]
+    return _saturated(summary, at_start, 0)
 
 
-def saturated_activation(summary: LearningSummary) -> list[Finding]:
+def saturated_activation(summary: LearningSummary) -> Finding | None:
     """Look for sigmoid and tanh layers that became saturated."""
     if not summary.fails or not len(summary.history.steps):
-        return []
+        return None
     found = _saturation(summary)
     if not found:
-        return []
-    return [_saturated(summary, found, int(summary.history.steps[-1]))]
+        return None
+    return _saturated(summary, found, int(summary.history.steps[-1]))
 
 
 def _saturation(summary: LearningSummary) -> dict[str, np.ndarray]:
@@ -163,19 +163,19 @@ def _saturated(
         "activation is flat. Hardly any gradient passes."
     )
     return finding_of(
-        summary, "saturated_activation", layer, step, evidence, message
+        summary, "saturated_activation", evidence, message, layer, step
     )
 
 
 def _saturated_uncaptured(
     summary: LearningSummary, captured: set[str]
-) -> list[Finding]:
+) -> Finding | None:
     """Judge layers whose activation runs inside a loop by their weights."""
     layers = [
         x for x in saturated_by_weights(summary) if x.path not in captured
     ]
     if not layers or not summary.epochs:
-        return []
+        return None
     layer = max(layers, key=preactivation_scale)
     scale = preactivation_scale(layer)
     activation = applied_activation(layer, summary.history.facts.layers)
@@ -188,11 +188,9 @@ def _saturated_uncaptured(
         f"weights give the {activation} numbers of size {scale:.3g}, where it "
         "is flat."
     )
-    return [
-        finding_of(
-            summary, "saturated_activation", layer.path, 0, evidence, message
-        )
-    ]
+    return finding_of(
+        summary, "saturated_activation", evidence, message, layer.path, 0
+    )
 
 
 def _dead_shares(summary: LearningSummary, first: bool) -> dict[str, float]:
@@ -247,7 +245,7 @@ def _dead(
         evidence["layers as dead as that"] = 1 + len(others)
         message += f" Likewise {_listed(others)}."
     return finding_of(
-        summary, "dying_relu", layer, step, evidence, message, severity
+        summary, "dying_relu", evidence, message, layer, step, severity=severity
     )
 
 
