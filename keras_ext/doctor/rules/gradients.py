@@ -168,7 +168,7 @@ def exploding_gradient(summary: LearningSummary) -> Finding | None:
 
 
 def vanishing_gradient(summary: LearningSummary) -> Finding | None:
-    """Look for a gradient that shrinks on its way to the first layers."""
+    """Look for a gradient that shrinks on its way back."""
     if summary.learns or not summary.had_time:
         return None
     found = summary.norms()
