@@ -1,25 +1,26 @@
-"""How often the training doctor is right, and how often it cries wolf.
+"""How often the training doctor is right, and how often it is wrong.
 
     KERAS_BACKEND=jax python -m benchmarks.doctor_bench --cache DIR --runs 400
     python -m benchmarks.doctor_bench --replay DIR --half dev
 
-The first command trains small models, healthy ones and ones with a single
-injected fault, under `TrainingDoctor`, and keeps what it recorded; with
+The first command trains small models under `TrainingDoctor`, healthy ones and
+ones with a single injected fault, and stores what was measured. With
 `--shard 0/2` and `--shard 1/2` two processes share the work. The second
-applies the rules to the history, as they were after each epoch, and prints
-how right they are beside the rules of others.
+command applies the rules to the histories as they were after each epoch. It
+prints how right the rules are, beside the rules of others.
 
-Even seeds are for development; the odd ones, `--half report`, are looked at
-only to report.
+Even seeds are for development. Odd seeds, `--half report`, are for reports
+only.
 
-A healthy run is one that reaches the score of its data set on unseen data. A
-faulty one is a healthy one with a single change, has lost at least 15 % of
-what its healthy twin knows beyond the best constant answer, and, where that
-can be measured, has the fault (`runs.accepted`). Of healthy runs, a finding
-above info at the end of any epoch is a false alarm; of faulty ones, the
-first-ranked finding at the end of training is the one named first. Of the
-peers it is the first symptom, which counts as right if it can mean the
-problem at all.
+A healthy run reaches the score of its data set. A faulty run is a healthy run
+with a single change. It has lost at least 15 % of its healthy twin's
+improvement over the best constant prediction and, where it can be measured,
+has the fault (`runs.accepted`).
+
+In a healthy run, a finding above info at the end of any epoch is a false
+alarm. In a faulty run, "named first" is the first finding at the end of
+training. For the peers it is the first symptom, which counts as right if it
+can mean the problem at all.
 """
 
 import argparse
@@ -46,7 +47,7 @@ HALVES = {"dev": 0, "report": 1}
 
 
 def share_compiled(folder: str) -> None:
-    """Keep what XLA compiles: twins mostly are the same program."""
+    """Keep what XLA compiles: twins are mostly the same program."""
     import keras
 
     if keras.config.backend() == "jax":
@@ -102,14 +103,14 @@ def generate(args: argparse.Namespace) -> None:
 
 
 def _until_it_raises(family: Iterator) -> Iterator:
-    """Yield the runs of a family up to one that the backend refuses.
+    """Yield the runs of a family until the backend raises.
 
-    PyTorch raises where others go on with NaN.
+    PyTorch raises where other backends continue with NaN.
     """
     try:
         yield from family
     except RuntimeError as error:
-        print(f"refused by the backend: {error}", flush=True)
+        print(f"the backend raised: {error}", flush=True)
 
 
 def main() -> None:

@@ -2,11 +2,11 @@
 
     KERAS_BACKEND=torch python -m benchmarks.doctor_stress [part of a name]
 
-`doctor_bench` draws plain networks; these are what it has not: embeddings,
+`doctor_bench` draws plain networks. Here are other kinds: embeddings,
 attention, schedules, pretrained and adversarial models, very small batches,
-rare classes, targets of large scale, and the like. Each is trained on
-generated data or scikit-learn's, and has to reach a score. Anything above
-info that the doctor says of it in any epoch is a false alarm.
+rare classes, targets of large scale, and more. Each model trains on generated
+data or scikit-learn's, and has to reach a score. Any finding above info in any
+epoch is a false alarm.
 """
 
 import os
@@ -24,17 +24,17 @@ from benchmarks.doctor.unusual import CASES
 from keras_ext.callbacks import TrainingDoctor
 
 
-def told(case, seed: int) -> tuple[float, bool, list[str]]:
-    """Train a case; return its score, whether it will do, and what was said."""
+def trained(case, seed: int) -> tuple[float, bool, list[str]]:
+    """Train a case; return its score, whether that is good, and findings."""
     keras.utils.set_random_seed(seed)
-    said: list[str] = []
+    findings: list[str] = []
     doctor = TrainingDoctor(
-        on_finding=lambda f: said.append(
+        on_finding=lambda f: findings.append(
             f"{f.problem} ({f.severity}, epoch {f.epoch}): {f.message}"
         )
     )
     score, good = case(doctor)
-    return score, bool(score >= good), said
+    return score, bool(score >= good), findings
 
 
 def main() -> None:
@@ -47,14 +47,14 @@ def main() -> None:
         for seed in range(seeds):
             start = time.process_time()
             with np.errstate(all="ignore"):
-                score, good, said = told(case, seed)
+                score, good, findings = trained(case, seed)
             healthy += good
-            alarms += bool(good and said)
+            alarms += bool(good and findings)
             seconds = time.process_time() - start
             print(
                 f"{name}: score {score:.3f}{'' if good else ' TOO LOW'}, "
                 f"{seconds:.0f} s",
-                *said,
+                *findings,
                 sep="\n    ",
                 flush=True,
             )

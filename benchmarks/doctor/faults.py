@@ -1,4 +1,4 @@
-"""What can be wrong: one change of a healthy model, its data or its loss."""
+"""Faults: single changes of a healthy model, its data or its loss."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,14 +12,13 @@ Draw = np.random.Generator
 
 
 class Fault(NamedTuple):
-    """A way to spoil a run.
+    """A fault that can be injected into a run.
 
     Attributes:
-        problem: What a right diagnosis names, one of
-            `keras_ext.doctor.PROBLEMS`.
-        name: Of the kind of injection.
-        suits: Whether it can be done to a healthy model.
-        inject: Returns the spoilt model.
+        problem: The right diagnosis, one of `keras_ext.doctor.PROBLEMS`.
+        name: Name of the kind of injection.
+        suits: Returns whether a healthy model can have it.
+        inject: Returns the faulty model.
     """
 
     problem: str

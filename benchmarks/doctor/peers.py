@@ -1,10 +1,10 @@
-"""What the published rules of others say about the same runs.
+"""The published rules of others, applied to the same runs.
 
-The rules are restated from their papers, their documentation and their
-sources; what they measure is in the rows of `probe.Probe`, a callback that
-makes one pass on a batch at each epoch's end. Where a rule counts steps, a
-step here is an epoch, which makes it slower to cry wolf. Each symptom stands
-for all of our problems that it could mean.
+The rules follow their papers, documentation and sources. Their measurements
+are the rows of `probe.Probe`, a callback that makes one pass on a batch at the
+end of each epoch. Where a rule counts steps, a step here is an epoch, which
+makes false alarms rarer. Each symptom stands for all problems that it could
+mean.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -17,8 +17,7 @@ from benchmarks.doctor.probe import Probe
 from keras_ext.callbacks.training_doctor import TrainingDoctor
 from keras_ext.doctor import PROBLEMS
 
-# A faulty run has lost at least this share of what its healthy twin knows
-# beyond the best constant answer.
+# A faulty run has lost at least this share of its healthy twin's improvement.
 LOST = 0.15
 # An overfitted one has at least this much better a score on its training
 # data, more than its twin, and a validation loss of this multiple of its
@@ -35,8 +34,8 @@ class Run:
         spec: What was trained.
         train_score, score: On the training data and on unseen data.
         chance: What the best constant answer scores.
-        history: What the doctor recorded.
-        told: What it told, as pairs of epoch and problem.
+        history: What the doctor measured.
+        found: What the doctor found, as pairs of epoch and problem.
         probe: What the peers look at.
         identical: Whether a hidden layer's units ended as they began: all
             the same.
@@ -48,7 +47,7 @@ class Run:
     score: float
     chance: float
     history: Any
-    told: list[tuple[int | None, str]]
+    found: list[tuple[int | None, str]]
     probe: Probe
     identical: bool
     seconds: float
@@ -60,20 +59,20 @@ class Run:
 
     @property
     def improvement(self) -> float:
-        """What it knows beyond the best constant answer."""
+        """Its score beyond the best constant prediction."""
         return self.score - self.chance
 
 
 def train(spec: Spec) -> Run:
-    """Train a model under the doctor's eyes."""
+    """Train a model with the doctor as a callback."""
     clean = data.split(spec.task, spec.scaling, spec.split_seed)
     split = damaged(spec, clean)
     model = models.build(spec, split)
     y = models.targets(spec, split, split.y)
     y_test = models.targets(spec, split, split.y_test)
-    told: list[tuple[int | None, str]] = []
+    found: list[tuple[int | None, str]] = []
     doctor = TrainingDoctor(
-        on_finding=lambda f: told.append((f.epoch, f.problem))
+        on_finding=lambda f: found.append((f.epoch, f.problem))
     )
     probe = Probe(split.x[:128], y[:128])
     start = time.perf_counter()
@@ -107,7 +106,7 @@ def train(spec: Spec) -> Run:
         *scores,
         split.chance,
         doctor.history,
-        told,
+        found,
         probe,
         _identical(model),
         seconds,
@@ -247,7 +246,7 @@ def store(
         "train_score": run.train_score,
         "chance": run.chance,
         "seconds": run.seconds,
-        "told": run.told,
+        "found": run.found,
         "kinds": run.probe.kinds,
         "kernels": run.probe.kernels,
     }

@@ -1,4 +1,4 @@
-"""How right the doctor is, and the others, on recorded runs."""
+"""How right the doctor and the others are, on stored runs."""
 
 import itertools
 import pathlib
@@ -18,13 +18,13 @@ from keras_ext.doctor.run_history import RunHistory
 
 @dataclass
 class Verdict:
-    """What was said about a run.
+    """The findings about a run.
 
     Attributes:
         name: The run's.
         label: The run's.
         problem: What it has, `"healthy"` if nothing.
-        said: Whether there was a finding above info at the end of any
+        alarm: Whether there was a finding above info at the end of any
             epoch, or of training.
         last: The first-ranked problem above info at the end of training,
             or, if none is left there, at the end of the last epoch that had
@@ -38,7 +38,7 @@ class Verdict:
     name: str
     label: dict[str, Any]
     problem: str
-    said: bool = False
+    alarm: bool = False
     last: str = ""
     first: str = ""
     epoch: int | None = None
@@ -46,7 +46,7 @@ class Verdict:
 
 
 def above_info(history: RunHistory) -> list[Finding]:
-    """Return what the doctor would act on."""
+    """Return the findings above info."""
     return [f for f in diagnose(history) if f.severity != "info"]
 
 
@@ -56,9 +56,9 @@ def judge(name: str, label: dict, history: RunHistory, more: dict) -> Verdict:
     for epoch in range((history.epoch or 0) + 1):
         found = above_info(storage.truncate(history, epoch))
         if found:
-            if not verdict.said:
+            if not verdict.alarm:
                 verdict.first, verdict.epoch = found[0].problem, epoch
-            verdict.said, verdict.last = True, found[0].problem
+            verdict.alarm, verdict.last = True, found[0].problem
     rows = {key.partition(":")[2]: values for key, values in more.items()}
     view = View(history, rows, label["kinds"])
     with np.errstate(all="ignore"):
@@ -103,7 +103,7 @@ def report(
     _row("all", faulty)
     _confusion(faulty)
     _others(healthy, faulty)
-    alarms = Counter(v.last for v in healthy if v.said)
+    alarms = Counter(v.last for v in healthy if v.alarm)
     print(f"\nFalse alarms: {_share(sum(alarms.values()), len(healthy))}")
     for problem, count in alarms.most_common():
         print(f"- {problem}: {count}")
@@ -122,7 +122,7 @@ def _row(name: str, runs: list[Verdict]) -> None:
     epochs = [v.epoch for v in runs if v.epoch is not None]
     median = f"{np.median(epochs):.0f}" if epochs else "-"
     print(
-        f"| {name} | {n} | {sum(v.said for v in runs) / n:.0%} "
+        f"| {name} | {n} | {sum(v.alarm for v in runs) / n:.0%} "
         f"| {sum(v.last == v.problem for v in runs) / n:.0%} "
         f"| {sum(v.first == v.problem for v in runs) / n:.0%} "
         f"| {median} |"
@@ -144,10 +144,10 @@ def _confusion(faulty: list[Verdict]) -> None:
 def _others(healthy: list[Verdict], faulty: list[Verdict]) -> None:
     print("\n| rules | false alarms | found | named first |")
     print("|---|---|---|---|")
-    said = sum(v.said for v in healthy)
+    alarms = sum(v.alarm for v in healthy)
     print(
-        f"| the doctor | {_share(said, len(healthy))} "
-        f"| {_share(sum(v.said for v in faulty), len(faulty))} "
+        f"| the doctor | {_share(alarms, len(healthy))} "
+        f"| {_share(sum(v.alarm for v in faulty), len(faulty))} "
         f"| {_share(sum(v.last == v.problem for v in faulty), len(faulty))} |"
     )
     for peer in PEERS:

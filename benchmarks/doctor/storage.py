@@ -1,4 +1,4 @@
-"""Keeping recorded runs in files, and cutting them short."""
+"""Storing runs in files, and truncating them."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ _SERIES = ("logs", "series", "epochs")
 
 
 def truncate(history: RunHistory, epoch: int) -> RunHistory:
-    """Return what was recorded up to the end of an epoch.
+    """Return what was measured up to the end of an epoch.
 
     Args:
         history: Of a whole run.
@@ -44,7 +44,7 @@ def save(
     Args:
         path: Without an ending.
         label: What JSON can hold.
-        history: What the doctor recorded.
+        history: What the doctor measured.
         more: Further arrays by name.
     """
     arrays = {"steps": history.steps}

@@ -1,7 +1,7 @@
-"""Rules that say what is wrong with a training run, and reports of it.
+"""Rules that find what is wrong with a training run, and reports.
 
-The rules are plain Python and NumPy. What reads models, `check` alone, loads
-Keras when it is first used.
+The rules are plain Python and NumPy. Only `check` loads Keras, when it is
+first used.
 """
 
 import importlib

@@ -1,6 +1,7 @@
-"""What can be said before training."""
+"""The check before training."""
 
 import dataclasses
+import functools
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from keras_ext.doctor.facts.model import facts_of, output_facts
 from keras_ext.doctor.finding import SEVERITIES, Finding
 from keras_ext.doctor.rules import static
 from keras_ext.doctor.rules.initial import initial_weights
+from keras_ext.doctor.rules.outputs import output_loss_mismatch
 from keras_ext.doctor.run_history import Facts, OutputFacts, RunHistory
 
 
@@ -25,37 +27,38 @@ def check(
 ) -> list[Finding]:
     """Return what is wrong with a model and its data before training.
 
-    Looks at the model, at the data, and at one forward and backward on one
-    batch: inputs of a wrong scale, NaN in the data, labels out of range,
-    outputs that do not fit their loss, units that start alike, and initial
-    weights that let activations or gradients explode, vanish or saturate.
+    It looks at the model, the data, and one forward and backward pass on one
+    batch. It finds inputs of a wrong scale, NaN in the data, labels out of
+    range, outputs that do not fit their loss, units that start alike, and
+    initial weights under which activations or gradients explode, vanish or
+    saturate.
 
-    Weights, optimizer, random seeds and what was compiled stay as they are;
-    a subclassed model that is not built is built. What cannot be found out
-    is left out: gradients of a model without a loss or with a train step of
-    its own, and all measurements on one that wraps a PyTorch module.
+    Weights, optimizer, random seeds and compiled functions do not change. A
+    subclassed model that is not built is built. Gradients of a model without
+    a loss or with a custom train step are not checked, and no measurements
+    are made on a model that wraps a PyTorch module.
 
-    Cost: under two seconds for small models; one step of training, and on
-    JAX its compilation, for large ones.
+    Cost: under two seconds for small models. For large ones, one step of
+    training, and its compilation on JAX.
 
     Args:
-        model: A `keras.Model`; compiled, if losses are to be checked.
-        x: Inputs: an array or tensor of shape `(samples, ...)`, a list or a
-            dictionary of them; or what `fit` takes in their place, such as a
+        model: A `keras.Model`. Its losses are checked if it is compiled.
+        x: Inputs: an array or tensor of shape `(samples, ...)`, or a list or
+            dictionary of them. Or an iterable as in `fit`, such as a
             `tf.data.Dataset`, a `keras.utils.PyDataset`, a PyTorch data
-            loader or a generator, of which the first batch is taken.
-        y: Targets, alike; `None` for none, and where `x` yields them.
+            loader or a generator; its first batch is taken.
+        y: Targets, alike, or `None`. Must be `None` if `x` yields them.
             Defaults to `None`.
         batch_size: Samples of the batch, evenly spaced in the arrays.
             Defaults to `32`.
 
     Returns:
-        Findings, the most severe first, each with what follows from it.
+        Findings, the most severe first, each with its consequences.
 
     Raises:
         TypeError: If `model` is no Keras model.
         ValueError: If `x` and `y` have no samples or different numbers of
-            them, or the model cannot be called with `x`, or its losses
+            them, if the model cannot be called with `x`, or if its losses
             cannot be computed for `y`.
 
     Example:
@@ -84,18 +87,21 @@ def check(
     if not _has_torch_module(model):
         facts, probe = _probed(model, batch, facts)
     findings = _static(facts, x, y)
-    if probe is not None and probe.loss_error is not None:
-        _complain(probe.loss_error, findings, facts)
+    error = None if probe is None else probe.loss_error
+    if error is not None and any(output.loss for output in facts.outputs):
+        explained = any(f.problem == "output_loss_mismatch" for f in findings)
+        if not explained:
+            raise ValueError(
+                "`y` must fit the model's losses. They raised "
+                f"{type(error).__name__}: {error}"
+            ) from error
     data = batch_facts(x, y, facts.outputs)
     measured: list[Finding] = []
     finite = not data.x_nonfinite > 0 and not data.y_nonfinite > 0
     if probe is not None and finite:
         measured = initial_weights(probe, facts, data)
-    # What was measured may follow from the rest, not the other way round.
+    # Measurements may follow from the other findings, not the reverse.
     return ranked([*_sorted(findings), *measured])
-
-
-# Measuring
 
 
 def _has_torch_module(model: Any) -> bool:
@@ -107,38 +113,31 @@ def _has_torch_module(model: Any) -> bool:
 def _probed(
     model: Any, batch: Any, facts: Facts
 ) -> tuple[Facts, probes.Probe | None]:
-    """Run the model once; return what is known then, and what was seen."""
+    """Run the model once; return better facts, and the measurements."""
     x, y, weights = keras.tree.map_structure(_to_tensor, batch)
     if facts.own_train_step:
         y = None
     try:
-        # Findings say it: Keras warns of softmax on one unit, for example.
+        # Findings report it, such as Keras's warning of softmax on one unit.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             built = probes.built(model, x)
-            probe = probes.probe(
-                built,
-                x,
-                y,
-                weights,
-                lambda names: losses_of(model, names),
-            )
+            losses = functools.partial(losses_of, model)
+            probe = probes.probe(built, x, y, weights, losses)
     except Exception as error:
-        # Only its own train step knows how such a model is called.
+        # Only a custom train step knows how to call such a model.
         if facts.own_train_step:
             return facts, None
         shapes = keras.tree.map_structure(lambda a: a.shape, batch[0])
         raise ValueError(
-            "`x` must be what the model can be called with. Received: "
-            f"arrays of shapes {shapes}, for which it raised "
-            f"{type(error).__name__}: {error}"
+            f"`x` must fit the model. Received: arrays of shapes {shapes}, "
+            f"for which the model raised {type(error).__name__}: {error}"
         ) from error
-    now = facts_of(built)
+    now, outputs = facts_of(built), facts.outputs
+    if probe.outputs:
+        outputs = output_facts(model, probe.outputs)
     facts = dataclasses.replace(
-        facts,
-        layers=now.layers,
-        parameters=now.parameters,
-        outputs=_outputs(model, probe, facts),
+        facts, layers=now.layers, parameters=now.parameters, outputs=outputs
     )
     return facts, probe
 
@@ -149,28 +148,6 @@ def _to_tensor(array: Any) -> Any:
     if array.dtype == np.float64:
         array = array.astype(keras.config.floatx())
     return keras.ops.convert_to_tensor(array)
-
-
-def _complain(error: Exception, findings: list[Finding], facts: Facts) -> None:
-    """Raise if losses cannot be computed and no finding says why."""
-    said = any(f.problem == "output_loss_mismatch" for f in findings)
-    if not said and any(output.loss for output in facts.outputs):
-        raise ValueError(
-            "`y` must be what the model's losses can be computed for. They "
-            f"raised {type(error).__name__}: {error}"
-        ) from error
-
-
-def _outputs(
-    model: Any, probe: probes.Probe | None, facts: Facts
-) -> tuple[OutputFacts, ...]:
-    """Return what the call of a model has shown of its outputs."""
-    if probe is None or not probe.outputs:
-        return facts.outputs
-    return output_facts(model, probe.outputs)
-
-
-# Findings
 
 
 def _static(facts: Facts, x: Any, y: Any) -> list[Finding]:
@@ -187,14 +164,14 @@ def _static(facts: Facts, x: Any, y: Any) -> list[Finding]:
     for outputs, target in pairs:
         alone = dataclasses.replace(facts, outputs=outputs)
         own = RunHistory(alone, batch_facts(x, target, outputs))
-        findings += static.output_loss_mismatch(own)
+        findings += output_loss_mismatch(own)
     return findings
 
 
 def _paired(
     outputs: tuple[OutputFacts, ...], y: Any
 ) -> list[tuple[tuple[OutputFacts, ...], Any]]:
-    """Return each output with its targets."""
+    """Return each output with its targets, nothing if they do not match."""
     if isinstance(y, Mapping):
         return [((o,), y.get(o.name)) for o in outputs]
     if isinstance(y, list | tuple) and len(y) == len(outputs):
@@ -203,7 +180,7 @@ def _paired(
 
 
 def _sorted(findings: list[Finding]) -> list[Finding]:
-    """Return each finding once, causes first and the worst of them."""
+    """Return each finding once: causes first, then by severity."""
     order = list(CONSEQUENCES)
     kept: dict[tuple[str, str | None, str], Finding] = {}
     for finding in findings:

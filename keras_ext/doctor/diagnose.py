@@ -1,4 +1,4 @@
-"""From history to findings: rules, their order, and what follows from what."""
+"""From history to findings: the rules, their order and consequences."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -13,23 +13,26 @@ from keras_ext.doctor.rules import (
     static,
     units,
 )
-from keras_ext.doctor.rules.learning_summary import LearningSummary
+from keras_ext.doctor.rules.learning_summary import (
+    PLATEAU_SHARE,
+    LearningSummary,
+)
 from keras_ext.doctor.run_history import RunHistory
 
-# Root causes first: of two problems in one run, the one that stands above
-# is told, and the other as its consequence if it can be one.
+# Root causes first. Of two problems in one run, the upper one is reported, and
+# the other as its consequence where `CONSEQUENCES` allows it.
 STATIC_RULES: tuple[Callable[[RunHistory], list[Finding]], ...] = (
     static.numerical_instability_in_data,
     outputs.output_loss_mismatch,
     static.symmetric_units,
     static.unscaled_input,
 )
-RULES: tuple[Callable[[LearningSummary], list[Finding]], ...] = (
-    capacity.smothered,
-    capacity.held_back,
-    units.dead_from_the_beginning,
-    gradients.exploding_from_the_beginning,
-    units.saturated_from_the_beginning,
+RULES: tuple[Callable[[LearningSummary], Finding | None], ...] = (
+    capacity.over_regularized,
+    capacity.too_simple,
+    units.dead_at_start,
+    gradients.exploding_at_start,
+    units.saturated_at_start,
     progress.learning_rate_too_high,
     gradients.exploding_gradient,
     gradients.vanishing_gradient,
@@ -42,7 +45,7 @@ RULES: tuple[Callable[[LearningSummary], list[Finding]], ...] = (
 )
 
 _STUCK = ("vanishing_gradient", "learning_rate_too_low", "underfitting")
-_WILD = (
+_UNSTABLE = (
     "exploding_gradient",
     "dying_relu",
     "saturated_activation",
@@ -50,22 +53,22 @@ _WILD = (
     "learning_rate_too_high",
 )
 CONSEQUENCES: dict[str, tuple[str, ...]] = {
-    "numerical_instability": (*_WILD, *_STUCK, "unscaled_input"),
-    "output_loss_mismatch": (*_WILD, *_STUCK, "overfitting"),
+    "numerical_instability": (*_UNSTABLE, *_STUCK, "unscaled_input"),
+    "output_loss_mismatch": (*_UNSTABLE, *_STUCK, "overfitting"),
     "symmetric_units": (
         *_STUCK,
         "dying_relu",
         "saturated_activation",
         "learning_rate_too_high",
     ),
-    "unscaled_input": (*_WILD, *_STUCK, "overfitting"),
+    "unscaled_input": (*_UNSTABLE, *_STUCK, "overfitting"),
     "dying_relu": _STUCK,
-    "exploding_gradient": (*_WILD, *_STUCK),
+    "exploding_gradient": (*_UNSTABLE, *_STUCK),
     "saturated_activation": (*_STUCK, "learning_rate_too_high"),
-    "learning_rate_too_high": (*_WILD, *_STUCK),
+    "learning_rate_too_high": (*_UNSTABLE, *_STUCK),
     "vanishing_gradient": _STUCK,
     "learning_rate_too_low": ("underfitting",),
-    "underfitting": (*_WILD, "vanishing_gradient", "learning_rate_too_low"),
+    "underfitting": (*_UNSTABLE, "vanishing_gradient", "learning_rate_too_low"),
 }
 
 
@@ -76,35 +79,30 @@ def diagnose(history: RunHistory, rules: Iterable[Rule] = ()) -> list[Finding]:
     """Return what is wrong with a training run.
 
     Args:
-        history: What was recorded of it up to now.
-        rules: Further rules; what they find is told after what the doctor's
-            own find. Defaults to none.
+        history: What was measured up to now.
+        rules: Further rules. Their findings come after the doctor's own.
+            Defaults to none.
 
     Returns:
-        Root causes, the most severe first, each with what follows from it;
-        each problem at most once.
+        Root causes, the most severe first, each with its consequences. Each
+        problem appears at most once.
     """
     summary = LearningSummary(history)
-    known = [f for rule in STATIC_RULES for f in rule(history)]
-    findings = [weighed(f, summary) for f in known]
-    findings += [f for rule in RULES for f in rule(summary)]
-    found: dict[str, Finding] = {}
+    findings = [
+        _reweighed(f, summary) for r in STATIC_RULES for f in r(history)
+    ]
+    findings += [f for rule in RULES if (f := rule(summary))]
     findings += [f for rule in rules for f in rule(history)]
+    found: dict[str, Finding] = {}
     for finding in findings:
         found.setdefault(finding.problem, finding)
     return ranked(list(found.values()))
 
 
-def weighed(finding: Finding, summary: LearningSummary) -> Finding:
-    """Return what was said before training, in the light of the training.
+def _reweighed(finding: Finding, summary: LearningSummary) -> Finding:
+    """Return a static finding with the severity that the run suggests.
 
-    An input of unusual scale is worth a remark if the run learns, and a
-    warning if it does not; or if it has learned nothing that holds for
-    validation data, as when batch normalization keeps up with large inputs
-    in training alone: of inputs far from zero that is known before its means
-    have settled. Numbers that may be classes are worth a warning if the run
-    fails on them. Units that are alike cost a run that learns no more than
-    units.
+    The rules' `CONDITIONS` list the cases.
     """
     if finding.problem == "symmetric_units" and summary.learns:
         if finding.severity == "error":
@@ -115,9 +113,11 @@ def weighed(finding: Finding, summary: LearningSummary) -> Finding:
             return dataclasses.replace(finding, severity="warning")
     if finding.problem != "unscaled_input" or not summary.epochs:
         return finding
-    lags = static.is_ahead_of_batch_normalization(summary.history)
-    late = lags and summary.share_done >= 0.6 and summary.guesses_on_new_data
-    if late or summary.is_lost_on_new_data:
+    late = summary.share_done >= PLATEAU_SHARE
+    lags = static.outruns_batch_normalization(summary.history)
+    if summary.fails_on_validation or (
+        lags and late and summary.validates_like_baseline
+    ):
         return dataclasses.replace(finding, severity="warning")
     if summary.learns:
         return dataclasses.replace(finding, severity="info")
@@ -127,7 +127,7 @@ def weighed(finding: Finding, summary: LearningSummary) -> Finding:
 
 
 def ranked(found: list[Finding]) -> list[Finding]:
-    """Fold consequences under their causes, and sort by severity."""
+    """Return root causes with their consequences, sorted by severity."""
     roots: list[Finding] = []
     rest = list(found)
     while rest:
@@ -149,10 +149,10 @@ def ranked(found: list[Finding]) -> list[Finding]:
 
 
 def _moot(finding: Finding) -> bool:
-    """Return whether it says nothing as the consequence of something else.
+    """Return whether a finding is pointless as a consequence.
 
-    Weights that get no gradient stay where they are at any rate; to call the
-    rate too low would contradict what helps against the cause.
+    Without a gradient, weights stay where they are at any learning rate. A
+    higher learning rate would contradict the remedy of the cause.
     """
     return finding.problem == "learning_rate_too_low"
 

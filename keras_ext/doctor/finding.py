@@ -1,4 +1,4 @@
-"""What the doctor says."""
+"""Findings and remedies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ SEVERITIES = ("info", "warning", "error")
 
 
 class Remedy(NamedTuple):
-    """Something that helps against a problem.
+    """A remedy of a problem.
 
     Attributes:
         advice: What to do, in words.
-        change: The one line of code that does it.
+        change: One line of code that does it.
     """
 
     advice: str
@@ -40,16 +40,16 @@ class Finding:
     """One thing that is wrong with a training run.
 
     Attributes:
-        problem: One of `PROBLEMS`, or a name that a rule of one's own gives
-            it: a Python identifier.
+        problem: One of `PROBLEMS`, or the name that a custom rule gives: a
+            Python identifier.
         layer: Path of the layer at fault, `None` for the whole model.
-        epoch: The epoch in which it was found, counted from 0; `None` before
+        epoch: The epoch of the finding, counted from 0; `None` before
             training.
-        step: The training step since the beginning of `fit` at which the
-            evidence was measured; `None` if it belongs to no single step.
+        step: The training step of the evidence, counted from 0 at the start
+            of `fit`; `None` if it belongs to no single step.
         severity: One of `SEVERITIES`.
-        evidence: Measured numbers, and the thresholds that they passed.
-        message: What is wrong, where and why, in one or two sentences.
+        evidence: Measured numbers and thresholds.
+        message: What is wrong, where and why, in a few sentences.
         remedies: What helps, the best first.
         consequences: Findings that follow from this one.
     """
@@ -67,8 +67,8 @@ class Finding:
     def __post_init__(self) -> None:
         if not self.problem.isidentifier():
             raise ValueError(
-                f"`problem` must be one of {PROBLEMS}, or an identifier of "
-                f"one's own. Received: problem={self.problem!r}"
+                f"`problem` must be one of {PROBLEMS}, or another identifier. "
+                f"Received: problem={self.problem!r}"
             )
         if self.severity not in SEVERITIES:
             raise ValueError(
@@ -78,5 +78,5 @@ class Finding:
 
     @property
     def chain(self) -> tuple[str, ...]:
-        """The problem and those that follow from it, in that order."""
+        """The problem, then the problems that follow from it."""
         return (self.problem, *(c.problem for c in self.consequences))

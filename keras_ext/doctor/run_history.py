@@ -1,4 +1,4 @@
-"""What the rules look at: plain numbers, no Keras in them."""
+"""What the rules look at: plain numbers, without Keras."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,22 +15,22 @@ class LayerFacts:
     Attributes:
         path: Its path in the model, as the monitors log it.
         kind: The name of its class.
-        activation: The name of its activation function, `None` if it applies
-            none or one that nobody knows.
-        units: Entries of its output's unit axis.
+        activation: The name of its activation function; `None` for no
+            activation and for custom ones.
+        units: Size of its output's unit axis.
         fan_in: Inputs of one unit.
         weight_std: Standard deviation of the kernel's initial entries.
-        weight_mean: Mean of them.
-        recurrent_gain: Of a recurrent kernel's initial entries the standard
-            deviation, times the square root of the units: about 1 as usual.
-        bias_size: Mean size of the initial biases.
+        weight_mean: Their mean.
+        recurrent_gain: Standard deviation of a recurrent kernel's initial
+            entries, times the square root of the units; usually about 1.
+        bias_size: Mean absolute value of the initial biases.
         identical_units: Whether all units start with the same weights.
         trainable: Whether any of its weights is trained.
-        feeds: Classes of the layers and operations that take what it puts
-            out, activations, normalizations and layers without weights of
-            one input being passed over; `"output"` is the model's output,
-            `"?"` something unknown. `None` if nothing can be told.
-        dropout: The rate, of a dropout layer or of one that drops inputs.
+        feeds: Classes of the layers and operations that take its output.
+            Activations, normalizations and layers without weights are passed
+            over if they have one input. `"output"` is the model's output,
+            `"?"` is unknown. `None` if nothing is known.
+        dropout: The drop rate of a dropout layer, or of a layer's inputs.
         penalty: The largest factor of its L1 and L2 regularizers.
     """
 
@@ -56,14 +56,13 @@ class OutputFacts:
 
     Attributes:
         name: The output's name.
-        activation: The activation that makes it, `None` for linear outputs
-            and for those that nobody knows.
+        activation: Its activation; `None` for linear and unknown outputs.
         units: Its last axis.
-        loss: The loss on it, by the name of Keras's function, such as
-            `"mean_squared_error"`; `None` if it has none or a person's own.
+        loss: The name of Keras's loss function, such as
+            `"mean_squared_error"`; `None` for no loss and for custom ones.
         from_logits: Whether the loss takes logits.
-        known: Whether `activation` was found for certain.
-        ignore_class: The label that the loss leaves out, `None` if none.
+        known: Whether `activation` is certain.
+        ignore_class: The label that the loss ignores, or `None`.
     """
 
     name: str
@@ -80,18 +79,16 @@ class Facts:
     """What is known of a model before training.
 
     Attributes:
-        layers: The layers that have weights or activations, in the order in
-            which the model calls them.
+        layers: The layers with weights or activations, in the order of calls.
         outputs: The outputs of the model.
         optimizer: The name of the optimizer's class.
-        learning_rate: At the beginning; `None` if there are several
-            optimizers.
+        learning_rate: The initial one; `None` with several optimizers.
         clips: Whether the optimizer clips gradients.
         parameters: Number of trainable weights.
         normalizes_input: Whether the first layer scales the model's input.
-        own_train_step: Whether the model has a train step of its own.
-        updates: How many updates the weights had seen; not 0 where the model
-            was built in its first step.
+        own_train_step: Whether the model has a custom train step.
+        updates: Number of updates before the weights were read; not 0 if the
+            first step built the model.
     """
 
     layers: tuple[LayerFacts, ...] = ()
@@ -105,7 +102,7 @@ class Facts:
     updates: int = 0
 
     def knows(self, path: str) -> bool:
-        """Return whether a record's path is a layer's or lies within one."""
+        """Return whether a path is that of a layer, or lies within one."""
         return any(f"{path}/".startswith(f"{x.path}/") for x in self.layers)
 
 
@@ -115,20 +112,20 @@ class BatchFacts:
 
     Attributes:
         x_low, x_high: Lowest and highest finite entry of the inputs.
-        x_mean, x_std: Over all their finite entries.
-        feature_scales: Root mean square of each feature, which is an entry
-            of the last axis; empty for inputs of integers.
+        x_mean, x_std: Mean and standard deviation of the finite entries.
+        feature_scales: Root mean square of each feature, that is each entry
+            of the last axis; empty for integer inputs.
         x_nonfinite: Share of inputs that are NaN or infinite.
         y_low, y_high, y_mean, y_std: The same of the targets.
-        y_unit_std: Standard deviation of the targets over the samples, the
-            root mean square of all units'; NaN if it is not known.
+        y_unit_std: Standard deviation of the targets over the samples, as
+            root mean square over the units; NaN if unknown.
         y_nonfinite: Share of targets that are NaN or infinite.
         y_whole: Whether all targets are whole numbers.
-        class_shares: Share of each class among the targets, if the loss is
-            one of classes.
+        class_shares: Share of each class among the targets, under a loss of
+            classes.
         size: Number of samples.
         y_units: Last axis of the targets, 1 for one number per sample;
-            `None` if not known.
+            `None` if unknown.
     """
 
     x_low: float = 0.0
@@ -151,24 +148,23 @@ class BatchFacts:
 
 @dataclass(frozen=True)
 class RunHistory:
-    """What was recorded of a training run up to now.
+    """What was measured in a training run up to now.
 
     Attributes:
         facts: What is known of the model.
-        batch: What the first batch of data looks like; `None` if nobody
-            could see it.
-        logs: Keras's logs, one value for each epoch under each key.
-        steps: Index of each sampled step since the beginning of `fit`.
-        series: The monitors' values, one for each sampled step:
+        batch: What the first batch of data looks like, or `None`.
+        logs: Keras's logs, one value per epoch under each key.
+        steps: Index of each sampled step, counted from 0 at the start of
+            `fit`.
+        series: The monitors' values, one per sampled step:
             `grad_norm/<layer>`, `grad_norm/global`, `update_ratio/<layer>`,
             `dead_relu/<layer>`, `zero_fraction/<layer>`,
             `saturation/<layer>`, `activation_mean/<layer>`,
-            `activation_std/<layer>`, and `loss`, the mean loss of the steps
-            since the sampled one before. A key may be missing, and a value
-            NaN.
-        epochs: The monitors' values for each epoch, under the same keys.
+            `activation_std/<layer>`, and `loss`, the mean loss since the
+            sampled step before. Keys may be missing, values may be NaN.
+        epochs: The monitors' values per epoch, under the same keys.
         steps_per_epoch: Steps of the last epoch.
-        planned_epochs: Epochs that `fit` was asked for.
+        planned_epochs: The `epochs` of `fit`.
         finished: Whether training is over.
     """
 
@@ -185,7 +181,7 @@ class RunHistory:
     def of_kind(self, kind: str) -> dict[str, np.ndarray]:
         """Return the series of a kind such as `grad_norm/`, by layer.
 
-        They come in the order of the model's layers, without `global`.
+        The layers are in the model's order, without `global`.
         """
         found = {
             key.removeprefix(kind): values

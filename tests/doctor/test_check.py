@@ -10,7 +10,7 @@ from keras import ops
 from monitored_models import cnn, compiled, data, dropout_mlp, functional
 
 from keras_ext.doctor import check
-from keras_ext.doctor.rules import initial
+from keras_ext.doctor.rules import shared
 
 LAYERS = keras.layers
 SPARSE = "sparse_categorical_crossentropy"
@@ -186,7 +186,7 @@ def test_training_after_a_check_is_the_same_training():
         np.testing.assert_array_equal(bare, after_check)
 
 
-def test_a_check_while_a_model_has_learnt_something():
+def test_a_check_of_a_model_that_has_learned_something():
     model = compiled(dropout_mlp)
     model.fit(X, Y, epochs=1, verbose=0)
     before = state(model)
@@ -280,7 +280,7 @@ def test_faults_of_the_initial_weights(layers, problem, layer):
 def test_remedies_know_the_data(monkeypatch):
     seen = []
     monkeypatch.setattr(
-        initial, "remedies_for", lambda *args: seen.append(args) or ()
+        shared, "remedies_for", lambda *args: seen.append(args) or ()
     )
     layers = [dense(64, "tanh", **scaled(2.0)) for _ in range(3)]
     check(classifier(*layers), X, Y)
@@ -491,9 +491,9 @@ def test_bad_input():
         check(model, iter(()))
     with pytest.raises(ValueError, match="`x` must be arrays"):
         check(model, 3)
-    with pytest.raises(ValueError, match="model can be called with"):
+    with pytest.raises(ValueError, match="`x` must fit the model"):
         check(model, X[:, :4], Y)
-    with pytest.raises(ValueError, match="losses can be computed"):
+    with pytest.raises(ValueError, match="`y` must fit the model's losses"):
         check(model, X, np.zeros((64, 5, 7), int))
 
 

@@ -11,7 +11,7 @@ from fresh_process import run_python
 
 from keras_ext.doctor import Finding, Remedy, report
 from keras_ext.doctor.finding import PROBLEMS
-from keras_ext.doctor.remedies import remedies_for
+from keras_ext.doctor.remedies import choice, remedies_for
 from keras_ext.doctor.report import report_figures, terminal, wording
 from keras_ext.doctor.run_history import (
     Facts,
@@ -315,14 +315,14 @@ def test_what_comes_from_others_is_escaped():
     }
 
 
-def test_without_records():
+def test_without_a_history():
     page = Page(report.html([finding()]))
     assert "img" not in page.tags
     assert Page(report.html([])).text.endswith("found nothing wrong.")
 
 
 @pytest.mark.parametrize("steps", [0, 1])
-def test_short_records(steps):
+def test_a_short_history(steps):
     short = history(
         logs={},
         steps=np.arange(steps),

@@ -1,4 +1,4 @@
-"""The rules on history written by hand: each fault, and its healthy twin."""
+"""The rules on histories written by hand: each fault, and its healthy twin."""
 
 import dataclasses
 import subprocess
@@ -41,7 +41,7 @@ def run(
     finished=True,
     **series,
 ):
-    """Return history of ten epochs; as they stand, of a healthy run."""
+    """Return a history of ten epochs; by default, of a healthy run."""
     facts = facts or Facts(
         layers(),
         (OutputFacts("out", "softmax", 10, "sparse_categorical_crossentropy"),),
@@ -193,7 +193,7 @@ def test_half_dead_counts_if_the_weights_are_negative_in_the_mean():
     loss = np.geomspace(2.3, 1.2, COUNT)
     found = only(diagnose(run(loss, facts=leaning, **half)))
     assert (found.problem, found.severity) == ("dying_relu", "warning")
-    pull = found.evidence["pull of the initial weights below zero"]
+    pull = found.evidence["pull of the initial weights below zero (std)"]
     assert pull == pytest.approx(0.1 / 0.25 * np.sqrt(32))
     assert diagnose(run(loss, **half)) == []
     assert diagnose(run(facts=leaning, **half)) == []
@@ -279,7 +279,7 @@ def test_learning_rates():
 
 
 def test_small_steps_from_a_good_start_are_left_alone():
-    """Nobody knows what a guess would lose by a loss of one's own."""
+    """A custom loss has no known baseline."""
     facts = dataclasses.replace(
         run().facts, outputs=(OutputFacts("out", "softmax", 10, None),)
     )
@@ -289,7 +289,7 @@ def test_small_steps_from_a_good_start_are_left_alone():
     assert only(diagnose(stays)).problem == "learning_rate_too_low"
 
 
-def test_steps_that_are_rough_count_if_the_run_fails():
+def test_smaller_steps_count_if_the_run_fails():
     found = only(diagnose(run(STUCK, update=0.2)))
     assert found.problem == "learning_rate_too_high"
     assert found.evidence["threshold"] == 0.15
@@ -298,7 +298,7 @@ def test_steps_that_are_rough_count_if_the_run_fails():
     assert diagnose(run(slow, update=0.2)) == []
 
 
-def test_violent_steps_count_in_a_run_that_stays_where_it_is():
+def test_large_steps_count_in_a_run_that_plateaus():
     first = np.where(np.arange(COUNT) < 1, 0.8, 5e-3)
     halfway = 1.0 + 1.3 * np.exp(-np.arange(COUNT) / 3)
     found = only(diagnose(run(halfway, update=first)))
@@ -308,31 +308,31 @@ def test_violent_steps_count_in_a_run_that_stays_where_it_is():
     assert diagnose(run(update=first)) == []  # it gets there
 
 
-def test_a_loss_that_is_tossed_up_and_down():
-    tossed = np.repeat([2.2, 1.8, 2.0, 1.6, 1.9, 1.5, 1.7, 1.4, 1.4, 1.4], 5)
-    found = only(diagnose(run(tossed, update=0.03)))
+def test_a_loss_that_oscillates():
+    waves = np.repeat([2.2, 1.8, 2.0, 1.6, 1.9, 1.5, 1.7, 1.4, 1.4, 1.4], 5)
+    found = only(diagnose(run(waves, update=0.03)))
     assert found.problem == "learning_rate_too_high"
     assert found.evidence["epochs in which the loss rose"] == 3
     assert "up and down" in found.message
     # Small steps make no such loss, and a loss that falls is none.
-    problems = [f.problem for f in diagnose(run(tossed, update=0.015))]
+    problems = [f.problem for f in diagnose(run(waves, update=0.015))]
     assert "learning_rate_too_high" not in problems
-    assert diagnose(run(np.sort(tossed)[::-1], update=0.03)) == []
+    assert diagnose(run(np.sort(waves)[::-1], update=0.03)) == []
     # A run that gets on is given until its end.
-    low = tossed - 0.4
+    low = waves - 0.4
     assert only(diagnose(run(low, update=0.03))).problem == found.problem
     assert diagnose(run(low, update=0.03, finished=False)) == []
-    assert diagnose(run(tossed - 1.2, update=0.03)) == []
+    assert diagnose(run(waves - 1.2, update=0.03)) == []
 
 
-def test_rates_are_changed_by_as_much_as_they_are_wrong():
+def test_learning_rates_are_changed_by_as_much_as_they_are_wrong():
     high = only(diagnose(run(STUCK, update=20.0)))
     assert "learning_rate=1e-05" in high.remedies[0].change  # of 0.001
     low = only(diagnose(run(STUCK, update=1e-8)))
     assert "learning_rate=10" in low.remedies[0].change
 
 
-def test_a_validation_loss_of_ones_own_is_another_loss():
+def test_a_custom_validation_loss_is_another_loss():
     unknown = OutputFacts("out", None, None, None, known=False)
     own = Facts(layers(), (unknown,), "Adam", 1e-3)
     own = dataclasses.replace(own, own_train_step=True)
@@ -344,7 +344,7 @@ def test_a_validation_loss_of_ones_own_is_another_loss():
     assert not diagnose(run(STUCK, norms, facts=compiled, logs=logs))
 
 
-def test_weights_that_were_overthrown_and_find_no_rest():
+def test_weights_that_changed_completely_and_still_change_much():
     place = np.arange(COUNT)
     update = np.where(place < 1, 2.0, 0.05)
     found = only(diagnose(run(update=update)))
@@ -364,7 +364,7 @@ def test_a_faint_gradient_counts_if_the_run_fails():
 
 def test_each_measured_step_stands_for_those_up_to_the_next():
     history = run(update=1e-4)
-    assert LearningSummary(history).travelled == pytest.approx(
+    assert LearningSummary(history).path_length == pytest.approx(
         COUNT * 10 * 1e-4
     )
     sparse = np.r_[0:5, 5:COUNT:5]
@@ -372,8 +372,8 @@ def test_each_measured_step_stands_for_those_up_to_the_next():
     thinned = dataclasses.replace(
         history, steps=history.steps[sparse], series=series
     )
-    way = LearningSummary(thinned).travelled
-    assert way == pytest.approx(COUNT * 10 * 1e-4, rel=0.1)
+    length = LearningSummary(thinned).path_length
+    assert length == pytest.approx(COUNT * 10 * 1e-4, rel=0.1)
 
 
 def curves(val, accuracy=None, val_accuracy=None):
@@ -390,10 +390,10 @@ def test_overfitting():
     assert found.problem == "overfitting"
     assert "around epoch 2" in found.message
     assert found.evidence["threshold"] == 0.09
-    # A gap that does not hurt is none.
+    # A gap that does not hurt is no overfitting.
     assert diagnose(run(logs=curves(rising, 0.99, 0.97))) == []
     assert diagnose(run(logs=curves(np.geomspace(2, 0.2, EPOCHS)))) == []
-    # Without an accuracy the losses must tell.
+    # Without an accuracy the losses decide.
     assert only(diagnose(run(logs=curves(rising)))).problem == "overfitting"
     # Few answers, wrong but sure, cost as much as this.
     sure = np.r_[1.5, 0.9, 0.4, np.linspace(0.4, 0.6, 7)]
@@ -454,10 +454,10 @@ def test_overfitting_needs_something_learned_and_settled_statistics():
             logs=history.logs | rests,
         )
         assert [f.problem for f in diagnose(sooner)] == problems
-    # Not near the loss of a guess, where it begins.
-    at_a_guess = np.r_[2.6, 2.5, 2.4, np.full(7, 1.9)]
-    low = at_a_guess - 0.5
-    for val, problems in ((at_a_guess, []), (low, ["overfitting"])):
+    # Not near the baseline, where it begins.
+    at_baseline = np.r_[2.6, 2.5, 2.4, np.full(7, 1.9)]
+    low = at_baseline - 0.5
+    for val, problems in ((at_baseline, []), (low, ["overfitting"])):
         soonest = dataclasses.replace(
             history,
             steps=history.steps * 2 // 5,
@@ -499,7 +499,7 @@ def test_few_samples_that_are_learned_by_heart_with_an_accuracy():
     assert only(diagnose(few)).problem == "overfitting"
 
 
-def test_accuracy_tells_what_was_learned_where_the_loss_does_not():
+def test_accuracy_shows_what_was_learned_where_the_loss_does_not():
     # Few answers, wrong for good, keep the mean of the loss high.
     loss = np.linspace(5.0, 2.0, COUNT)
     val = np.full(EPOCHS, 6.5)
@@ -520,7 +520,7 @@ def test_a_loss_that_falls_back_is_no_underfitting():
     ("metric", "poor", "fair"),
     [("mae", 1.8, 0.9), ("mean_squared_error", 3.2, 0.9)],
 )
-def test_errors_beyond_a_constant_s_under_a_loss_of_ones_own(
+def test_errors_above_a_constant_prediction_s_under_a_custom_loss(
     metric, poor, fair
 ):
     facts = dataclasses.replace(
@@ -539,7 +539,7 @@ def test_errors_beyond_a_constant_s_under_a_loss_of_ones_own(
     assert diagnose(run(facts=known, batch=batch, logs=logs)) == []
 
 
-def test_underfitting_is_said_when_the_run_had_its_time():
+def test_underfitting_is_found_when_the_run_had_its_time():
     loss = 2.1 + 0.3 * np.exp(-np.arange(COUNT) / 5)
     history = run(loss)
     assert only(diagnose(history)).problem == "underfitting"
@@ -547,23 +547,23 @@ def test_underfitting_is_said_when_the_run_had_its_time():
     assert diagnose(early) == []
 
 
-def test_underfitting_is_not_said_of_a_handful_of_steps():
+def test_underfitting_is_not_found_in_a_handful_of_steps():
     drop = LayerFacts("drop", "Dropout", dropout=0.9)
     facts = dataclasses.replace(run().facts, layers=(drop, *layers()))
     for history in (run(STUCK), run(STUCK, (0.3,) * 6, facts=facts)):
         few = dataclasses.replace(history, steps=np.arange(COUNT) // 10)
         assert only(diagnose(history)).problem == "underfitting"
-        told = [finding.problem for finding in diagnose(few)]
-        assert "underfitting" not in told
+        problems = [finding.problem for finding in diagnose(few)]
+        assert "underfitting" not in problems
 
 
-def test_a_single_epoch_has_not_levelled_off():
+def test_a_single_epoch_is_no_plateau():
     drop = LayerFacts("drop", "Dropout", dropout=0.9)
     facts = dataclasses.replace(run().facts, layers=(drop, *layers()))
     history = run(STUCK, (0.3,) * 6, facts=facts)
     once = dataclasses.replace(history, logs={"loss": np.array([2.3])})
     assert "training has ended" in only(diagnose(once)).message
-    assert "training has levelled off" in only(diagnose(history)).message
+    assert "training has plateaued" in only(diagnose(history)).message
 
 
 def test_what_holds_a_model_back_comes_first():
@@ -592,7 +592,7 @@ def test_what_holds_a_model_back_comes_first():
     assert diagnose(dataclasses.replace(on, finished=False)) == []
 
 
-def test_a_deep_linear_model_is_told_where_it_is_not_enough():
+def test_a_deep_linear_model_is_found_where_it_is_not_enough():
     linear = tuple(
         dataclasses.replace(layer, activation=None, feeds=("Dense",))
         for layer in layers()[:4]
@@ -610,7 +610,7 @@ def test_a_deep_linear_model_is_told_where_it_is_not_enough():
     assert diagnose(run(loss, facts=facts)) == []
 
 
-def test_penalties_belong_to_the_loss_of_a_guess():
+def test_penalties_belong_to_the_baseline():
     # Four kernels of 32 x 32 with a variance of 1/16 each: 0.0256 in all,
     # and 0.0128 of the last one.
     output = OutputFacts("out", None, 10, "mean_squared_error")
@@ -672,7 +672,7 @@ def test_first_loss_of_large_weights():
     found = only(diagnose(run(loss, (30.0,) * 5, facts=facts, **wide)))
     assert found.problem == "exploding_gradient"
     assert found.evidence["threshold"] == 3
-    assert found.evidence["first loss / loss of a guess"] > 3
+    assert found.evidence["first loss / baseline"] > 3
 
 
 def test_large_weights_of_which_only_training_data_recover():
@@ -709,7 +709,7 @@ def test_causes_come_first_and_take_their_consequences_along():
     assert found[0].severity == "error"
 
 
-def test_records_without_anything():
+def test_a_history_without_anything():
     assert diagnose(RunHistory(Facts())) == []
 
 

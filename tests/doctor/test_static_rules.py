@@ -1,4 +1,4 @@
-"""RunHistory of which it is known beforehand what a rule must say of them."""
+"""Histories of which it is known beforehand what a rule must find."""
 
 import dataclasses
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from keras_ext.doctor.facts.data import batch_facts
+from keras_ext.doctor.rules.outputs import output_loss_mismatch
 from keras_ext.doctor.rules.static import (
     numerical_instability_in_data,
-    output_loss_mismatch,
     symmetric_units,
     unscaled_input,
 )

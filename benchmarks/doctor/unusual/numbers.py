@@ -116,7 +116,7 @@ def tanh_autoencoder(doctor):
 
 
 class Sampling(layers.Layer):
-    """Draws from the normal distribution that a variational encoder tells."""
+    """Draws from the normal distribution of a variational encoder."""
 
     def call(self, inputs):
         """Return a sample, and add the divergence to the loss."""

@@ -22,7 +22,7 @@ class Adversarial(keras.Model):
         )
 
     def call(self, x):
-        """Return what the discriminator says of points."""
+        """Return the discriminator's output for points."""
         return self.discriminator(x)
 
     def compute_loss(self, x=None, y=None, y_pred=None, *args, **kwargs):
@@ -33,8 +33,8 @@ class Adversarial(keras.Model):
         of_fake = self.discriminator(ops.stop_gradient(fake))
         fooled = self.discriminator(fake)
         ones, zeros = ops.ones_like(of_real), ops.zeros_like(of_real)
-        told = entropy(ones, of_real) + entropy(zeros, of_fake)
-        return told + 0.3 * entropy(ones, fooled)
+        real_or_fake = entropy(ones, of_real) + entropy(zeros, of_fake)
+        return real_or_fake + 0.3 * entropy(ones, fooled)
 
 
 @case

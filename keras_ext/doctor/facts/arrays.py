@@ -1,4 +1,4 @@
-"""Data as arrays, in whatever form `fit` takes them."""
+"""Data as arrays, from every form that `fit` takes."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,22 +6,16 @@ from typing import Any
 import keras
 import numpy as np
 
-# Numbers of a data set that are looked at; of a larger one, evenly spaced
-# samples are.
+# A larger data set is reduced to evenly spaced samples.
 _MOST_NUMBERS = 20_000_000
 
 
 def arrays_of(x: Any, y: Any, batch_size: int) -> tuple[Any, Any]:
-    """Return the data as arrays, and one batch of them.
-
-    Args:
-        x: Inputs, or what yields batches; see `keras_ext.doctor.check`.
-        y: Targets or `None`.
-        batch_size: Samples of the batch, evenly spaced in the arrays.
+    """Return the data as arrays, and one batch of evenly spaced samples.
 
     Returns:
-        `(x, y)`, of large arrays evenly spaced samples and of what yields
-        batches the first one, and `(x, y, sample_weight)`.
+        `(x, y)` and `(x, y, sample_weight)`. Of an iterable, both are its
+        first batch.
 
     Raises:
         ValueError: If there are no samples, or different numbers of them.

@@ -1,4 +1,4 @@
-"""Reading what may not be there."""
+"""Reading what may be missing."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -7,9 +7,9 @@ Result = TypeVar("Result")
 
 
 def tried(read: Callable[[], Result], default: Result) -> Result:
-    """Return what `read` returns, `default` if it fails.
+    """Return what `read` returns, or `default` if it fails.
 
-    Models are a person's own code: anything may be raised.
+    Models are custom code, which may raise anything.
     """
     try:
         return read()

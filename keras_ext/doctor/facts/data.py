@@ -32,16 +32,16 @@ def batch_facts(
 
     Args:
         x: Inputs of shape `(batch_size, ...)`, or a list, tuple or
-            dictionary of them. What holds no numbers is left out; whole
-            numbers are if there are others.
+            dictionary of them. Whole numbers count only if all inputs are
+            whole.
         y: Targets, alike. Defaults to `None`.
-        outputs: The outputs that `y` is for; the first with a loss of
-            classes says how many classes there are. Defaults to `()`.
+        outputs: The outputs of `y`. The first with a loss of classes
+            determines the number of classes. Defaults to `()`.
 
     Returns:
-        Facts over all inputs and all targets. `feature_scales` are those of
-        the inputs with fractions, one after the other. Without targets
-        those of `y` are NaN, as are those of inputs without numbers.
+        Facts over all inputs and all targets. `feature_scales` has the
+        features of all inputs with fractions. Statistics without data are
+        NaN.
     """
     inputs = list(arrays_in(x))
     targets = list(arrays_in(y))
@@ -73,13 +73,9 @@ def batch_facts(
 
 
 def arrays_in(data: Any) -> Iterator[np.ndarray]:
-    """Yield the arrays of numbers in a structure.
+    """Yield the arrays of numbers in lists, tuples and dictionaries.
 
-    Args:
-        data: An array, or lists, tuples and dictionaries of arrays.
-
-    Yields:
-        Arrays; those of floats are of float32 or float64.
+    Floats are at least float32.
     """
     if data is None:
         return
@@ -145,7 +141,7 @@ def _is_whole(array: np.ndarray) -> bool:
 def _class_shares(
     target: np.ndarray, outputs: Sequence[OutputFacts]
 ) -> np.ndarray:
-    """Return the share of each class, nothing if there are no classes."""
+    """Return the share of each class, nothing without classes."""
     for output in outputs:
         units = output.units
         if output.loss in _BINARY and units == 1:
@@ -160,7 +156,7 @@ def _class_shares(
 
 
 def _counted(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return the share of each label; labels out of range belong to none."""
+    """Return the share of each label; labels out of range do not count."""
     flat = labels.reshape(-1)
     if flat.dtype.kind == "f":
         flat = flat[np.isfinite(flat)]

@@ -9,26 +9,25 @@ from keras_ext.layers import Residual
 from keras_ext.taps import functions, points
 
 # Layers and operations that pass each number on as it is, in its place.
-_SAME = "Dropout GaussianDropout AlphaDropout GaussianNoise Identity "
-_SAME += "ActivityRegularization Masking Cast SpatialDropout1D "
-_SAME += "SpatialDropout2D SpatialDropout3D StopGradient "
-# Those that move numbers, leave some out or average them. Ranges stay.
-_MOVING = "Flatten Reshape Permute RepeatVector Squeeze ExpandDims Transpose "
-_MOVING += "UpSampling1D UpSampling2D UpSampling3D Cropping1D Cropping2D "
-_MOVING += "Cropping3D AveragePooling1D AveragePooling2D AveragePooling3D "
-_MOVING += "MaxPooling1D MaxPooling2D MaxPooling3D Resizing "
-_MOVING += "GlobalAveragePooling1D GlobalAveragePooling2D "
-_MOVING += "GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D "
-_MOVING += "GlobalMaxPooling3D "
-_NORMALIZING = "BatchNormalization LayerNormalization GroupNormalization "
-_NORMALIZING += "RMSNormalization UnitNormalization "
-_SAME_NAMES = frozenset(_SAME.split())
-_MOVING_NAMES = frozenset(_MOVING.split())
-_PASSED_OVER = (
-    _SAME_NAMES
-    | _MOVING_NAMES
-    | frozenset(_NORMALIZING.split())
-    | frozenset("ZeroPadding1D ZeroPadding2D ZeroPadding3D".split())
+_SAME = frozenset(
+    "Dropout GaussianDropout AlphaDropout GaussianNoise Identity "
+    "ActivityRegularization Masking Cast SpatialDropout1D SpatialDropout2D "
+    "SpatialDropout3D StopGradient".split()
+)
+# Those that move, omit or average numbers. The range stays the same.
+_MOVING = frozenset(
+    "Flatten Reshape Permute RepeatVector Squeeze ExpandDims Transpose "
+    "UpSampling1D UpSampling2D UpSampling3D Cropping1D Cropping2D Cropping3D "
+    "AveragePooling1D AveragePooling2D AveragePooling3D MaxPooling1D "
+    "MaxPooling2D MaxPooling3D Resizing GlobalAveragePooling1D "
+    "GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D "
+    "GlobalMaxPooling2D GlobalMaxPooling3D".split()
+)
+_PASSING = _SAME | _MOVING
+_PASSED_OVER = _PASSING | frozenset(
+    "BatchNormalization LayerNormalization GroupNormalization "
+    "RMSNormalization UnitNormalization ZeroPadding1D ZeroPadding2D "
+    "ZeroPadding3D".split()
 )
 _ACTIVATION_LAYERS = {
     "Softmax": "softmax",
@@ -37,9 +36,8 @@ _ACTIVATION_LAYERS = {
     "ELU": "elu",
     "PReLU": "prelu",
 }
-# Layers whose `activation` is the last thing that they apply. What a
-# recurrent layer puts out stays in the range of its activation: gates lie
-# in [0, 1].
+# Layers that apply their `activation` last. The outputs of a recurrent layer
+# stay in the range of its activation, since its gates lie in [0, 1].
 _WITH_ACTIVATION = (
     keras.layers.Dense,
     keras.layers.EinsumDense,
@@ -61,11 +59,11 @@ _WITH_ACTIVATION = (
 
 
 class Final(NamedTuple):
-    """The activation that makes an output.
+    """The activation of an output.
 
     Attributes:
-        activation: Its name; `None` for linear outputs and unknown ones.
-        known: Whether it was found for certain.
+        activation: Its name; `None` for linear and for unknown outputs.
+        known: Whether it is certain.
     """
 
     activation: str | None
@@ -73,8 +71,7 @@ class Final(NamedTuple):
 
 
 UNKNOWN = Final(None, False)
-# Stands among the classes that a layer feeds for what nobody knows.
-UNKNOWN_PLACE = "?"
+_UNKNOWN_PLACE = "?"  # among the classes that a layer feeds
 
 
 def class_name(operation: Any) -> str:
@@ -93,13 +90,9 @@ def is_chain(layer: Any) -> bool:
 
 
 def function_name(function: Any) -> str | None:
-    """Return the name of a well-known activation function.
+    """Return the name of an activation function, a layer's `activation`.
 
-    Args:
-        function: What stands in a layer's `activation`.
-
-    Returns:
-        `None` for the identity, and for a person's own function.
+    `None` for the identity and for custom functions.
     """
     if function is None:
         return None
@@ -112,9 +105,9 @@ def function_name(function: Any) -> str | None:
 
 
 def layer_activation(layer: Any) -> str | None:
-    """Return the name of the activation that a layer or operation applies.
+    """Return the name of the activation of a layer or operation.
 
-    `None` for none, and for a person's own.
+    `None` for no activation and for custom ones.
     """
     if not isinstance(layer, keras.layers.Layer):
         return operation_activation(layer)
@@ -127,7 +120,7 @@ def layer_activation(layer: Any) -> str | None:
 
 
 def operation_activation(operation: Any) -> str | None:
-    """Return the name of an operation that is an activation, or `None`."""
+    """Return the operation's name if it is an activation, or `None`."""
     name = class_name(operation).lower()
     return {"logsoftmax": "log_softmax", "logsigmoid": "log_sigmoid"}.get(
         name, name if name in points.KIND_OF_OPERATION else None
@@ -135,23 +128,20 @@ def operation_activation(operation: Any) -> str | None:
 
 
 def producer(tensor: Any) -> tuple[Any, Any]:
-    """Return the operation that made a symbolic tensor, and its node."""
+    """Return the operation and the node that made a symbolic tensor."""
     operation, node, _ = tensor._keras_history
     return operation, operation._inbound_nodes[node]
 
 
 def feeds_of(model: Any) -> dict[int, set[str]]:
-    """Return the classes of what comes after each layer and operation.
+    """Return the classes that each layer and operation feeds.
 
-    Layers without weights of one input are passed over, and so are
-    activations and normalizations.
-
-    Args:
-        model: A `keras.Model`.
+    Activations, normalizations and layers without weights are passed over if
+    they have one input.
 
     Returns:
-        For the id of each layer and operation whose place is known, names
-        of classes; `"output"` stands for the model's output.
+        Names of classes by the id of a layer or operation; `"output"` stands
+        for the model's output.
     """
     found: dict[int, set[str]] = {}
     _visit(model, {"output"}, found)
@@ -159,7 +149,7 @@ def feeds_of(model: Any) -> dict[int, set[str]]:
 
 
 def _visit(model: Any, after: set[str], found: dict[int, set[str]]) -> None:
-    """Find what comes after each part of a model that feeds `after`."""
+    """Add what each part of a model feeds; the model itself feeds `after`."""
     if is_chain(model):
         for layer in reversed(model.layers):
             _note(layer, after, found)
@@ -167,9 +157,9 @@ def _visit(model: Any, after: set[str], found: dict[int, set[str]]) -> None:
         return
     if not is_graph(model):
         if isinstance(model, keras.Model):
-            # A person's own code calls these models, who knows how.
+            # Custom code calls these models in an unknown order.
             for layer in points.layers_in(model, recursive=False):
-                _visit(layer, {UNKNOWN_PLACE}, found)
+                _visit(layer, {_UNKNOWN_PLACE}, found)
         return
     after_of: dict[int, set[str]] = {}
     for tensor in model.outputs:
@@ -187,7 +177,7 @@ def _visit(model: Any, after: set[str], found: dict[int, set[str]]) -> None:
             before, _ = producer(tensor)
             edges.setdefault(id(before), {})[id(operation)] = operation
             waiting.append(tensor)
-    # Operations are sorted: what comes after comes later.
+    # Operations are in topological order.
     for operation in reversed(model.operations):
         kinds = set(after_of.get(id(operation), ()))
         for successor in edges.get(id(operation), {}).values():
@@ -209,11 +199,11 @@ def _note(layer: Any, kinds: set[str], found: dict[int, set[str]]) -> None:
 
 
 def _entered(layer: Any, after: set[str]) -> set[str]:
-    """Return the class that a layer shows to those before it.
+    """Return the classes that the layer before a layer feeds.
 
     Args:
         layer: A layer or operation.
-        after: What comes after it.
+        after: The classes that the layer itself feeds.
     """
     if is_chain(layer):
         for inner in reversed(layer.layers):
@@ -235,14 +225,13 @@ def _entered(layer: Any, after: set[str]) -> set[str]:
 
 
 def final_of_layer(layer: Any, moved: bool = False) -> Final | None:
-    """Return the activation that makes a layer's output.
+    """Return the activation of a layer's output.
+
+    `None` if a layer before it decides.
 
     Args:
         layer: A layer or operation.
-        moved: Whether the output's axes are others than the layer's.
-
-    Returns:
-        `None` if the layer passes on what comes before it.
+        moved: Whether the model's output has other axes than the layer's.
     """
     name = class_name(layer)
     if is_chain(layer):
@@ -255,7 +244,7 @@ def final_of_layer(layer: Any, moved: bool = False) -> Final | None:
         activation = operation_activation(layer)
         if activation:
             return _certain(activation, moved)
-        return None if name in _SAME_NAMES | _MOVING_NAMES else UNKNOWN
+        return None if name in _PASSING else UNKNOWN
     if functions.is_someones_own(layer):
         return UNKNOWN
     if isinstance(layer, keras.layers.Bidirectional):
@@ -264,23 +253,19 @@ def final_of_layer(layer: Any, moved: bool = False) -> Final | None:
         return final_of_layer(layer.forward_layer, moved)
     if isinstance(layer, keras.layers.Wrapper):
         return final_of_layer(layer.layer, moved)
-    if name in _SAME_NAMES | _MOVING_NAMES:
+    if name in _PASSING:
         return None
     if name == "Softmax" and layer.axis != -1:
         return UNKNOWN
     if name in _ACTIVATION_LAYERS:
         return _certain(layer_activation(layer), moved)
-    if isinstance(layer, keras.layers.Activation):
-        activation = function_name(layer.activation)
-        if activation is None and not _is_identity(layer.activation):
-            return UNKNOWN
-        return None if activation is None else _certain(activation, moved)
-    if isinstance(layer, _WITH_ACTIVATION):
-        activation = function_name(layer.activation)
-        if activation is None and not _is_identity(layer.activation):
-            return UNKNOWN
-        return _certain(activation, moved)
-    return UNKNOWN
+    bare = isinstance(layer, keras.layers.Activation)
+    if not bare and not isinstance(layer, _WITH_ACTIVATION):
+        return UNKNOWN
+    activation = function_name(layer.activation)
+    if activation is None and not _is_identity(layer.activation):
+        return UNKNOWN
+    return None if bare and not activation else _certain(activation, moved)
 
 
 def _is_identity(function: Any) -> bool:
@@ -291,14 +276,10 @@ def _is_identity(function: Any) -> bool:
 
 
 def _certain(activation: str | None, moved: bool) -> Final:
-    # The axis of a softmax is not the output's last one any more.
+    # The axis of the softmax is no longer the output's last one.
     if moved and activation in ("softmax", "log_softmax", "sparsemax"):
         return UNKNOWN
     return Final(activation)
-
-
-def _is_moving(layer: Any) -> bool:
-    return class_name(layer) in _MOVING_NAMES
 
 
 def _final_of_chain(model: Any, moved: bool) -> Final | None:
@@ -306,7 +287,7 @@ def _final_of_chain(model: Any, moved: bool) -> Final | None:
         final = final_of_layer(layer, moved)
         if final is not None:
             return final
-        moved |= _is_moving(layer)
+        moved |= class_name(layer) in _MOVING
     return None
 
 
@@ -323,7 +304,7 @@ def _final_of_tensor(tensor: Any, moved: bool = False) -> Final | None:
             return final
         if len(node.input_tensors) != 1:
             return UNKNOWN
-        moved |= _is_moving(operation)
+        moved |= class_name(operation) in _MOVING
         tensor = node.input_tensors[0]
 
 
@@ -332,9 +313,8 @@ class Output(NamedTuple):
 
     Attributes:
         name: Its name.
-        units: Its last axis; 1 for one number per sample, `None` if not
-            known.
-        final: The activation that makes it.
+        units: Its last axis; 1 for one number per sample, `None` if unknown.
+        final: Its activation.
     """
 
     name: str
@@ -345,10 +325,7 @@ class Output(NamedTuple):
 def outputs_of(model: Any) -> Iterator[Output]:
     """Yield the model's outputs in Keras's order.
 
-    Nothing comes of a subclassed model: only a call of it tells.
-
-    Args:
-        model: A `keras.Model`.
+    Yields nothing for a subclassed model, whose outputs only a call shows.
     """
     if is_chain(model) and model.layers:
         final = _final_of_chain(model, False) or UNKNOWN
@@ -368,7 +345,7 @@ def outputs_of(model: Any) -> Iterator[Output]:
 
 
 def last_axis(shape: Any) -> int | None:
-    """Return the last axis of a batch's shape, 1 if there is but one."""
+    """Return the last axis of a batch's shape, 1 if it is the only one."""
     return 1 if len(shape) == 1 else shape[-1]
 
 
@@ -376,31 +353,27 @@ def _units_of_chain(model: Any) -> int | None:
     shape = getattr(model, "output_shape", None) if model.built else None
     if shape is not None:
         return last_axis(shape)
-    attributes = ("units", "filters")
     for layer in reversed(model.layers):
-        if class_name(layer) in _MOVING_NAMES:
+        if class_name(layer) in _MOVING:
             return None
-        for attribute in attributes:
+        for attribute in ("units", "filters"):
             if isinstance(getattr(layer, attribute, None), int):
                 return getattr(layer, attribute)
     return None
 
 
 def normalizes_input(model: Any, is_scaling: Callable[[Any], bool]) -> bool:
-    """Return whether inputs meet a layer that scales them before any other.
+    """Return whether the first layer that changes the inputs scales them.
 
     Args:
         model: A `keras.Model`.
-        is_scaling: Says it of a layer or operation.
+        is_scaling: Returns whether a layer or operation scales.
     """
-    if is_chain(model):
-        for layer in model.layers:
-            if is_scaling(layer) or normalizes_input(layer, is_scaling):
-                return True
-            if not _passes_input(layer):
-                return False
-        return False
-    if is_graph(model):
+
+    def scales(layer: Any) -> bool:
+        return is_scaling(layer) or normalizes_input(layer, is_scaling)
+
+    if is_graph(model) and not is_chain(model):
         starts = [producer(tensor)[0] for tensor in model.inputs]
         reached = {id(operation) for operation in starts}
         for operation in model.operations:
@@ -412,21 +385,23 @@ def normalizes_input(model: Any, is_scaling: Callable[[Any], bool]) -> bool:
             }
             if not befores & reached:
                 continue
-            if is_scaling(operation) or normalizes_input(operation, is_scaling):
+            if scales(operation):
                 return True
             if _passes_input(operation):
                 reached.add(id(operation))
         return False
     if isinstance(model, keras.layers.Wrapper):
-        return is_scaling(model.layer) or normalizes_input(
-            model.layer, is_scaling
-        )
-    if isinstance(model, keras.Model):  # in the order of creation
-        for layer in points.layers_in(model, recursive=False):
-            if is_scaling(layer) or normalizes_input(layer, is_scaling):
-                return True
-            if not _passes_input(layer):
-                return False
+        return scales(model.layer)
+    layers: list[Any] = []
+    if is_chain(model):
+        layers = model.layers
+    elif isinstance(model, keras.Model):  # in the order of creation
+        layers = points.layers_in(model, recursive=False)
+    for layer in layers:
+        if scales(layer):
+            return True
+        if not _passes_input(layer):
+            return False
     return False
 
 
@@ -434,7 +409,7 @@ def _passes_input(layer: Any) -> bool:
     name = class_name(layer)
     return (
         isinstance(layer, keras.layers.InputLayer)
-        or name in _SAME_NAMES | _MOVING_NAMES
+        or name in _PASSING
         or name.startswith(("Random", "ZeroPadding"))
         or name in ("CenterCrop", "Pipeline")
     )

@@ -14,24 +14,19 @@ from keras_ext.doctor.facts.attempt import tried
 from keras_ext.doctor.run_history import LayerFacts
 from keras_ext.taps import functions, points
 
-# Entries of a kernel from which its standard deviation is taken: enough for
-# a per cent.
+# So many entries of a kernel give its standard deviation within one percent.
 _SAMPLE = 1 << 16
 _GATES = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1}
 _GATES |= {f"{kind}Cell": gates for kind, gates in _GATES.items()}
-# Layers whose units see different inputs, or whose rows are looked up:
-# their units differ though their weights are the same.
+# Layers whose units have different inputs, or whose rows are looked up. Their
+# units differ even if their weights are equal.
 _APART = ("DepthwiseConv1D", "DepthwiseConv2D", "Embedding")
-# What a person's own layer calls the matrix that Keras calls `kernel`.
+# Names that custom layers give to what Keras calls `kernel`.
 _KERNEL_NAMES = ("kernel", "w", "weight", "weights")
 
 
 def layers_of(model: Any) -> tuple[LayerFacts, ...]:
-    """Return what is known of a model's layers, in the order of its calls.
-
-    Args:
-        model: A `keras.Model`.
-    """
+    """Return what is known of a model's layers, in the order of calls."""
     feeds: dict[int, set[str]] = tried(lambda: graph.feeds_of(model), {})
     trained = {id(v) for v in model.trainable_variables}
     grouped: dict[str, list[Any]] = {}
@@ -51,16 +46,11 @@ def layers_of(model: Any) -> tuple[LayerFacts, ...]:
         owns = any(_own_variables(layer) for layer in layers)
         is_point = any((path, id(layer)) in applied for layer in layers)
         if owns or is_point or type(layers[0]).__name__.endswith("Dropout"):
-            order.append(
-                tried(
-                    functools.partial(
-                        _layer_facts, path, layers, trained, feeds
-                    ),
-                    LayerFacts(path, type(layers[0]).__name__),
-                )
-            )
+            read = functools.partial(_layer_facts, path, layers, trained, feeds)
+            unread = LayerFacts(path, type(layers[0]).__name__)
+            order.append(tried(read, unread))
         at[path] = len(order)
-    # Operations stand behind the layer before them.
+    # An operation comes after the layer before it.
     later: list[tuple[int, LayerFacts]] = []
     for path, layers in grouped.items():
         for layer in layers:
@@ -78,10 +68,10 @@ def _operations(
     at: dict[str, int],
     feeds: dict[int, set[str]],
 ) -> Iterable[tuple[int, LayerFacts]]:
-    """Yield activations among a functional model's operations.
+    """Yield a functional model's activation operations.
 
     Yields:
-        The number of layers before it, and its facts.
+        The number of layers before the operation, and its facts.
     """
     before = 0
     for operation in getattr(model, "operations", ()):
@@ -112,12 +102,9 @@ def _own_variables(layer: Any) -> list[Any]:
 
 
 def _layer_facts(
-    path: str,
-    layers: list[Any],
-    trained: set[int],
-    feeds: dict[int, set[str]],
+    path: str, layers: list[Any], trained: set[int], feeds: dict[int, set[str]]
 ) -> LayerFacts:
-    """Return the facts of the layers at a path: one, or one and its cells."""
+    """Return the facts of a layer, or of a recurrent layer and its cells."""
     own = [v for layer in layers for v in _own_variables(layer)]
     activations = (graph.layer_activation(layer) for layer in layers)
     kernels = (tried(functools.partial(_kernel, x), None) for x in layers)
@@ -168,7 +155,7 @@ def _bias_size(layer: Any) -> float:
 
 
 def _dropout(layer: Any) -> float:
-    """Return the rate at which a layer drops its inputs, in training."""
+    """Return the drop rate of a layer's inputs in training."""
     names = ["dropout"]
     if type(layer).__name__.endswith("Dropout"):
         names.append("rate")
@@ -195,7 +182,7 @@ def _factor(regularizer: Any, name: str) -> float:
 
 
 def units_of(layers: Sequence[Any]) -> int | None:
-    """Return how many units the first of the layers that tells has."""
+    """Return the number of units of the first layer that has units."""
     for layer in layers:
         for name in ("units", "filters", "output_dim"):
             if isinstance(getattr(layer, name, None), int):
@@ -213,10 +200,9 @@ def _kernel(layer: Any) -> _Kernel | None:
     """Return a layer's kernel, units last, `None` if it has none."""
     name = type(layer).__name__
     variable = getattr(layer, "pointwise_kernel", None)
-    if variable is None:
-        variable = getattr(layer, "kernel", None)
-    if variable is None:
-        variable = getattr(layer, "embeddings", None)
+    for attribute in ("kernel", "embeddings"):
+        if variable is None:
+            variable = getattr(layer, attribute, None)
     if variable is None and functions.is_someones_own(layer):
         variable = next(
             (v for v in layer._trainable_variables if _is_matrix(v)), None
@@ -228,7 +214,7 @@ def _kernel(layer: Any) -> _Kernel | None:
         return _cell_kernel(layer, weights, _GATES[name])
     if isinstance(layer, keras.layers.EinsumDense):
         weights = _of_einsum(layer.equation, weights)
-    elif name.startswith("Depthwise"):  # each input has units of its own
+    elif name.startswith("Depthwise"):  # Each input has its own units.
         weights = weights.reshape(math.prod(weights.shape[:-2]), -1)
     elif "Transpose" in name:
         weights = np.swapaxes(weights, -1, -2)
@@ -250,7 +236,7 @@ def _is_matrix(variable: Any) -> bool:
 
 def _array(variable: Any) -> np.ndarray:
     if isinstance(variable, keras.Variable):
-        # On TensorFlow `convert_to_numpy` takes twice as long.
+        # On TensorFlow, `convert_to_numpy` takes twice as long.
         values = np.asarray(variable.numpy())
     else:
         values = np.asarray(keras.ops.convert_to_numpy(variable))
@@ -258,11 +244,11 @@ def _array(variable: Any) -> np.ndarray:
 
 
 def _all_alike(weights: np.ndarray) -> bool:
-    """Return whether all entries of the last axis are the same."""
+    """Return whether all entries of the last axis are equal."""
     if weights.shape[-1] < 2:
         return True
     first = weights.reshape(-1, weights.shape[-1])[0]
-    if not np.all(first == first[0]):  # nearly always: saves the rest
+    if not np.all(first == first[0]):  # the usual case, and quick
         return False
     return bool(np.all(weights == weights[..., :1]))
 
@@ -278,7 +264,7 @@ def _cell_kernel(layer: Any, weights: np.ndarray, gates: int) -> _Kernel:
 
 
 def _of_einsum(equation: str, weights: np.ndarray) -> np.ndarray:
-    """Return the kernel of an `EinsumDense` with the axes of inputs first."""
+    """Return the kernel of an `EinsumDense`, the input axes first."""
     inputs, output = equation.replace(" ", "").split("->")
     letters = inputs.split(",")[1]
     summed = [i for i, x in enumerate(letters) if x not in output]

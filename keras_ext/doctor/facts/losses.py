@@ -14,10 +14,10 @@ class LossFacts(NamedTuple):
     """What is known of a loss.
 
     Attributes:
-        name: The name of Keras's function; `None` for a person's own.
+        name: The name of Keras's function; `None` for a custom loss.
         from_logits: Whether it takes logits.
-        ignore_class: The label that it leaves out, or `None`.
-        function: What computes it: called with targets and predictions.
+        ignore_class: The label that it ignores, or `None`.
+        function: Computes the loss from targets and predictions.
     """
 
     name: str | None = None
@@ -27,14 +27,11 @@ class LossFacts(NamedTuple):
 
 
 def losses_of(model: Any, names: list[str]) -> list[LossFacts]:
-    """Return what is known of the losses that a model was compiled with.
+    """Return the loss of each output of a compiled model.
 
     Args:
         model: A `keras.Model`.
         names: Its outputs' names, in Keras's order.
-
-    Returns:
-        For each output its loss; one without a name if it has none.
     """
     loss = model.loss if model.compiled else None
     if isinstance(loss, dict):
@@ -49,11 +46,7 @@ def losses_of(model: Any, names: list[str]) -> list[LossFacts]:
 
 
 def loss_facts(loss: Any) -> LossFacts:
-    """Return what is known of a loss.
-
-    Args:
-        loss: A name, a function, a `keras.losses.Loss` or `None`.
-    """
+    """Return what is known of a name, a function or a `keras.losses.Loss`."""
     if loss is None or isinstance(loss, list | tuple | dict):
         return LossFacts()
     if isinstance(loss, str):
@@ -85,7 +78,7 @@ def loss_facts(loss: Any) -> LossFacts:
 
 
 def _name_of_loss(loss: type) -> str:
-    """Return the name of the function that a class of Keras computes."""
+    """Return the name of the function of a Keras class."""
     if loss.__name__ == "KLDivergence":
         return "kl_divergence"
     letters = (f"_{x.lower()}" if x.isupper() else x for x in loss.__name__)

@@ -15,35 +15,32 @@ from keras_ext.layers import MinMaxScaling, Standardization
 from keras_ext.taps import points
 from keras_ext.taps.capture import optimizers_of
 
-# Layers that scale inputs, and those that take no numbers but names.
-_SCALING = "Rescaling Normalization BatchNormalization LayerNormalization "
-_SCALING += "GroupNormalization RMSNormalization UnitNormalization "
-_SCALING += "Standardization MinMaxScaling "
-_SCALING += "Embedding ReversibleEmbedding CategoryEncoding Discretization "
-_SCALING += "Hashing HashedCrossing IntegerLookup StringLookup "
-_SCALING += "TextVectorization OneHot MultiHot FeatureSpace "
-# Arithmetic at a functional model's input, which is a scaling most likely.
-_SCALING += "Lambda Divide TrueDivide Multiply Subtract Log Log1p "
-_SCALING_NAMES = frozenset(_SCALING.split())
+# Layers that scale their inputs, layers that take indices or names, and
+# arithmetic at a functional model's input, which most likely scales it.
+_SCALING = frozenset(
+    "Rescaling Normalization BatchNormalization LayerNormalization "
+    "GroupNormalization RMSNormalization UnitNormalization Standardization "
+    "MinMaxScaling Embedding ReversibleEmbedding CategoryEncoding "
+    "Discretization Hashing HashedCrossing IntegerLookup StringLookup "
+    "TextVectorization OneHot MultiHot FeatureSpace Lambda Divide TrueDivide "
+    "Multiply Subtract Log Log1p".split()
+)
 
 
 def facts_of(model: Any) -> Facts:
     """Return what is known of a model before training.
 
-    Reads the weights, so on JAX it must not be called while `fit` runs;
-    `on_train_begin` is early enough. What cannot be read stays at its
-    default; nothing is raised. The model is not called and stays as it is.
-
-    Cost: that of looking at each kernel once; about 0.5 ms per layer.
+    It reads the weights, so on JAX call it before `fit` or in
+    `on_train_begin`. What cannot be read stays at its default. The model is
+    neither called nor changed. Cost: about 0.5 ms per layer.
 
     Args:
-        model: A `keras.Model`; it need be neither built nor compiled.
+        model: A `keras.Model`, which may be neither built nor compiled.
 
     Returns:
-        Facts whose layers have the paths that monitors log. For a model
-        that was trained before, the weights' statistics are those of its
-        present weights. The outputs' activations of a subclassed model are
-        a guess (`known` is false): only a call of it could tell.
+        Facts whose layers have the paths that monitors log. The statistics
+        are those of the present weights. The activation of a subclassed
+        model's output is uncertain (`known` is false).
     """
     optimizers: list[Any] = tried(lambda: optimizers_of(model), [])
     optimizer = optimizers[0] if len(optimizers) == 1 else None
@@ -67,7 +64,7 @@ def facts_of(model: Any) -> Facts:
 
 
 def _is_scaling(layer: Any) -> bool:
-    return graph.class_name(layer) in _SCALING_NAMES or isinstance(
+    return graph.class_name(layer) in _SCALING or isinstance(
         layer, Standardization | MinMaxScaling
     )
 
@@ -88,7 +85,7 @@ def _clips(optimizer: Any) -> bool:
 def _learning_rate(optimizer: Any) -> float | None:
     if optimizer is None:
         return None
-    # The property would give a schedule's value at the present iteration.
+    # The property returns a schedule's value at the present iteration.
     rate = getattr(optimizer, "_learning_rate", optimizer.learning_rate)
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
         rate = rate(0)
@@ -98,14 +95,14 @@ def _learning_rate(optimizer: Any) -> float | None:
 def _outputs(model: Any) -> tuple[OutputFacts, ...]:
     outputs = list(graph.outputs_of(model))
     if not outputs:
-        outputs = [_guessed_output(model)]
+        outputs = [_probable_output(model)]
     return output_facts(model, outputs)
 
 
 def output_facts(
     model: Any, outputs: Sequence[graph.Output]
 ) -> tuple[OutputFacts, ...]:
-    """Return what is known of outputs, with the losses on them."""
+    """Return what is known of outputs and their losses."""
     losses = losses_of(model, [output.name for output in outputs])
     return tuple(
         OutputFacts(
@@ -121,8 +118,8 @@ def output_facts(
     )
 
 
-def _guessed_output(model: Any) -> graph.Output:
-    """Take the layer that was made last for the model's last one."""
+def _probable_output(model: Any) -> graph.Output:
+    """Return the output of the layer that was created last."""
     final, units = graph.UNKNOWN, None
     for layer in reversed(points.layers_in(model, recursive=False)):
         found = graph.final_of_layer(layer)

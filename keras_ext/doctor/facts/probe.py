@@ -1,6 +1,8 @@
-"""One forward and backward that leaves the model as it is."""
+"""One forward and backward pass that leaves the model as it is."""
 
 import contextlib
+import dataclasses
+import functools
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -11,6 +13,7 @@ from keras import ops
 
 from keras_ext.doctor.facts import graph
 from keras_ext.doctor.facts.losses import LossFacts
+from keras_ext.taps._backend import StepCapture
 from keras_ext.taps.patch import all_replaced
 from keras_ext.taps.points import (
     ActivationPoint,
@@ -20,25 +23,27 @@ from keras_ext.taps.points import (
 )
 
 Tensor = Any
+LossesOf = Callable[[list[str]], list[LossFacts]]
 
-_QUICKLY: dict[str, str | bool] = {
+# The compiled program runs once, so it need not be fast.
+_QUICK_COMPILATION: dict[str, str | bool] = {
     "xla_backend_optimization_level": "0",
     "xla_llvm_disable_expensive_passes": True,
 }
-# Factor of the loss where gradients are of float16, which has no small ones.
-_SCALE_OF_HALF = 1024.0
+# The loss is multiplied by this where gradients are float16.
+_FLOAT16_LOSS_SCALE = 1024.0
 
 
-class Site(NamedTuple):
-    """What an activation put out.
+class ActivationStats(NamedTuple):
+    """Statistics of one activation's outputs.
 
     Attributes:
-        path: Its path in the model.
+        path: The activation's path in the model.
         kind: See `keras_ext.taps.points.ActivationPoint`.
-        units: Number of its units.
-        rms: Root mean square of its outputs.
-        saturation: Share of saturated outputs, NaN where none can be.
-        silent: Share of units that put out nothing above zero.
+        units: Number of units.
+        rms: Root mean square of the outputs.
+        saturation: Share of saturated outputs; NaN if the kind cannot saturate.
+        silent: Share of units without a positive output.
     """
 
     path: str
@@ -50,52 +55,43 @@ class Site(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """What a forward and backward showed.
+    """Measurements of one forward and backward pass.
 
     Attributes:
-        loss: The loss, `None` if it could not be computed.
+        loss: The loss; `None` if it could not be computed.
         loss_error: Why not, or `None`.
-        outputs: Of each output its name, last axis and activation.
+        outputs: Name, last axis and activation of each output.
         output_rms: Root mean square of all outputs.
-        points: What each activation put out, in the model's order.
-        gradients: L2 norm of each layer's gradient, the layers in order;
-            empty without a loss.
+        activations: One entry for each call of an activation.
+        gradients: L2 norm of each layer's gradient, input first; empty
+            without a loss.
     """
 
     loss: float | None
     loss_error: Exception | None
     outputs: tuple[graph.Output, ...]
     output_rms: float
-    points: tuple[Site, ...]
+    activations: tuple[ActivationStats, ...]
     gradients: dict[str, float]
 
 
-LossesOf = Callable[[list[str]], list[LossFacts]]
-
-
 def built(model: Any, x: Any) -> Any:
-    """Return the model, or for one that is not built a copy that is.
+    """Return the model, or a built copy of a model that is not built.
 
-    A subclassed model cannot be copied: it is built, as `fit` would have.
-
-    Args:
-        model: A `keras.Model`.
-        x: A batch of inputs.
-
-    Raises:
-        Exception: Whatever the model raises if it cannot be called.
+    A subclassed model cannot be copied. It is built in place, as `fit` would
+    have built it.
     """
     if all(layer.built for layer in [model, *layers_in(model)]):
         return model
-    state = random.getstate()  # from which Keras draws seeds
+    state = random.getstate()  # Keras draws its seeds from it.
     try:
         copy = model
         if isinstance(model, keras.Sequential):
             with contextlib.suppress(Exception):
                 copy = type(model).from_config(model.get_config())
-        drawn = [(v, ops.copy(v.value)) for v in copy.variables]
+        initial = [(v, ops.copy(v.value)) for v in copy.variables]
         copy(x)
-        for variable, value in drawn:
+        for variable, value in initial:
             variable.assign(value)
         return copy
     finally:
@@ -105,217 +101,186 @@ def built(model: Any, x: Any) -> Any:
 def probe(
     model: Any, x: Any, y: Any, weights: Any, losses_of: LossesOf
 ) -> Probe:
-    """Run the model forward and backward on one batch.
+    """Run a built model forward and backward on one batch.
 
-    All of its variables are read and none is written: assignments stay in a
-    `keras.StatelessScope`.
+    The pass writes no variable: assignments stay in a `keras.StatelessScope`.
 
     Args:
         model: A built `keras.Model`.
         x: A batch of inputs.
-        y: Its targets, `None` for none.
-        weights: The samples' weights, or `None`.
-        losses_of: Returns, for names of outputs, their losses.
+        y: Its targets, or `None`.
+        weights: Sample weights, or `None`.
+        losses_of: Returns the losses of the named outputs.
 
     Raises:
         Exception: Whatever the model raises if it cannot be called.
     """
-    points = _points(model)
-    try:
-        return _Run(model, x, y, weights, losses_of, points).result()
-    except Exception:
-        if not points:
-            raise
-        # What runs in a loop or a recomputed block cannot be listened to.
-        return _Run(model, x, y, weights, losses_of, []).result()
-
-
-def _points(model: Any) -> list[ActivationPoint]:
     in_loop = {
         id(inner)
         for layer in layers_in(model)
         if isinstance(layer, keras.layers.RNN)
         for inner in [layer, *layers_in(layer)]
     }
-    return [
+    points = [
         point
         for point in activation_points(model)
         if not point.inside and id(point.owner) not in in_loop
     ]
+    try:
+        return _Pass(model, (x, y, weights), losses_of, points).result()
+    except Exception:
+        if not points:
+            raise
+        # Outputs of a loop or a recomputed block cannot always be captured.
+        return _Pass(model, (x, y, weights), losses_of, []).result()
 
 
-class _Run:
-    """A single forward and backward.
+@dataclasses.dataclass
+class _Pass:
+    """A single forward and backward pass.
 
-    What is known when the function is traced is kept in attributes, what is
-    known when it runs is returned by it.
+    The private attributes are set while the pass is traced.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        x: Any,
-        y: Any,
-        weights: Any,
-        losses_of: LossesOf,
-        points: Sequence[ActivationPoint],
-    ):
-        self._model = model
-        self._data = x, y, weights
-        self._losses_of = losses_of
-        self._points = points
-        self._outputs: tuple[graph.Output, ...] = ()
-        self._captured: list[ActivationPoint] = []
-        self._units: list[int] = []
-        self._has_loss = False
-        self._loss_error: Exception | None = None
-        policies = {layer.compute_dtype for layer in layers_in(model)}
-        self._scale = _SCALE_OF_HALF if "float16" in policies else 1.0
+    model: Any
+    data: tuple[Any, Any, Any]
+    losses_of: LossesOf
+    points: Sequence[ActivationPoint]
+    _outputs: tuple[graph.Output, ...] = ()
+    _captured: list[tuple[str, str, int]] = dataclasses.field(
+        default_factory=list
+    )
+    _has_loss: bool = False
+    _loss_error: Exception | None = None
+
+    @property
+    def scale(self) -> float:
+        """The factor of the loss."""
+        policies = {layer.compute_dtype for layer in layers_in(self.model)}
+        return _FLOAT16_LOSS_SCALE if "float16" in policies else 1.0
 
     def result(self) -> Probe:
-        backend = keras.config.backend()
-        values = [v.value for v in self._model.trainable_variables]
-        row, squares = _BACKENDS[backend](self, values)
-        row = np.asarray(ops.convert_to_numpy(row), float)
+        variables = self.model.trainable_variables
+        run = _BACKENDS[keras.config.backend()]
+        row, squares = map(_floats, run(self, [v.value for v in variables]))
         loss, output_rms, rest = row[0], row[1], row[2:].reshape(-1, 3)
-        points = tuple(
-            Site(point.path, point.kind, units, *map(float, numbers))
-            for point, units, numbers in zip(
-                self._captured, self._units, rest, strict=True
-            )
-        )
         gradients = {}
         if self._has_loss:
-            numbers = np.asarray(ops.convert_to_numpy(squares), float)
-            gradients = self._norms(numbers)
+            of = {id(v): s for v, s in zip(variables, squares, strict=True)}
+            gradients = {
+                group.path: float(
+                    sum(of[id(v)] for v in group.variables) ** 0.5
+                )
+                / self.scale
+                for group in weight_groups(self.model)
+            }
         return Probe(
-            float(loss) / self._scale if self._has_loss else None,
+            float(loss) / self.scale if self._has_loss else None,
             self._loss_error,
             self._outputs,
             float(output_rms),
-            points,
+            tuple(
+                ActivationStats(*captured, *map(float, numbers))
+                for captured, numbers in zip(self._captured, rest, strict=True)
+            ),
             gradients,
         )
 
-    def _norms(self, squares: np.ndarray) -> dict[str, float]:
-        variables = self._model.trainable_variables
-        of = {id(v): s for v, s in zip(variables, squares, strict=True)}
-        return {
-            group.path: float(np.sqrt(sum(of[id(v)] for v in group.variables)))
-            / self._scale
-            for group in weight_groups(self._model)
-        }
-
-    def forward(self, values: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the scaled loss and a row of numbers."""
-        model = self._model
-        x, y, weights = self._data
-        captured: list[tuple[ActivationPoint, Tensor]] = []
-        makers: dict[int, Any] = {}
-        self._captured, self._units = [], []
-        with self._listening(captured, makers):
-            outputs, _, losses = model.stateless_call(
+    def forward(
+        self, capture: Any, values: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the scaled loss and the outputs' root mean square."""
+        x, y, weights = self.data
+        takes_training = getattr(self.model, "_call_has_training_arg", True)
+        with (
+            capture.capturing(self.model, self.points),
+            self._noting_layers() as makers,
+        ):
+            outputs, _, losses = self.model.stateless_call(
                 list(values),
-                [v.value for v in model.non_trainable_variables],
+                [v.value for v in self.model.non_trainable_variables],
                 x,
                 return_losses=True,
-                **self._training(),
+                **({"training": True} if takes_training else {}),
             )
         losses = list(losses or ())
         self._outputs = self._described(outputs, makers)
         flat = keras.tree.flatten(outputs)
         try:
-            losses += self._losses(flat, outputs, y, weights)
+            losses += self._losses(flat, y, weights)
         except Exception as error:
             self._loss_error = error
             losses = []
         self._has_loss = bool(losses)
-        loss = ops.zeros(())
-        for each in losses:
-            loss = loss + ops.cast(each, "float32")
-        loss = loss * self._scale
-        parts = [loss, _rms(flat)]
-        for point, output in captured:
-            axis = point.unit_axis(len(output.shape))
-            units = output.shape[axis]
-            if len(output.shape) < 2 or not isinstance(units, int):
-                continue
-            self._captured.append(point)
-            self._units.append(units)
-            parts += _measured(point, output, axis)
-        return loss, ops.stack([ops.cast(p, "float32") for p in parts])
+        loss = sum((ops.cast(x, "float32") for x in losses), ops.zeros(()))
+        return loss * self.scale, _rms(flat)
 
-    def _training(self) -> dict[str, Any]:
-        takes = getattr(self._model, "_call_has_training_arg", True)
-        return {"training": True} if takes else {}
+    def measured(
+        self, capture: Any, loss: Tensor, output_rms: Tensor
+    ) -> Tensor:
+        """Return the loss and all statistics in one row."""
+        points = {
+            part.key: point
+            for point in self.points
+            for part in capture.parts(point)
+        }
+        numbers, self._captured = [loss, output_rms], []
+        for key, outputs in capture.outputs.items():
+            point = points[key]
+            for output in outputs:
+                axis = point.unit_axis(len(output.shape))
+                units = output.shape[axis]
+                if isinstance(units, int):
+                    self._captured.append((point.path, point.kind, units))
+                    numbers += _statistics(point, output, axis)
+        return ops.stack([ops.cast(x, "float32") for x in numbers])
 
     @contextlib.contextmanager
-    def _listening(
-        self,
-        captured: list[tuple[ActivationPoint, Tensor]],
-        makers: dict[int, Any],
-    ) -> Iterator[None]:
-        """Note what activations and layers return, by the tensors' ids."""
+    def _noting_layers(self) -> Iterator[dict[int, tuple[Any, Tensor]]]:
+        """Yield a dictionary: the id of a tensor -> the layer it came from."""
+        makers: dict[int, tuple[Any, Tensor]] = {}
 
-        def point_call(point: ActivationPoint, call: Callable) -> Callable:
-            def call_and_capture(*args: Any, **kwargs: Any) -> Any:
-                output = call(*args, **kwargs)
-                if hasattr(output, "shape"):
-                    captured.append((point, output))
-                return output
-
-            return call_and_capture
-
-        def layer_call(layer: Any, call: Callable) -> Callable:
+        def noted(layer: Any, call: Callable) -> Callable:
             def call_and_note(*args: Any, **kwargs: Any) -> Any:
                 output = call(*args, **kwargs)
-                makers[id(output)] = layer, output  # which keeps the id
+                makers[id(output)] = layer, output  # This keeps the id.
                 return output
 
             return call_and_note
 
-        changes = [
-            (s.owner, s.attribute, point_call(s, getattr(s.owner, s.attribute)))
-            for s in self._points
-        ]
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(all_replaced(changes))
-            stack.enter_context(
-                all_replaced(
-                    (layer, "call", layer_call(layer, layer.call))
-                    for layer in layers_in(self._model)
-                    if graph.final_of_layer(layer) is not None
-                )
-            )
-            yield
+        with all_replaced(
+            (layer, "call", noted(layer, layer.call))
+            for layer in layers_in(self.model)
+            if graph.final_of_layer(layer) is not None
+        ):
+            yield makers
 
     def _described(
-        self, outputs: Any, makers: dict[int, Any]
+        self, outputs: Any, makers: dict[int, tuple[Any, Tensor]]
     ) -> tuple[graph.Output, ...]:
         """Return what is known of the outputs after a call."""
         flat = keras.tree.flatten(outputs)
-        known = list(graph.outputs_of(self._model))
+        known = list(graph.outputs_of(self.model))
         if len(known) == len(flat):
             names = [output.name for output in known]
             finals = [output.final for output in known]
         else:
-            names, finals = [f"output_{i}" for i in range(len(flat))], []
+            names = [f"output_{i}" for i in range(len(flat))]
             if isinstance(outputs, dict):
                 names = [str(key) for key in sorted(outputs)]
             elif len(flat) == 1:
                 names = ["output"]
-            for tensor in flat:
-                layer, _ = makers.get(id(tensor), (None, None))
-                final = graph.final_of_layer(layer)
-                finals.append(final or graph.UNKNOWN)
+            finals = [
+                graph.final_of_layer(makers.get(id(x), (None, None))[0])
+                or graph.UNKNOWN
+                for x in flat
+            ]
         return tuple(
             graph.Output(name, graph.last_axis(t.shape), final)
             for name, t, final in zip(names, flat, finals, strict=True)
         )
 
-    def _losses(
-        self, flat: list[Tensor], outputs: Any, y: Any, weights: Any
-    ) -> list[Tensor]:
+    def _losses(self, flat: list[Tensor], y: Any, weights: Any) -> list[Tensor]:
         if y is None:
             return []
         names = [output.name for output in self._outputs]
@@ -334,7 +299,7 @@ class _Run:
         found = []
         several = isinstance(weights, dict | list | tuple)
         for target, predicted, loss in zip(
-            targets, flat, self._losses_of(names), strict=True
+            targets, flat, self.losses_of(names), strict=True
         ):
             if loss.function is None or target is None:
                 continue
@@ -344,11 +309,15 @@ class _Run:
             else:
                 if len(target.shape) < len(predicted.shape) and (
                     predicted.shape[-1] == 1
-                ):  # as Keras's trainer does for functions
+                ):  # Keras's trainer does the same for functions.
                     target = ops.expand_dims(target, -1)
                 value = loss.function(target, predicted)
             found.append(ops.mean(ops.cast(value, "float32")))
         return found
+
+
+def _floats(tensor: Tensor) -> np.ndarray:
+    return np.asarray(ops.convert_to_numpy(tensor), float)
 
 
 def _rms(tensors: Sequence[Tensor]) -> Tensor:
@@ -356,7 +325,7 @@ def _rms(tensors: Sequence[Tensor]) -> Tensor:
     return ops.sqrt(sum(squares) / len(squares)) if squares else ops.zeros(())
 
 
-def _measured(
+def _statistics(
     point: ActivationPoint, output: Tensor, axis: int
 ) -> list[Tensor]:
     output = ops.cast(output, "float32")
@@ -370,6 +339,7 @@ def _measured(
 
 
 def _squares(gradients: Sequence[Tensor | None]) -> Tensor:
+    """Return the sum of squares of each gradient, 0 for `None`."""
     return ops.stack(
         [
             ops.zeros(())
@@ -381,51 +351,52 @@ def _squares(gradients: Sequence[Tensor | None]) -> Tensor:
     )
 
 
-def _run_jax(run: _Run, values: list[Tensor]) -> tuple[Tensor, Tensor]:
+def _run_jax(run: _Pass, values: list[Tensor]) -> tuple[Tensor, Tensor]:
     import jax
 
     def function(values: list[Tensor]) -> tuple[Tensor, Tensor]:
-        forward = jax.value_and_grad(run.forward, has_aux=True)
-        (_, row), gradients = forward(values)
-        return row, _squares(gradients)
+        capture = StepCapture(True, values)
+        forward = functools.partial(run.forward, capture)
+        results, gradients = jax.value_and_grad(forward, has_aux=True)(values)
+        return run.measured(capture, *results), _squares(gradients)
 
     # A model that is not compiled may run code that XLA cannot.
-    if not run._model.jit_compile or run._model.run_eagerly:
+    if not run.model.jit_compile or run.model.run_eagerly:
         return function(values)
-    # What runs once need not be fast.
     lowered = jax.jit(function).lower(values)
     try:
-        return lowered.compile(_QUICKLY)(values)
+        return lowered.compile(_QUICK_COMPILATION)(values)
     except jax.errors.JaxRuntimeError:  # an XLA without these options
         return lowered.compile()(values)
 
 
-def _run_tensorflow(run: _Run, values: list[Tensor]) -> tuple[Tensor, Tensor]:
+def _run_tensorflow(run: _Pass, values: list[Tensor]) -> tuple[Tensor, Tensor]:
     import tensorflow as tf
 
     values = [tf.convert_to_tensor(value) for value in values]
+    capture = StepCapture(False)
     with tf.GradientTape() as tape:
         tape.watch(values)
-        loss, row = run.forward(values)
+        loss, output_rms = run.forward(capture, values)
     gradients = [
         None if g is None else tf.convert_to_tensor(g)
         for g in tape.gradient(loss, values)
     ]
-    return row, _squares(gradients)
+    return run.measured(capture, loss, output_rms), _squares(gradients)
 
 
-def _run_torch(run: _Run, values: list[Tensor]) -> tuple[Tensor, Tensor]:
+def _run_torch(run: _Pass, values: list[Tensor]) -> tuple[Tensor, Tensor]:
     import torch
 
+    values = [v.detach().requires_grad_(v.is_floating_point()) for v in values]
+    capture = StepCapture(False)
     with torch.enable_grad():
-        values = [
-            v.detach().requires_grad_(v.is_floating_point()) for v in values
-        ]
-        loss, row = run.forward(values)
+        loss, output_rms = run.forward(capture, values)
         gradients: Sequence[Tensor | None] = [None for _ in values]
         if loss.requires_grad and values:
             gradients = torch.autograd.grad(loss, values, allow_unused=True)
-    return row.detach(), _squares(gradients)
+    row = run.measured(capture, loss.detach(), output_rms.detach())
+    return row, _squares(gradients)
 
 
 _BACKENDS: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {

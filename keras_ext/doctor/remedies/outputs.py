@@ -12,58 +12,32 @@ _ONE_HOT = ("categorical_crossentropy", "categorical_focal_crossentropy")
 _BINARY = ("binary_crossentropy", "binary_focal_crossentropy")
 _CROSSENTROPIES = (_WHOLE, *_ONE_HOT, *_BINARY)
 _HINGES = ("hinge", "squared_hinge", "exponential")
-_CLASSES = {
-    _WHOLE: "SparseCategoricalCrossentropy",
-    "categorical_crossentropy": "CategoricalCrossentropy",
-    "categorical_focal_crossentropy": "CategoricalFocalCrossentropy",
-    "binary_crossentropy": "BinaryCrossentropy",
-    "binary_focal_crossentropy": "BinaryFocalCrossentropy",
-}
 
-# Of each task: what it is, the activation and the loss.
+# Task: description, activation and loss.
 _TASKS = {
     "whole": (
-        "one of {units} classes, as whole numbers: softmax and the sparse "
-        "categorical cross-entropy",
+        "one of {units} classes, as whole numbers",
         "softmax",
         "SparseCategoricalCrossentropy",
     ),
     "one_hot": (
-        "one of {units} classes, one-hot: softmax and the categorical "
-        "cross-entropy",
+        "one of {units} classes, one-hot",
         "softmax",
         "CategoricalCrossentropy",
     ),
-    "binary": (
-        "one of two classes: one sigmoid unit and the binary cross-entropy",
-        "sigmoid",
-        "BinaryCrossentropy",
-    ),
-    "labels": (
-        "several labels at once: sigmoid units and the multi-label "
-        "cross-entropy",
-        "sigmoid",
-        "MultiLabelCrossentropy",
-    ),
-    "regression": (
-        "numbers (regression): linear units and the mean squared error",
-        "linear",
-        "MeanSquaredError",
-    ),
-    "summary": (
-        "one of two classes, as -1 and 1: one tanh unit and the hinge loss",
-        "tanh",
-        "Hinge",
-    ),
+    "binary": ("one of two classes", "sigmoid", "BinaryCrossentropy"),
+    "labels": ("several labels at once", "sigmoid", "MultiLabelCrossentropy"),
+    "regression": ("numbers (regression)", "linear", "MeanSquaredError"),
+    "plus_minus_one": ("one of two classes, as -1 and 1", "tanh", "Hinge"),
 }
 
 
 def output_remedies(case: Case) -> tuple[Remedy, ...]:
-    """Return the pairs of activation and loss that fit."""
+    """Return the fitting pairs of activation and loss."""
     if case.is_hidden:
         return (
             Remedy(
-                "Softmax is for outputs: give the hidden layer a ReLU.",
+                "Use ReLU in the hidden layer. Softmax is for outputs.",
                 case.code(f'activation="relu", kernel_initializer={HE}'),
             ),
         )
@@ -87,7 +61,7 @@ def _at_fault(case: Case) -> OutputFacts | None:
         name = case.path.split("/")[-1]
         named = [x for x in outputs if x.name in (case.path, name)]
         outputs = tuple(named) or outputs
-    # Of several unnamed ones nobody knows which is meant.
+    # Of several unnamed outputs it is not known which is meant.
     return outputs[0] if len(outputs) == 1 else None
 
 
@@ -95,27 +69,28 @@ def _pair(task: str, units: int) -> Remedy:
     what, activation, loss = _TASKS[task]
     given = "" if activation == "linear" else f', activation="{activation}"'
     return Remedy(
-        f"For {what.format(units=units)}.",
+        f"For {what.format(units=units)}: {activation} units and {loss}.",
         f"output, loss = keras_ext.layers.Dense({units}{given}), "
         f"keras_ext.losses.{loss}()",
     )
 
 
 def _logits(output: OutputFacts, batch: BatchFacts | None) -> Remedy | None:
-    """Return how the loss is told what it gets, if that is all."""
-    if output.loss not in _CLASSES or _out_of_range(output, batch):
+    """Return another `from_logits`, if nothing else is wrong."""
+    if output.loss not in _CROSSENTROPIES or _out_of_range(output, batch):
         return None
-    loss = f"loss = keras_ext.losses.{_CLASSES[output.loss]}"
+    name = output.loss.replace("_", " ").title().replace(" ", "")
+    loss = f"loss = keras_ext.losses.{name}"
     if output.activation in ("softmax", "sigmoid"):
         if output.from_logits:
             return Remedy(
-                f"The output is a probability already, by its "
-                f"{output.activation}: let the loss take it as one.",
+                f"The {output.activation} output is a probability: use a loss "
+                "that takes probabilities.",
                 f"{loss}(from_logits=False)",
             )
     elif output.activation in (None, "linear") and not output.from_logits:
         return Remedy(
-            "The output is linear: let the loss take it as logits.",
+            "The output is linear: use a loss that takes logits.",
             f"{loss}(from_logits=True)",
         )
     return None
@@ -124,14 +99,14 @@ def _logits(output: OutputFacts, batch: BatchFacts | None) -> Remedy | None:
 def _counted_from_one(
     output: OutputFacts, batch: BatchFacts | None
 ) -> Remedy | None:
-    """Return labels from 0, if they are from 1 to the number of units."""
+    """Return a shift to 0, if labels run from 1 to the number of units."""
     if batch is None or output.loss != _WHOLE or not batch.y_whole:
         return None
     if batch.y_low != 1 or batch.y_high != output.units:
         return None
     return Remedy(
-        f"Labels of {output.units} units go from 0 to {output.units - 1}; "
-        "these seem to be counted from 1.",
+        f"Count labels from 0 to {output.units - 1}. They seem to be counted "
+        "from 1.",
         "y = y - 1",
     )
 
@@ -148,10 +123,10 @@ def _out_of_range(output: OutputFacts, batch: BatchFacts | None) -> bool:
 def _tasks(
     output: OutputFacts, batch: BatchFacts | None
 ) -> list[tuple[str, int]]:
-    """Return the tasks that may be meant, the likeliest first."""
+    """Return the possible tasks, the most likely first."""
     units, loss = output.units or 1, output.loss
     if loss in _HINGES:
-        return [("summary", units), ("binary", units)]
+        return [("plus_minus_one", units), ("binary", units)]
     if batch is not None and not batch.y_whole:
         in_range = 0 <= batch.y_low and batch.y_high <= 1
         if not (loss in _CROSSENTROPIES and in_range):
@@ -161,9 +136,8 @@ def _tasks(
         tasks = [("whole", classes), ("regression", units)]
         return tasks if batch.y_low >= 0 else tasks[1:]
     if batch is not None and batch.y_low < 0:
-        return [("summary", units), ("regression", units)]
+        return [("plus_minus_one", units), ("regression", units)]
     if units == 1:
-        # Softmax of a single unit is 1 whatever the input.
         if loss in _CROSSENTROPIES or output.activation == "softmax":
             return [("binary", 1)]
         if output.activation == "sigmoid":

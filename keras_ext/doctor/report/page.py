@@ -1,4 +1,4 @@
-"""Findings as a page that needs nothing but itself."""
+"""Findings as a self-contained HTML page."""
 
 from collections.abc import Sequence
 from html import escape as html_escape
@@ -16,17 +16,14 @@ def html(
 ) -> str:
     """Return findings as a self-contained HTML page.
 
-    It loads nothing and runs no script. Figures of the history are part of
-    it if Matplotlib is installed; drawing takes about a second.
+    The page loads nothing and runs no script. It has figures of the history
+    if Matplotlib is installed; drawing takes about a second. Text from models
+    and users is escaped.
 
     Args:
-        findings: What the doctor found, the worst first.
-        history: What was recorded of the training. Defaults to `None`: a
-            page without figures.
-        title: Its title. Defaults to `"Training report"`.
-
-    Returns:
-        The page. All that comes from a model or from people is escaped.
+        findings: The doctor's findings, the most severe first.
+        history: What was measured. Defaults to `None`: no figures.
+        title: Title of the page. Defaults to `"Training report"`.
     """
     history = RunHistory(Facts()) if history is None else history
     worst = findings[0].severity if findings else "healthy"
@@ -40,7 +37,7 @@ def html(
             '<meta name="viewport" content="width=device-width, '
             'initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
-            # Also where a browser shows the page beside other things.
+            # It also holds where a browser embeds the page.
             '<meta http-equiv="Content-Security-Policy" content="'
             "default-src 'none'; img-src data:; style-src 'unsafe-inline'\">",
             f"<title>{_escaped(title)}</title>",
@@ -108,7 +105,7 @@ def _finding(finding: Finding) -> str:
         parts.append(f'<p class="chain">{arrow.join(links)}</p>')
     parts += [_evidence(finding), _remedies(finding.remedies)]
     if finding.consequences:
-        parts.append("<h3>What follows from it</h3>")
+        parts.append("<h3>Consequences</h3>")
         parts += map(_consequence, finding.consequences)
     parts.append("</section>")
     return "\n".join(part for part in parts if part)
@@ -147,7 +144,7 @@ def _remedies(remedies: Sequence[Remedy]) -> str:
 
 
 def _figures(history: RunHistory) -> str:
-    # Not at the top: the rules need no figures and none of their packages.
+    # Not at the top: the rules need no plotting packages.
     from keras_ext.doctor.report.report_figures import figures
 
     try:
@@ -185,7 +182,7 @@ def _layers(facts: Facts) -> str:
     titles = "".join(f'<th scope="col">{name}</th>' for name in head)
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return (
-        "<details><summary>The model's layers</summary>\n"
+        "<details><summary>Layers of the model</summary>\n"
         f'<div class="wide"><table><tr>{titles}</tr>{body}</table></div>'
         "</details>"
     )

@@ -1,4 +1,4 @@
-"""Figures of a training run for the doctor's page."""
+"""Figures of a training run for the HTML report."""
 
 import base64
 import logging
@@ -19,44 +19,44 @@ logger = logging.getLogger("keras_ext.doctor")
 
 _TRAINING, _VALIDATION, _STEPS = "#0072b2", "#d55e00", "#9db8c9"
 
-# For each kind of series: how it is drawn, its title, and how to read it.
+# Kind of series, plotting function, title, and how to read the figure.
 _KINDS: tuple[tuple[str, Callable[..., Any], str, str], ...] = (
     (
         "grad_norm/",
         plots.gradient_heatmap,
         "Gradient norm per layer and step",
-        "Colours that fade towards the top are a vanishing gradient, colours "
-        "that brighten with time an exploding one.",
+        "A vanishing gradient fades towards the top. An exploding gradient "
+        "brightens with time.",
     ),
     (
         "dead_relu/",
         plots.dead_unit_curves,
         "Dead units per layer",
-        "The share of ReLU units that fired for no input of a batch.",
+        "Share of ReLU units that output 0 for the whole batch.",
     ),
     (
         "saturation/",
         plots.saturation_curves,
         "Saturated outputs per layer",
-        "The share of outputs of sigmoid and tanh units where they are flat.",
+        "Share of sigmoid and tanh outputs where the activation is flat.",
     ),
     (
         "update_ratio/",
         plots.update_ratio_heatmap,
         "Update ratio per layer and step",
-        "The size of a step relative to the weights; about 0.001 is usual.",
+        "||dw|| / ||w|| of a step. About 0.001 is usual.",
     ),
 )
 
 
 class Picture(NamedTuple):
-    """A figure as a page shows it.
+    """A figure on the page.
 
     Attributes:
         title: What it shows.
         reading: How to read it.
         address: A PNG image as a `data:` address.
-        width: In pixels of the page, so that all writing is of one size.
+        width: Width in CSS pixels; all figures have one font size.
     """
 
     title: str
@@ -66,21 +66,15 @@ class Picture(NamedTuple):
 
 
 def figures(history: RunHistory) -> Iterator[Picture]:
-    """Yield what can be drawn of a training run.
-
-    Args:
-        history: What was recorded of a training run.
-
-    Yields:
-        One picture after the other, the loss first.
+    """Yield the figures of a training run, the loss first.
 
     Raises:
-        ImportError: Matplotlib is missing.
+        ImportError: If Matplotlib is missing.
     """
     require("matplotlib")
     yield from _drawn(
         "Loss",
-        "Training loss that falls while validation loss rises is overfitting.",
+        "Overfitting: the training loss falls and the validation loss rises.",
         loss_curves,
         history,
         title="",
@@ -102,15 +96,11 @@ def figures(history: RunHistory) -> Iterator[Picture]:
 def loss_curves(history: RunHistory, title: str = "Loss") -> "Figure | None":
     """Return curves of the loss over the steps, or `None` without any.
 
-    The values of epochs stand where the epochs end. The scale is
-    logarithmic if they differ by a factor of more than 20.
-
-    Args:
-        history: What was recorded of a training run.
-        title: Title of the figure.
+    Epoch values are drawn at the ends of epochs. The scale is logarithmic if
+    the values span more than a factor of 20.
 
     Raises:
-        ImportError: Matplotlib is missing.
+        ImportError: If Matplotlib is missing.
     """
     require("matplotlib")
     from matplotlib.figure import Figure
@@ -166,7 +156,7 @@ def _drawn(
     *args: Any,
     **kwargs: Any,
 ) -> Iterator[Picture]:
-    """Yield a picture; one that fails must not cost the report."""
+    """Yield a picture, or nothing: a failure must not cost the report."""
     try:
         figure = draw(*args, **kwargs)
         if figure is None:

@@ -21,13 +21,13 @@ _WIDEST, _NARROWEST = 88, 40
 def text(
     findings: Sequence[Finding], color: bool = False, width: int | None = None
 ) -> str:
-    """Return findings as text, one block for each.
+    """Return findings as text, one block each.
 
     Args:
-        findings: What the doctor found, the worst first.
-        color: Whether to mark it with ANSI colours. Defaults to `False`.
-        width: Characters in a line, at least 40; longer words and names are
-            not cut. Defaults to `None`: the terminal's width, at most 88.
+        findings: The doctor's findings, the most severe first.
+        color: Whether to use ANSI colours. Defaults to `False`.
+        width: Characters per line, at least 40; long words are not cut.
+            Defaults to `None`: the terminal's width, at most 88.
 
     Returns:
         Lines, without a line break at the end.
@@ -38,11 +38,11 @@ def text(
         >>> finding = Finding(
         ...     "dying_relu", "model/relu", 2, None, "warning",
         ...     {"dead_share": 0.875, "threshold": 0.5},
-        ...     "Of the units, 88 % fire for no input.",
+        ...     "88% of the units never fire.",
         ... )
         >>> print(text([finding], width=60))
         WARNING: dying ReLU (layer model/relu, epoch 2)
-          Of the units, 88 % fire for no input.
+          88% of the units never fire.
           evidence:
             dead share  0.875
             threshold   0.5
@@ -59,14 +59,15 @@ def text(
 def write(findings: Sequence[Finding], stream: TextIO | None = None) -> None:
     """Write findings as text, in colour if the stream is a terminal.
 
+    The environment variable `NO_COLOR` turns colours off.
+
     Args:
-        findings: What the doctor found, the worst first.
-        stream: Where to. Defaults to `None`: standard error. With the
-            environment variable `NO_COLOR` set there is no colour.
+        findings: The doctor's findings, the most severe first.
+        stream: Where to write. Defaults to `None`: standard error.
     """
     stream = sys.stderr if stream is None else stream
     shown = text(findings, color=is_colored(stream))
-    # A terminal that cannot show a layer's name must not end a training.
+    # A name that the terminal cannot show must not end the training.
     encoding = getattr(stream, "encoding", None) or "utf-8"
     shown = shown.encode(encoding, "backslashreplace").decode(encoding)
     stream.write(f"{shown}\n")
@@ -74,7 +75,7 @@ def write(findings: Sequence[Finding], stream: TextIO | None = None) -> None:
 
 
 def is_colored(stream: TextIO) -> bool:
-    """Return whether to write to a stream in colour."""
+    """Return whether to use colours on a stream."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     return bool(getattr(stream, "isatty", lambda: False)())
@@ -143,7 +144,7 @@ def _wrapped(words: str, first: str, others: str, width: int) -> list[str]:
 
 
 def _code_lines(code: str, indent: str, width: int) -> list[str]:
-    """Wrap code within brackets, where it stays Python."""
+    """Wrap code inside brackets, where it stays valid Python."""
     lines: list[str] = []
     start = cut = depth = 0
     code = " ".join(wording.clean(code).split())

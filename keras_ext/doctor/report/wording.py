@@ -1,4 +1,4 @@
-"""How a finding's parts are put into words, for text and pages alike."""
+"""The parts of a finding in words, for text and pages."""
 
 import math
 import unicodedata
@@ -15,22 +15,19 @@ _PROBLEMS = {
 
 
 def problem_in_words(problem: str) -> str:
-    """Return a problem's name as people say it."""
+    """Return the readable name of a problem."""
     return _PROBLEMS.get(problem, problem.replace("_", " "))
 
 
 def chain_in_words(finding: Finding, arrow: str = "->") -> str:
-    """Return the problem and what follows from it, or `""` if nothing does."""
+    """Return the problem and its consequences, or `""` without any."""
     if len(finding.chain) == 1:
         return ""
     return f" {arrow} ".join(map(problem_in_words, finding.chain))
 
 
 def place_in_words(finding: Finding) -> str:
-    """Return where and when: the layer, the epoch, the step.
-
-    Epochs and steps are counted from 0, as in `Finding` and in MLflow.
-    """
+    """Return layer, epoch and step, counted from 0."""
     parts = []
     if finding.layer is not None:
         parts.append(f"layer {clean(finding.layer)}")
@@ -44,12 +41,12 @@ def place_in_words(finding: Finding) -> str:
 
 
 def label(key: str) -> str:
-    """Return the name of a piece of evidence in words."""
+    """Return the readable name of a piece of evidence."""
     return clean(key).replace("_", " ")
 
 
 def number(value: float | str) -> str:
-    """Return a number with as many digits as one can use."""
+    """Return a number with three significant digits."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):
@@ -68,7 +65,7 @@ def number(value: float | str) -> str:
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """Return how many there are of each severity, the worst first."""
+    """Return the number of findings of each severity, the worst first."""
     if not findings:
         return NOTHING
     parts = []
@@ -81,9 +78,9 @@ def summary(findings: Sequence[Finding]) -> str:
 
 
 def clean(text: str) -> str:
-    """Return text without characters that could steer a terminal.
+    """Return text without characters that control a terminal.
 
-    Names of layers come from files that others wrote.
+    Layer names may come from a stranger's file.
     """
     return "".join(
         char

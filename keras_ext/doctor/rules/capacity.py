@@ -1,22 +1,25 @@
-"""Rules on what keeps a model from learning more than little."""
+"""Rules on what keeps a model from learning more than a little."""
 
 import numpy as np
 
 from keras_ext.doctor.finding import Finding
-from keras_ext.doctor.rules.gradients import finding_of
 from keras_ext.doctor.rules.learning_summary import (
-    FAIR,
-    LEVEL,
+    FAIR_IMPROVEMENT,
+    MIN_EPOCHS,
+    PLATEAU_PACE,
+    PLATEAU_SHARE,
     STRONG_PENALTY,
     LearningSummary,
 )
-from keras_ext.doctor.rules.progress import VIOLENT
+from keras_ext.doctor.rules.progress import LARGE_UPDATE
+from keras_ext.doctor.rules.shared import finding_of
 
-# A share of the way from a guess to a perfect fit that is too little.
-POOR = 0.1
-# Error, relative to the targets' standard deviation, which no constant answer
-# exceeds; and the metrics that tell it, with its power.
-WORSE = 1.5
+# Normalized improvement of a run that underfits for no known reason.
+POOR_IMPROVEMENT = 0.1
+NARROW, STRONG_DROPOUT = 2, 0.75
+# Error / standard deviation of the targets, and the metrics that measure it
+# with its power. No constant prediction exceeds it.
+CONSTANT_ERROR = 1.5
 _ERRORS = {
     "mae": 1,
     "mean_absolute_error": 1,
@@ -24,120 +27,114 @@ _ERRORS = {
     "mse": 2,
     "mean_squared_error": 2,
 }
-# What holds a model back, beside `STRONG_PENALTY`: units of a layer, dropout
-# rate.
-NARROW, STRONG_DROPOUT = 2, 0.75
+
+CONDITIONS = {
+    "underfitting": (
+        f"Warning: a plateau below {POOR_IMPROVEMENT:.0%} normalized "
+        f"improvement, which never was above {2 * POOR_IMPROVEMENT:.0%}.",
+        "Warning: a run that fails, plateaus or ends below "
+        f"{FAIR_IMPROVEMENT:.0%}, with:",
+        f"  a hidden layer of {NARROW} units or fewer;",
+        "  or hidden layers without any activation;",
+        f"  or dropout of {STRONG_DROPOUT:g}, or a penalty of "
+        f"{STRONG_PENALTY:g}.",
+        f"Info, custom loss: an error metric above {CONSTANT_ERROR:g} times "
+        "the targets' standard deviation.",
+        f"Earliest: {MIN_EPOCHS} epochs and {PLATEAU_SHARE:.0%} of training; "
+        "with such a layer, failing.",
+        "Can be wrong: data without more information; penalties on a summed "
+        "loss.",
+    )
+}
 
 
-def smothered(summary: LearningSummary) -> list[Finding]:
+def over_regularized(summary: LearningSummary) -> Finding | None:
     """Look for a model that dropout or a penalty keeps from learning.
 
-    By a dropout rate of `STRONG_DROPOUT` or a penalty of `STRONG_PENALTY`, in
-    a run that fails, or whose loss has levelled off, or which ends, at less
-    than `FAIR` of the way from a guess to a perfect fit. What else is large,
-    small or dead then follows from it: what dropout leaves over it scales up,
-    ten-fold if it takes 90 %, and each layer anew.
-
-    It can be wrong of a penalty whose loss is not a mean but a sum.
+    It comes first: dropout scales up what it leaves, ten-fold at a rate of
+    0.9, in each layer anew. Other findings follow from that.
     """
-    clue = _smothered(summary)
-    if clue is None or not _is_stuck(summary):
-        return []
-    return [_underfits(summary, FAIR, *clue)]
+    reason = _regularization(summary)
+    if reason is None or not _is_stuck(summary):
+        return None
+    return _underfits(summary, FAIR_IMPROVEMENT, *reason)
 
 
-def held_back(summary: LearningSummary) -> list[Finding]:
-    """Look for a model that is too simple, and that has levelled off.
+def too_simple(summary: LearningSummary) -> Finding | None:
+    """Look for a model that is too narrow, or linear, and has plateaued.
 
-    By a layer of one or two units, or because no hidden layer has an
-    activation, in a run that fails, or whose loss has levelled off, or which
-    ends, at less than `FAIR` of the way from a guess to a perfect fit. What
-    else is small or dead then follows from it.
-
-    It can be wrong where layers of one's own are what is not linear.
+    It can be wrong where custom layers are the nonlinear ones.
     """
     if summary.first_nonfinite is not None or not _is_stuck(summary):
-        return []
+        return None
     if summary.baseline is None and not summary.fails:
-        return []
-    violent = len(summary.updates) and summary.updates[:10].max() > VIOLENT
-    clue = _narrow(summary) or _linear(summary)
-    if clue is None or violent:
-        return []
-    return [_underfits(summary, FAIR, *clue)]
+        return None
+    large = len(summary.updates) and summary.updates[:10].max() > LARGE_UPDATE
+    reason = _narrow(summary) or _linear(summary)
+    if reason is None or large:
+        return None
+    return _underfits(summary, FAIR_IMPROVEMENT, *reason)
 
 
 def _is_stuck(summary: LearningSummary) -> bool:
-    """Return whether a run fails, or ends up below `FAIR`."""
+    """Return whether a run fails, or ends up below a fair improvement."""
     if not summary.has_begun and summary.first_nonfinite is None:
         return False
     if summary.fails:
         return True
-    if (
-        summary.share_done < 0.6
-        or summary.epochs < 3
-        or summary.improvement >= FAIR
-    ):
+    if not summary.is_late or summary.improvement >= FAIR_IMPROVEMENT:
         return False
     if summary.history.finished or not summary.learns:
         return True
-    return summary.has_levelled_off(FAIR)
+    return summary.has_plateaued(FAIR_IMPROVEMENT)
 
 
-def underfitting(summary: LearningSummary) -> list[Finding]:
-    """Look for a run that has levelled off far from a good fit.
+def underfitting(summary: LearningSummary) -> Finding | None:
+    """Look for a run that has plateaued far from a good fit.
 
-    It is what is left to say when the run had its time, no longer gains, has
-    come less than `POOR` of the way from a guess to a perfect fit, and nothing
-    else explains it.
-
-    Not of a run that has been twice as far: that swings, or falls back.
-
-    It can be wrong where the data tell no more than that. Where it is not
-    known what a guess would lose, as with a loss of one's own, there is an
-    info on a run whose metric, a mean absolute or squared error, is that of a
-    worse answer than any constant: `WORSE` times the targets' spread. No more
-    than that, since such a loss may ask for it, as that of a high quantile.
+    No other rule explains it. A run that was twice as good oscillates, or
+    falls back, and does not underfit.
     """
     if summary.baseline is None:
-        return _worse_than_a_constant(summary)
+        return _worse_than_constant(summary)
     losses = summary.epoch_losses[np.isfinite(summary.epoch_losses)]
-    has_been = summary.improvement_of(np.min(losses)) if len(losses) else 0.0
-    if not summary.has_levelled_off(POOR) or has_been > 2 * POOR:
-        return []
-    return [_underfits(summary, POOR)]
+    best = summary.improvement_of(np.min(losses)) if len(losses) else 0.0
+    plateaued = summary.has_plateaued(POOR_IMPROVEMENT)
+    if not plateaued or best > 2 * POOR_IMPROVEMENT:
+        return None
+    return _underfits(summary, POOR_IMPROVEMENT)
 
 
-def _worse_than_a_constant(summary: LearningSummary) -> list[Finding]:
-    """Look for errors that are larger than those of a constant answer."""
+def _worse_than_constant(summary: LearningSummary) -> Finding | None:
+    """Look for errors that are larger than a constant prediction's.
+
+    An info only: a custom loss may ask for them, such as a high quantile.
+    """
     batch, outputs = summary.history.batch, summary.history.facts.outputs
     if batch is None or len(outputs) != 1 or not batch.y_std > 0:
-        return []
-    if summary.share_done < 0.6 or summary.epochs < 3 or not summary.has_begun:
-        return []
+        return None
+    if not summary.is_late or not summary.has_begun:
+        return None
     for name, power in _ERRORS.items():
         values = summary.history.logs.get(name, np.zeros(0))[-3:]
         if not len(values) or not (
-            np.min(values) ** (1 / power) > WORSE * batch.y_std
+            np.min(values) ** (1 / power) > CONSTANT_ERROR * batch.y_std
         ):
             continue
         evidence: dict[str, float | str] = {
             name: float(values[-1]),
-            "spread of the targets": batch.y_std,
-            "threshold": WORSE,
+            "standard deviation of the targets": batch.y_std,
+            "threshold": CONSTANT_ERROR,
         }
         message = (
-            f"Its {name} is {values[-1]:.3g}, more than that of a constant "
-            "answer, as the targets' standard deviation is "
-            f"{batch.y_std:.3g}: unless the loss asks for that, the model "
-            "underfits."
+            f"The model underfits, unless the loss asks for it: {name} is "
+            f"{values[-1]:.3g}, worse than a constant prediction's. The "
+            f"targets' standard deviation is {batch.y_std:.3g}."
         )
-        return [
-            finding_of(
-                summary, "underfitting", None, None, evidence, message, "info"
-            )
-        ]
-    return []
+        return finding_of(
+            summary, "underfitting", evidence, message, severity="info"
+        )
+    return None
 
 
 def _underfits(
@@ -147,24 +144,27 @@ def _underfits(
     reason: str = "",
 ) -> Finding:
     evidence: dict[str, float | str] = {
-        "share of the way from a guess to a perfect fit": summary.improvement,
+        "normalized improvement": summary.improvement,
         "threshold": threshold,
     }
-    rests = not summary.history.finished or summary.recent_gain <= LEVEL
-    how = "levelled off" if rests else "ended"
+    plateaued = (
+        not summary.history.finished or summary.recent_decrease <= PLATEAU_PACE
+    )
     message = (
-        f"The model underfits: its training has {how} at "
-        f"{summary.improvement:.0%} of the way from a guess to a perfect fit"
+        "The model underfits: training has "
+        f"{'plateaued' if plateaued else 'ended'} at "
+        f"{summary.improvement:.0%} of the possible improvement over a "
+        "constant prediction."
     )
     if reason:
-        message += f", and {reason}"
+        message += f" {reason}."
     return finding_of(
-        summary, "underfitting", layer, None, evidence, message + ".", "warning"
+        summary, "underfitting", evidence, message, layer, severity="warning"
     )
 
 
-def _smothered(summary: LearningSummary) -> tuple[str, str] | None:
-    """Return a layer that keeps the model from learning, and how."""
+def _regularization(summary: LearningSummary) -> tuple[str, str] | None:
+    """Return a layer that regularizes too much, and how."""
     for layer in summary.history.facts.layers[:-1]:
         if layer.dropout >= STRONG_DROPOUT:
             return layer.path, f"`{layer.path}` drops {layer.dropout:.0%}"
@@ -177,8 +177,8 @@ def _smothered(summary: LearningSummary) -> tuple[str, str] | None:
 
 
 def _narrow(summary: LearningSummary) -> tuple[str, str] | None:
-    """Return a hidden layer that lets next to nothing through."""
-    if _encodes(summary):
+    """Return a hidden layer with too few units."""
+    if _has_vector_targets(summary):
         return None
     for layer in summary.history.facts.layers[:-1]:
         narrow = layer.fan_in and 0 < (layer.units or 0) <= NARROW
@@ -189,7 +189,7 @@ def _narrow(summary: LearningSummary) -> tuple[str, str] | None:
 
 
 def _linear(summary: LearningSummary) -> tuple[str, str] | None:
-    """Return the first layer of a model that is deep, but linear."""
+    """Return the first layer of a model that is deep but linear."""
     layers = summary.history.facts.layers
     weighted = [layer for layer in layers if layer.weight_std is not None]
     hidden = [x for x in weighted if x.feeds and "output" not in x.feeds]
@@ -199,18 +199,18 @@ def _linear(summary: LearningSummary) -> tuple[str, str] | None:
         and "?" not in layer.feeds
         for layer in weighted
     )
-    bent = [
+    nonlinear = [
         layer
         for layer in layers
         if layer.activation is not None and "output" not in (layer.feeds or ())
     ]
-    if not hidden or not known or bent or _encodes(summary):
+    if not hidden or not known or nonlinear or _has_vector_targets(summary):
         return None
-    reason = "no hidden layer has an activation: it is a linear model"
+    reason = "No hidden layer has an activation, so it is a linear model"
     return hidden[0].path, reason
 
 
-def _encodes(summary: LearningSummary) -> bool:
+def _has_vector_targets(summary: LearningSummary) -> bool:
     """Return whether the targets are vectors, as those of autoencoders."""
     batch, outputs = summary.history.batch, summary.history.facts.outputs
     one_hot = any(

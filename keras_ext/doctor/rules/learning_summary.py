@@ -1,4 +1,4 @@
-"""What the rules read off the history: how well a run learns, and when."""
+"""Numbers that several rules need: how well a run learns, and since when."""
 
 import functools
 import math
@@ -7,38 +7,60 @@ import numpy as np
 
 from keras_ext.doctor.run_history import RunHistory
 
-# Losses whose value is known for a model that predicts the classes' shares
-# or the targets' mean, whatever the input.
 _CROSSENTROPIES = (
     "categorical_crossentropy",
     "sparse_categorical_crossentropy",
 )
 _ACCURACIES = ("accuracy", "acc", "auc")
-# A factor of L1 or L2 that holds a model back.
+
+# Improvements are normalized ones, see `LearningSummary.improvement`. Paces
+# are relative decreases of the loss per epoch.
+LEARNED = 0.5
+LEARNING, LEARNING_PACE, ENDING = 0.2, 0.02, 0.9
+MIN_EPOCHS, HAD_TIME, FAILED = 3, 0.3, 0.25
+FAIR_IMPROVEMENT = 0.8
+PLATEAU_PACE, FINAL_PLATEAU_PACE = 0.01, 0.03
+PLATEAU_SHARE, MIN_STEPS = 0.6, 20
 STRONG_PENALTY = 0.05
-# The share of the way from a guess to a perfect fit that a run can be expected
-# to come if something that may hold it back does not.
-FAIR = 0.8
-# Share by which the loss still falls in an epoch when it has levelled off.
-LEVEL = 0.01
-# Steps before which it is too early to say that a model learns too little.
-LEAST_STEPS = 20
-# Steps in which the means of batch normalization come to be right; and in
-# which they move, with Keras's momentum, by a fifth of what is left of that.
-SETTLING, MOVING = 300, 20
-# Share by which a loss moves in six epochs if it has come to rest.
-AT_REST = 0.05
-# Loss, relative to that of a guess, of which nothing was learned.
+# Batch normalization's moving averages need `SETTLING_STEPS` steps to become
+# right. With Keras's momentum, `MOVING_STEPS` steps cover a fifth of that.
+SETTLING_STEPS, MOVING_STEPS, AT_REST = 300, 20, 0.05
 UNFITTED = 0.7
-# How far above that of a guess a validation loss is that tells nothing good.
-WORSE_THAN_A_GUESS = 1.5
+ABOVE_BASELINE = 1.5
+
+DEFINITIONS: dict[str, tuple[str, ...]] = {
+    "A run learns if": (
+        f"its normalized improvement is above {LEARNED:.0%};",
+        f"or above {LEARNING:.0%}, with a loss that falls "
+        f"{LEARNING_PACE:.0%} an epoch, before {ENDING:.0%} of training.",
+    ),
+    f"A run fails if, after {MIN_EPOCHS} epochs or {HAD_TIME:.0%} of "
+    "training": (
+        f"its normalized improvement is below {FAILED:.0%},",
+        f"and its loss falls by at most {LEARNING_PACE:.0%} an epoch;",
+        "or, at any time, if the loss or a gradient is not finite.",
+    ),
+    f"The loss has plateaued if, after {MIN_EPOCHS} epochs, {MIN_STEPS} steps "
+    f"and {PLATEAU_SHARE:.0%} of training": (
+        f"it falls by at most {PLATEAU_PACE:.0%} an epoch;",
+        f"or {FINAL_PLATEAU_PACE:.0%} an epoch when training is over.",
+    ),
+    "With batch normalization, the validation loss counts 3 epochs after": (
+        f"step {SETTLING_STEPS};",
+        f"or step {2 * SETTLING_STEPS // 3}, if it moves less than "
+        f"{AT_REST:.0%} in 6 epochs;",
+        f"or step {SETTLING_STEPS // 3}, if it also is below {UNFITTED:g} "
+        "times the baseline",
+        f"and these 6 epochs have {MOVING_STEPS} steps.",
+    ),
+}
 
 
 class LearningSummary:
-    """Numbers that several rules ask for.
+    """Numbers that several rules need.
 
     Args:
-        history: What was recorded.
+        history: What was measured.
 
     Attributes:
         history: The same.
@@ -65,9 +87,9 @@ class LearningSummary:
 
     @property
     def has_begun(self) -> bool:
-        """Whether there were steps enough to speak of what was learned."""
+        """Whether there were enough steps to judge what was learned."""
         steps = self.history.steps
-        return bool(len(steps)) and int(steps[-1]) + 1 >= LEAST_STEPS
+        return bool(len(steps)) and int(steps[-1]) + 1 >= MIN_STEPS
 
     @property
     def share_done(self) -> float:
@@ -77,9 +99,14 @@ class LearningSummary:
         planned = self.history.planned_epochs or max(2 * self.epochs, 1)
         return min(self.epochs / planned, 1.0)
 
+    @property
+    def had_time(self) -> bool:
+        """Whether the run is old enough to have failed."""
+        return self.epochs >= MIN_EPOCHS or self.share_done >= HAD_TIME
+
     @functools.cached_property
     def baseline(self) -> float | None:
-        """The loss of a model that does not look at its input.
+        """The loss of the best constant prediction.
 
         `None` if it is not known for the loss.
         """
@@ -89,17 +116,16 @@ class LearningSummary:
         loss = outputs[0].loss
         shares = batch.class_shares[batch.class_shares > 0]
         if loss in _CROSSENTROPIES and len(shares):
-            # At least that of few classes alike: a batch may miss some.
+            # A batch may lack classes, so the entropy has a lower bound.
             return max(float(-(shares * np.log(shares)).sum()), 0.3)
         if loss == "binary_crossentropy" and not batch.y_whole:
-            return None  # a perfect fit is not 0 where targets are shares
+            return None  # The best loss is not 0 where targets are shares.
         if loss == "binary_crossentropy" and 0 <= batch.y_mean <= 1:
             p = min(max(batch.y_mean, 1e-3), 1 - 1e-3)
             return -(p * math.log(p) + (1 - p) * math.log(1 - p))
         spread = batch.y_std
         if np.isfinite(batch.y_unit_std) and batch.y_unit_std > 0:
-            # That of few samples is biased.
-            n = max(batch.size, 2)
+            n = max(batch.size, 2)  # Bessel's correction
             spread = batch.y_unit_std * math.sqrt(n / (n - 1))
         if loss in ("huber", "log_cosh") and spread > 0:
             return min(0.5 * spread**2, 0.8 * spread)
@@ -112,17 +138,16 @@ class LearningSummary:
     @functools.cached_property
     def first_loss(self) -> float:
         """The loss of the first step, NaN if it is not known."""
-        finite = self.loss[:1]
-        if len(finite) and np.isfinite(finite[0]):
-            return float(finite[0])
-        return float("nan")
+        first = self.loss[:1]
+        finite = len(first) and np.isfinite(first[0])
+        return float(first[0]) if finite else float("nan")
 
     @functools.cached_property
     def reference(self) -> float:
-        """What the loss is measured by: the baseline, or the first loss.
+        """The baseline and the initial penalties; else the first loss.
 
-        A guess pays the model's penalties, too, which are taken at their
-        size in the beginning; not so strong ones, which are a fault.
+        A constant prediction pays the model's penalties, too. Strong
+        penalties are left out, since they are a fault.
         """
         if self.baseline is None:
             return self.first_loss
@@ -130,7 +155,7 @@ class LearningSummary:
 
     @functools.cached_property
     def _penalties(self) -> float:
-        """What L2 adds to the loss of the initial weights, about."""
+        """The L2 penalty of the initial weights, approximately."""
         layers = self.history.facts.layers
         if any(layer.penalty >= STRONG_PENALTY for layer in layers):
             return 0.0
@@ -144,15 +169,16 @@ class LearningSummary:
 
     @functools.cached_property
     def improvement(self) -> float:
-        """How far the run has come, from the baseline (0) to perfect (1).
+        """The normalized improvement: (baseline - loss) / baseline.
 
-        By the last epoch's loss or accuracy, in training or validation,
-        whichever is better: dropout and penalties hide what was learned
-        from the training loss.
+        0 is the constant-prediction baseline, 1 a perfect fit. The last
+        epoch's loss and accuracies give one value each, in training and in
+        validation, and the best counts: dropout and penalties raise the
+        training loss.
         """
         candidates = [0.0]
         logs = self.history.logs
-        # What a person's own `test_step` calls loss may be another one.
+        # A custom `test_step` may call another number `loss`.
         own = self.history.facts.own_train_step and self.baseline is None
         for key in ("loss",) if own else ("loss", "val_loss"):
             values = logs.get(key, np.zeros(0))
@@ -169,7 +195,7 @@ class LearningSummary:
         return max(c for c in candidates if not math.isnan(c))
 
     def accuracy_improvement(self, accuracy: float) -> float:
-        """Return how far an accuracy is from that of a guess (0) to 1."""
+        """Return an accuracy's improvement over the most frequent class."""
         batch = self.history.batch
         if batch is None or len(batch.class_shares) < 2:
             return 0.0
@@ -177,7 +203,7 @@ class LearningSummary:
         return (accuracy - chance) / (1 - chance) if chance < 1 else 0.0
 
     def improvement_of(self, loss: float) -> float:
-        """Return how far a loss is from a guess's (0) to a perfect one."""
+        """Return the normalized improvement of a loss."""
         if not self.reference > 0:
             return 0.0
         ratio = float(loss) / self.reference
@@ -190,10 +216,7 @@ class LearningSummary:
     def is_settling(self) -> bool:
         """Whether batch normalization may explain the validation loss.
 
-        Until `SETTLING` steps before the last three epochs its means are
-        those of the beginning; or until two thirds of them, if the validation
-        loss has come to rest since; or until a third, if it rests, while the
-        means moved, well below that of a guess, where it does not begin.
+        Its moving averages start far from the data's.
         """
         history = self.history
         kinds = [layer.kind for layer in history.facts.layers]
@@ -204,22 +227,22 @@ class LearningSummary:
         val = history.logs.get("val_loss", np.zeros(0))[-6:]
         rests = len(val) == 6 and np.ptp(val) < AT_REST * abs(val[-1])
         if not rests:
-            return since < SETTLING
-        moved = 6 * history.steps_per_epoch >= MOVING
+            return since < SETTLING_STEPS
+        moved = 6 * history.steps_per_epoch >= MOVING_STEPS
         low = self.baseline is not None and val[-1] < UNFITTED * self.baseline
-        return since < (SETTLING / 3 if moved and low else 2 * SETTLING / 3)
+        return since < (1 if moved and low else 2) * SETTLING_STEPS / 3
 
     @property
-    def is_lost_on_new_data(self) -> bool:
-        """Whether the validation loss stays far above that of a guess."""
+    def fails_on_validation(self) -> bool:
+        """Whether the validation loss stays far above the baseline."""
         val = self.history.logs.get("val_loss", np.zeros(0))
         if self.baseline is None or len(val) < 3 or self.is_settling:
             return False
-        return bool(np.min(val) > WORSE_THAN_A_GUESS * self.reference)
+        return bool(np.min(val) > ABOVE_BASELINE * self.reference)
 
     @property
-    def guesses_on_new_data(self) -> bool:
-        """Whether the validation loss is near a guess's, settled or not."""
+    def validates_like_baseline(self) -> bool:
+        """Whether the validation loss is near the baseline, or above."""
         val = self.history.logs.get("val_loss", np.zeros(0))
         if self.baseline is None or not len(val):
             return False
@@ -227,34 +250,45 @@ class LearningSummary:
 
     @property
     def learns(self) -> bool:
-        """Whether the run has come far, or goes on at a good pace."""
+        """Whether the run has improved a lot, or still improves."""
         if self.first_nonfinite is not None:
             return False
-        if self.improvement > 0.5:
+        if self.improvement > LEARNED:
             return True
-        ends = self.share_done > 0.9
-        return not ends and self.improvement > 0.2 and self.recent_gain > 0.02
+        return (
+            self.share_done <= ENDING
+            and self.improvement > LEARNING
+            and self.recent_decrease > LEARNING_PACE
+        )
 
     @property
     def fails(self) -> bool:
         """Whether the run had its time and learned next to nothing."""
         if self.first_nonfinite is not None:
             return True
-        had_time = self.epochs >= 3 or self.share_done >= 0.3
         return (
-            had_time and self.improvement < 0.25 and not self.recent_gain > 0.02
+            self.had_time
+            and self.improvement < FAILED
+            and not self.recent_decrease > LEARNING_PACE
         )
 
-    def has_levelled_off(self, improvement: float) -> bool:
-        """Return whether the loss levelled off below an improvement."""
-        if self.share_done < 0.6 or self.epochs < 3 or not self.has_begun:
+    @property
+    def is_late(self) -> bool:
+        """Whether the run is old enough to have plateaued."""
+        return self.share_done >= PLATEAU_SHARE and self.epochs >= MIN_EPOCHS
+
+    def has_plateaued(self, improvement: float) -> bool:
+        """Return whether the loss plateaued below an improvement."""
+        if not self.is_late or not self.has_begun:
             return False
-        level = 3 * LEVEL if self.history.finished else LEVEL
-        return self.improvement < improvement and not self.recent_gain > level
+        pace = FINAL_PLATEAU_PACE if self.history.finished else PLATEAU_PACE
+        return self.improvement < improvement and not (
+            self.recent_decrease > pace
+        )
 
     @functools.cached_property
-    def gain(self) -> float:
-        """By which share of itself the loss fell since the first step."""
+    def decrease(self) -> float:
+        """The loss's relative decrease since the first step."""
         finite = self.loss[np.isfinite(self.loss)]
         if not len(finite) or not finite[0]:
             return 0.0
@@ -265,8 +299,8 @@ class LearningSummary:
         return float((finite[0] - min(last[0], finite[-1])) / abs(finite[0]))
 
     @functools.cached_property
-    def recent_gain(self) -> float:
-        """By which share the loss falls from epoch to epoch, of late."""
+    def recent_decrease(self) -> float:
+        """The loss's relative decrease per epoch, in the last four epochs."""
         losses = self.epoch_losses[np.isfinite(self.epoch_losses)][-4:]
         if len(losses) < 2 or not losses[0]:
             return float("nan")
@@ -287,7 +321,7 @@ class LearningSummary:
             bad |= ~np.isfinite(norms)
             if "loss" in series:
                 bad |= np.isnan(self.loss) & ~np.isnan(self.first_loss)
-        # TensorFlow's ReLU makes 0 of NaN: then it shows in the weights alone.
+        # TensorFlow's ReLU turns NaN into 0. Then only the weights show it.
         for key, values in series.items():
             if key.startswith("update_ratio/") and len(values) == len(bad):
                 bad |= np.isnan(values)
@@ -301,7 +335,7 @@ class LearningSummary:
         return None
 
     def norms(self, kind: str = "grad_norm/") -> dict[str, np.ndarray]:
-        """Return the finite values of each layer, in the layers' order."""
+        """Return each layer's finite values, in the order of the layers."""
         return {
             layer: values[np.isfinite(values)]
             for layer, values in self.history.of_kind(kind).items()
@@ -309,26 +343,25 @@ class LearningSummary:
 
     @functools.cached_property
     def updates(self) -> np.ndarray:
-        """Update ratios of the whole model, where it moved."""
+        """The whole model's ||dw|| / ||w||, in steps that moved it."""
         values = self.history.series.get("update_ratio/global", np.zeros(0))
         return values[np.isfinite(values) & (values > 0)]
 
     @functools.cached_property
-    def travelled(self) -> float:
-        """By how much of their length the weights can have moved at most."""
+    def path_length(self) -> float:
+        """The sum of ||dw|| / ||w|| over all steps, approximately."""
         if not len(self.updates):
             return 0.0
         steps = self.history.steps
         values = self.history.series["update_ratio/global"]
-        # Each measured step stands for those up to the next one, of which
-        # there may be more later in a run than in its beginning.
+        # Each sampled step stands for those up to the next sampled step.
         apart = np.diff(steps)
         last = np.median(apart) if len(apart) else 1.0
-        way = values * np.append(apart, last)
-        return float(way[np.isfinite(way) & (values > 0)].sum())
+        lengths = values * np.append(apart, last)
+        return float(lengths[np.isfinite(lengths) & (values > 0)].sum())
 
     def epoch_of(self, step: int | None) -> int | None:
-        """Return the epoch in which a step was taken."""
+        """Return the epoch of a step."""
         if step is None or not self.history.steps_per_epoch:
             return self.history.epoch
         return step // self.history.steps_per_epoch

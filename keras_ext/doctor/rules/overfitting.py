@@ -5,38 +5,71 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_ext.doctor.finding import Finding
-from keras_ext.doctor.rules.gradients import finding_of
 from keras_ext.doctor.rules.learning_summary import (
     UNFITTED,
     LearningSummary,
     is_accuracy,
 )
+from keras_ext.doctor.rules.shared import finding_of
 
-# Validation loss, relative to its minimum, and to the training loss.
-RISE, GAP = 1.25, 1.5
-# How far validation is behind: in accuracy; in the way to a perfect fit.
-BEHIND, SHORT = 0.09, 0.25
-# The same in cross-entropy, in nats: a model that is sure of itself pays
-# about six of them for each wrong answer.
-SHORT_NATS = 0.5
-# By how much validation accuracy fell from its best.
-FALL = 0.05
-# How far from a guess to a perfect fit it has come on validation data if
-# nothing of what was learned holds for them.
-NOTHING = 0.1
-# Training loss of a perfect fit, relative to that of a guess.
+# Validation loss / its minimum, and / the training loss.
+RISE, LOSS_RATIO = 1.25, 1.5
+# Three-epoch mean of the validation loss / the one before, if it still falls.
+STILL_FALLING, MIN_EPOCHS = 0.98, 4
+# How far validation is behind: in accuracy, in normalized improvement, and in
+# cross-entropy (nats), where a wrong and sure answer costs about six nats.
+ACCURACY_GAP, IMPROVEMENT_GAP, NATS_GAP = 0.09, 0.25, 0.5
+# Factor of these gaps where the evidence is weaker.
+STRICTER = 1.5
+# Decrease of the validation accuracy since its best.
+ACCURACY_DROP = 0.05
+# Normalized improvement on validation data of a model that learned nothing
+# that holds for them; improvement of accuracy of one that learned a lot.
+NO_IMPROVEMENT, FITTED_ACCURACY = 0.1, 0.5
+# Training loss / baseline of a perfect fit.
 PERFECT = 0.1
-# Samples that a model learns by heart: so few, of which the training loss is
-# so many times lower, while validation is behind by a third of `SHORT`.
-FEW, BY_HEART = 100, 10.0
+# Number of samples, and validation loss / training loss, if the model has
+# memorized them.
+FEW_SAMPLES, MEMORIZED = 100, 10.0
+
+CONDITIONS = {
+    "overfitting": (
+        "Only if all of these hold:",
+        f"  in 3 epochs, the validation loss is {LOSS_RATIO:g} times the "
+        "training loss;",
+        f"  its 3-epoch mean is above {STILL_FALLING:g} of the mean before;",
+        f"  the training loss is below {UNFITTED:g} times the baseline, or",
+        f"  the accuracy has closed {FITTED_ACCURACY:.0%} of the gap to 1.",
+        f"With accuracy: validation is {ACCURACY_GAP:g} behind (median of 3 "
+        "epochs), and:",
+        f"  the validation loss has risen {RISE:g} times;",
+        f"  or the validation accuracy fell by {ACCURACY_DROP:g};",
+        f"  or {FEW_SAMPLES} samples or fewer are memorized: their loss is "
+        f"{MEMORIZED:g} times lower;",
+        f"  or validation is {STRICTER:g} times as far behind.",
+        f"Without accuracy: validation is {IMPROVEMENT_GAP:.0%} of the "
+        "baseline behind, and:",
+        f"  the training loss is below {PERFECT:g} times the baseline;",
+        f"  or, {STRICTER:g} times as far behind, the validation loss has "
+        f"risen {RISE:g} times;",
+        f"  or its normalized improvement is below {NO_IMPROVEMENT:.0%}.",
+        f"  Cross-entropy: {NATS_GAP:g} nats behind; memorized samples: a "
+        "third as far.",
+        f"Custom loss: risen {RISE:g} times, and above {2 * LOSS_RATIO:g} "
+        "times the training loss.",
+        f"Earliest: {MIN_EPOCHS} epochs with validation data.",
+        "Can be wrong: few validation data, or validation data of another "
+        "kind.",
+    )
+}
 
 
 class _Curves(NamedTuple):
-    """What the last three epochs say, against all before.
+    """The losses of the last three epochs, and the best ones.
 
     Attributes:
         loss, now: Mean training loss, median validation loss.
-        best: The lowest median of three validation losses in a row.
+        best: The lowest median of three successive validation losses.
         around: The epoch of that.
     """
 
@@ -46,69 +79,50 @@ class _Curves(NamedTuple):
     around: int
 
 
-def overfitting(summary: LearningSummary) -> list[Finding]:
-    """Look for a model that is much better in training than in validation.
-
-    In each of the last three epochs, since it may swing, the validation loss
-    is above `GAP` times the training loss, and the accuracy, if there is one,
-    more than half of `BEHIND`. In their median,
-
-    - where there is an accuracy, that of validation is `BEHIND`, and the
-      validation loss has risen by `RISE`, its accuracy fallen by `FALL`, or
-      `FEW` samples were learned by heart; or it is half as much again behind;
-    - where there is none, validation is `SHORT` of the way from a guess to a
-      perfect fit behind, and training is `PERFECT`; or half as much again,
-      and the validation loss has risen by `RISE` or has come next to
-      `NOTHING` of that way; or a third of that, where `FEW` samples were
-      learned by heart. Cross-entropy must be `SHORT_NATS` behind: it can
-      be high because of few answers that are wrong and very sure.
-
-    Something was learned: the training loss is below `UNFITTED` times that of
-    a guess, or its accuracy halfway to 1. With batch normalization,
-    validation tells nothing before `SETTLING` steps.
-
-    It can be wrong where validation data are few or other than the training
-    data, and, without an accuracy, of a model that is far too sure of few
-    wrong answers. Where there is one, that is not told.
-    """
+def overfitting(summary: LearningSummary) -> Finding | None:
+    """Look for a model that is much better in training than in validation."""
     curves = _curves(summary)
     if curves is None or summary.is_settling:
-        return []
-    behind = _behind(summary)
+        return None
+    gap = _accuracy_gap(summary)
     rises = curves.best > 0 and curves.now > RISE * curves.best
-    if behind is not None:
-        by_heart = _knows_by_heart(summary, curves)
-        worse = rises or _accuracy_fell(summary) or by_heart
-        threshold = BEHIND if worse else 1.5 * BEHIND
-        found = behind > threshold
-        how = {"accuracy, training minus validation": behind}
+    if gap is not None:
+        memorized = _has_memorized(summary, curves)
+        worse = rises or _accuracy_dropped(summary) or memorized
+        threshold = ACCURACY_GAP if worse else STRICTER * ACCURACY_GAP
+        found = gap > threshold
+        how = {"accuracy, training minus validation": gap}
     elif summary.baseline is not None:
         perfect = curves.loss < PERFECT * summary.baseline
-        short = (curves.now - curves.loss) / summary.baseline
-        threshold = SHORT
+        gap = (curves.now - curves.loss) / summary.baseline
+        threshold = IMPROVEMENT_GAP
         if _is_crossentropy(summary):
-            threshold = SHORT_NATS / summary.baseline
-        elif perfect and _knows_by_heart(summary, curves):
-            threshold = SHORT / 3
-        threshold *= 1.0 if perfect else 1.5
-        found = short > threshold and (
-            perfect or rises or summary.improvement_of(curves.now) < NOTHING
+            threshold = NATS_GAP / summary.baseline
+        elif perfect and _has_memorized(summary, curves):
+            threshold = IMPROVEMENT_GAP / 3
+        threshold *= 1.0 if perfect else STRICTER
+        found = gap > threshold and (
+            perfect
+            or rises
+            or summary.improvement_of(curves.now) < NO_IMPROVEMENT
         )
-        how = {"validation behind, of the way to a perfect fit": short}
+        how = {"normalized improvement, training minus validation": gap}
     else:
-        threshold = 2 * GAP
+        threshold = 2 * LOSS_RATIO
         found = rises and curves.now > threshold * curves.loss
         how = {"validation loss / training loss": curves.now / curves.loss}
     if not found:
-        return []
-    return [_finding(summary, curves, rises, how | {"threshold": threshold})]
+        return None
+    return _finding(summary, curves, rises, how | {"threshold": threshold})
 
 
 def _curves(summary: LearningSummary) -> _Curves | None:
-    """Return what the losses say, `None` if they say that all is well."""
+    """Return the losses, `None` if they show no overfitting."""
     logs = summary.history.logs
     train, val = logs.get("loss"), logs.get("val_loss")
-    if train is None or val is None or len(val) < 4 or len(val) != len(train):
+    if train is None or val is None or len(val) != len(train):
+        return None
+    if len(val) < MIN_EPOCHS:
         return None
     medians = _medians(val)
     around = int(np.argmin(medians))
@@ -116,8 +130,8 @@ def _curves(summary: LearningSummary) -> _Curves | None:
     if not np.isfinite(val).all() or not loss < train[0]:
         return None
     means = np.convolve(val[-4:], np.ones(3) / 3, "valid")
-    still_falls = means[-1] < 0.98 * means[0]
-    if still_falls or not np.min(val[-3:]) > GAP * loss:
+    still_falls = means[-1] < STILL_FALLING * means[0]
+    if still_falls or not np.min(val[-3:]) > LOSS_RATIO * loss:
         return None
     if not _has_fitted(summary, loss):
         return None
@@ -128,14 +142,14 @@ def _has_fitted(summary: LearningSummary, loss: float) -> bool:
     """Return whether something was learned that could be overfitted."""
     if summary.baseline is None or loss <= UNFITTED * summary.baseline:
         return True
-    accuracies = (values[-1] for key, values in _accuracies(summary))
     return any(
-        summary.accuracy_improvement(float(value)) > 0.5 for value in accuracies
+        summary.accuracy_improvement(float(values[-1])) > FITTED_ACCURACY
+        for _, values in _accuracies(summary)
     )
 
 
 def _accuracies(summary: LearningSummary) -> list[tuple[str, np.ndarray]]:
-    """Return the accuracies of training that validation has too."""
+    """Return the training accuracies that exist for validation, too."""
     logs = summary.history.logs
     return [
         (key, values)
@@ -144,39 +158,39 @@ def _accuracies(summary: LearningSummary) -> list[tuple[str, np.ndarray]]:
     ]
 
 
-def _behind(summary: LearningSummary) -> float | None:
-    """Return how far the accuracy of validation is behind, if there is one."""
+def _accuracy_gap(summary: LearningSummary) -> float | None:
+    """Return how far the validation accuracy is behind, if there is one."""
     logs = summary.history.logs
     gaps = [
         values[-3:] - logs[f"val_{key}"][-3:]
         for key, values in _accuracies(summary)
     ]
-    steady = [g for g in gaps if np.min(g) > BEHIND / 2]
+    steady = [g for g in gaps if np.min(g) > ACCURACY_GAP / 2]
     if not steady:
         return 0.0 if gaps else None
     return max(float(np.median(g)) for g in steady)
 
 
-def _accuracy_fell(summary: LearningSummary) -> bool:
+def _accuracy_dropped(summary: LearningSummary) -> bool:
     logs = summary.history.logs
     for key, _ in _accuracies(summary):
         medians = _medians(logs[f"val_{key}"])
-        if np.max(medians) - medians[-1] > FALL:
+        if np.max(medians) - medians[-1] > ACCURACY_DROP:
             return True
     return False
 
 
-def _knows_by_heart(summary: LearningSummary, curves: _Curves) -> bool:
-    """Return whether few samples were learned, and nothing beyond them."""
+def _has_memorized(summary: LearningSummary, curves: _Curves) -> bool:
+    """Return whether the model knows a few samples, and nothing else."""
     batch = summary.history.batch
     if batch is None:
         return False
     samples = summary.history.steps_per_epoch * batch.size
-    return 0 < samples <= FEW and curves.now > BY_HEART * curves.loss
+    return 0 < samples <= FEW_SAMPLES and curves.now > MEMORIZED * curves.loss
 
 
 def _medians(values: np.ndarray) -> np.ndarray:
-    """Return the median of each three values in a row."""
+    """Return the medians of three successive values."""
     windows = np.lib.stride_tricks.sliding_window_view(values, 3)
     return np.median(windows, axis=-1)
 
@@ -205,5 +219,5 @@ def _finding(
     if rises:
         message += f", after {curves.best:.3g} around epoch {curves.around}"
     return finding_of(
-        summary, "overfitting", None, None, evidence, message + ".", "warning"
+        summary, "overfitting", evidence, message + ".", severity="warning"
     )

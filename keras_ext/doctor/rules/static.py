@@ -5,97 +5,96 @@ import math
 import numpy as np
 
 from keras_ext.doctor.finding import Finding
-from keras_ext.doctor.remedies import remedies_for
-from keras_ext.doctor.rules.outputs import (
-    output_loss_mismatch as output_loss_mismatch,
+from keras_ext.doctor.rules.learning_summary import (
+    ABOVE_BASELINE,
+    PLATEAU_SHARE,
+    UNFITTED,
 )
+from keras_ext.doctor.rules.shared import applied_activation, early_finding
 from keras_ext.doctor.run_history import LayerFacts, RunHistory
 
-# Root mean square of an input's entries, for which initializers take 1.
-_LARGE, _HUGE, _TINY = 3.0, 10.0, 1e-3
-# How many times the largest feature's scale may be that of the median one.
-_RATIO = 100.0
-# How many standard deviations the inputs may be away from zero.
-_OFF_CENTER = 30.0
+# Root mean square of the inputs. Digits from 0 to 16 (7.8) train well, pixels
+# from 0 to 255 (70 and more) do not.
+LARGE_INPUT, HUGE_INPUT, TINY_INPUT = 3.0, 10.0, 1e-3
+# Scale of the largest feature / of the median feature.
+FEATURE_RATIO = 100.0
+# |mean| / standard deviation of the inputs.
+OFF_CENTER = 30.0
 _NORMALIZATIONS = (
     "BatchNormalization",
     "LayerNormalization",
     "GroupNormalization",
     "RMSNormalization",
 )
-# What adds or multiplies what several branches put out.
+# Layers that combine several branches element by element.
 _MERGES = ("Add", "Subtract", "Average", "Multiply", "Dot", "Maximum")
 _RELUS = ("relu", "relu6")
 
+CONDITIONS = {
+    "unscaled_input": (
+        f"Warning: root mean square above {HUGE_INPUT:g}; info: above "
+        f"{LARGE_INPUT:g}.",
+        f"Warning: the largest feature is above {HUGE_INPUT:g} and "
+        f"{FEATURE_RATIO:g} times the median one.",
+        f"  Info instead, if the root mean square is at most {LARGE_INPUT:g}.",
+        f"Warning: no feature is above {TINY_INPUT:g}.",
+        "Info instead: the run learns.",
+        "Info instead: a normalization follows the first layer (not for "
+        "unlike features).",
+        f"Warning in any case: the validation loss stays {ABOVE_BASELINE:g} "
+        "times the baseline.",
+        "Warning in any case, with batch normalization first, if:",
+        f"  the inputs' mean is {OFF_CENTER:g} standard deviations from 0;",
+        f"  {PLATEAU_SHARE:.0%} of the training is done;",
+        f"  the validation loss is above {UNFITTED:g} times the baseline.",
+        "Silent: the first layer scales the inputs, embeds them or is frozen.",
+        "Earliest: first look.",
+        "Can be wrong: scaling in a custom `call`; outliers in the batch.",
+    ),
+    "symmetric_units": (
+        "All units of a hidden layer start with exactly equal weights.",
+        "Error: the layer is a ReLU, or the next layer's units are equal too.",
+        "Warning instead: otherwise, or if the run learns.",
+        "Silent: frozen layers, single units, outputs, the end of a residual "
+        "branch.",
+        "Earliest: first look.",
+        "Can be wrong: weights that are set after `fit` began.",
+    ),
+    "numerical_instability": (
+        "Error: an input or a target is NaN or infinite.",
+        "Info instead: targets under a custom loss, which may ignore them.",
+    ),
+}
+
 
 def numerical_instability_in_data(history: RunHistory) -> list[Finding]:
-    """Find NaN and infinity in the inputs or targets.
-
-    Evidence: their share in the first batch. Threshold: any, since a single
-    one makes the loss NaN and with it every weight.
-
-    How it can be wrong: a loss or a train step of a person's own may leave
-    out targets that are missing, so these are an info there.
-
-    Args:
-        history: What is known before training.
-    """
+    """Find NaN and infinity in the inputs or targets."""
     batch, facts = history.batch, history.facts
     if batch is None:
         return []
-    found = []
     masked = facts.own_train_step or not any(o.loss for o in facts.outputs)
-    for name, share, severity in (
-        ("inputs", batch.x_nonfinite, "error"),
-        ("targets", batch.y_nonfinite, "info" if masked else "error"),
-    ):
-        if not share > 0:  # NaN if there are no targets
-            continue
-        found.append(
-            Finding(
-                "numerical_instability",
-                None,
-                None,
-                None,
-                severity,
-                {f"nonfinite_{name}": share, "threshold": 0.0},
-                f"{100 * share:.2g}% of a batch's {name} are NaN or "
-                "infinite. One of them makes the loss NaN, and then every "
-                "weight.",
-                remedies_for("numerical_instability", facts, None, batch),
-            )
+    found = [
+        early_finding(
+            facts,
+            batch,
+            "numerical_instability",
+            None,
+            severity,
+            {f"nonfinite_{name}": share, "threshold": 0.0},
+            f"{100 * share:.2g}% of a batch's {name} are NaN or infinite. A "
+            "single one makes the loss NaN, and then every weight.",
         )
+        for name, share, severity in (
+            ("inputs", batch.x_nonfinite, "error"),
+            ("targets", batch.y_nonfinite, "info" if masked else "error"),
+        )
+        if share > 0  # NaN without targets
+    ]
     return sorted(found, key=lambda f: f.severity)
 
 
 def unscaled_input(history: RunHistory) -> list[Finding]:
-    """Find inputs that are far too large or small, or of unlike ranges.
-
-    Evidence: the root mean square of all inputs of the first batch, and
-    that of each feature. Initial weights are made for inputs of about 1.
-
-    Thresholds: a root mean square above 10 is a warning, above 3 an info;
-    digits from 0 to 16 (7.8) learn well enough, pixels from 0 to 255 (more
-    than 70) do not. A feature whose scale is above 100 times the median
-    feature's is a warning if the inputs are large with it, as otherwise
-    it is most likely a rare one of sparse features; else an info. If every
-    feature is below 0.001, a warning. What a normalization follows at once
-    is an info, except for features of unlike ranges, which it leaves so.
-
-    Silent if a layer scales the inputs first, if they are looked up and not
-    multiplied (embeddings), if the first layer is frozen and so knows its
-    inputs, for features that are zero throughout, and for inputs in [0, 1].
-
-    Batch normalization does not help inputs that are more than 30 standard
-    deviations away from zero: its moving mean, which validation uses, begins
-    at 0 and takes hundreds of steps to come to theirs.
-
-    How it can be wrong: a subclassed model may scale its inputs in its own
-    code; the scale of one batch may be that of its outliers.
-
-    Args:
-        history: What is known before training.
-    """
+    """Find inputs that are too large or small, or features of unlike scale."""
     batch, facts = history.batch, history.facts
     layers = [la for la in facts.layers if la.weight_std is not None]
     if (
@@ -120,50 +119,43 @@ def unscaled_input(history: RunHistory) -> list[Finding]:
         "x_low": batch.x_low,
         "x_high": batch.x_high,
     }
-    lags = is_ahead_of_batch_normalization(history)
-    if ratio > _RATIO and largest > _HUGE:
-        severity = "warning" if rms > _LARGE else "info"
-        evidence |= {"feature_ratio": ratio, "threshold": _RATIO}
+    lags = outruns_batch_normalization(history)
+    normalized = _is_normalized_at_once(facts.layers, layers[0])
+    if ratio > FEATURE_RATIO and largest > HUGE_INPUT:
+        # Otherwise it is probably a rare one of sparse features.
+        severity = "warning" if rms > LARGE_INPUT else "info"
+        evidence |= {"feature_ratio": ratio, "threshold": FEATURE_RATIO}
         message = (
             f"The largest feature's scale is {ratio:.3g} times that of the "
             f"median one ({largest:.3g}), so it drowns the others."
         )
-    elif rms > _LARGE:
-        severity = "warning" if rms > _HUGE else "info"
-        if not lags and _is_normalized_at_once(facts.layers, layers[0]):
+    elif rms > LARGE_INPUT:
+        severity = "warning" if rms > HUGE_INPUT else "info"
+        if normalized and not lags:
             severity = "info"
-        evidence["threshold"] = _HUGE if rms > _HUGE else _LARGE
+        evidence["threshold"] = HUGE_INPUT if rms > HUGE_INPUT else LARGE_INPUT
         message = (
             f"The inputs' root mean square is {rms:.3g} (from "
-            f"{batch.x_low:.4g} to {batch.x_high:.4g}); initial weights are "
+            f"{batch.x_low:.4g} to {batch.x_high:.4g}). Initial weights are "
             "made for inputs of about 1."
         )
         if lags:
             message += (
-                " Batch normalization takes hundreds of steps to follow "
-                "inputs so far from zero, and validation goes by it."
+                " Batch normalization needs hundreds of steps to follow "
+                "inputs so far from zero, and validation depends on it."
             )
-    elif largest < _TINY:
-        severity = "warning"
-        if _is_normalized_at_once(facts.layers, layers[0]):
-            severity = "info"
-        evidence |= {"largest_scale": largest, "threshold": _TINY}
+    elif largest < TINY_INPUT:
+        severity = "info" if normalized else "warning"
+        evidence |= {"largest_scale": largest, "threshold": TINY_INPUT}
         message = (
-            f"No feature's scale is above {largest:.3g}; initial weights "
+            f"No feature's scale is above {largest:.3g}. Initial weights "
             "are made for inputs of about 1."
         )
     else:
         return []
     return [
-        Finding(
-            "unscaled_input",
-            None,
-            None,
-            None,
-            severity,
-            evidence,
-            message,
-            remedies_for("unscaled_input", facts, None, batch),
+        early_finding(
+            facts, batch, "unscaled_input", None, severity, evidence, message
         )
     ]
 
@@ -177,14 +169,13 @@ def _is_normalized_at_once(
     return linear and any(la.kind in _NORMALIZATIONS for la in after)
 
 
-def is_ahead_of_batch_normalization(history: RunHistory) -> bool:
-    """Return whether the inputs are far from 0, where its means begin.
+def outruns_batch_normalization(history: RunHistory) -> bool:
+    """Return whether the inputs are too far from batch normalization's start.
 
-    Args:
-        history: What is known before training.
+    Its moving mean starts at 0, and validation uses the moving mean.
     """
     batch, layers = history.batch, history.facts.layers
-    if batch is None or not abs(batch.x_mean) > _OFF_CENTER * batch.x_std:
+    if batch is None or not abs(batch.x_mean) > OFF_CENTER * batch.x_std:
         return False
     kinds = [la.kind for la in layers if la.kind in _NORMALIZATIONS]
     return kinds[:1] == ["BatchNormalization"]
@@ -193,28 +184,13 @@ def is_ahead_of_batch_normalization(history: RunHistory) -> bool:
 def symmetric_units(history: RunHistory) -> list[Finding]:
     """Find hidden layers whose units all start with the same weights.
 
-    Such units put out the same. They stay alike for ever if the layer after
-    them treats them alike, too, or if they are dead, and are slow to part
-    otherwise.
-
-    Evidence: the kernel's columns and the biases are equal, exactly, before
-    training. Severity: an error if the next layer's units are identical as
-    well or the layer is a ReLU; a warning otherwise, since the next layer's
-    random weights tell the units apart, slowly. Units that are alike after
-    an update stay so.
-
-    Silent for layers that are frozen, have one unit or make the output: a
-    linear model may start at zero. So may the last layer of a branch that
-    is added to another. Where a person's own code calls the layers, their
-    place is unknown and only layers with an activation count.
-
-    How it can be wrong: weights set after `fit` began are not seen.
-
-    Args:
-        history: What is known before training.
+    Such units stay equal for ever if the next layer treats them alike, if
+    they are dead, or if they are still equal after an update. Otherwise the
+    next layer's random weights separate them slowly. Where custom code calls
+    the layers, only layers with an activation count.
 
     Returns:
-        One finding, which names the first such layer and counts them.
+        One finding that names the first such layer and counts them.
     """
     layers = [la for la in history.facts.layers if la.weight_std is not None]
     alike = [
@@ -227,7 +203,7 @@ def symmetric_units(history: RunHistory) -> list[Finding]:
     stuck = [
         (i, la)
         for i, la in alike
-        if applied(la, history.facts.layers) in _RELUS
+        if applied_activation(la, history.facts.layers) in _RELUS
         or any(x.identical_units for x in layers[i + 1 : i + 2])
         or history.facts.updates
     ]
@@ -237,13 +213,13 @@ def symmetric_units(history: RunHistory) -> list[Finding]:
     also = f", as in {others} other layer{plural}" if others else ""
     fate = "They get the same gradients and stay alike."
     if not stuck:
-        fate = "The next layer's random weights part them, but slowly."
+        fate = "The next layer's random weights separate them only slowly."
     return [
-        Finding(
+        early_finding(
+            history.facts,
+            history.batch,
             "symmetric_units",
             layer.path,
-            None,
-            None,
             "error" if stuck else "warning",
             {
                 "units": float(layer.units or 0),
@@ -252,9 +228,6 @@ def symmetric_units(history: RunHistory) -> list[Finding]:
             },
             f"All {layer.units} units of `{layer.path}` start with the same "
             f"weights{also}. {fate}",
-            remedies_for(
-                "symmetric_units", history.facts, layer.path, history.batch
-            ),
         )
     ]
 
@@ -268,20 +241,3 @@ def _is_hidden(layer: LayerFacts, layers: list[LayerFacts]) -> bool:
         kind not in ("output", "?") and kind not in _MERGES
         for kind in layer.feeds
     )
-
-
-def applied(layer: LayerFacts, layers: tuple[LayerFacts, ...]) -> str | None:
-    """Return the activation after a layer, its own or the next layer's.
-
-    Args:
-        layer: One with weights.
-        layers: All of the model's.
-    """
-    if layer.activation is not None:
-        return layer.activation
-    for after in layers[layers.index(layer) + 1 :]:
-        if after.weight_std is not None:
-            return None
-        if after.activation is not None:
-            return after.activation
-    return None

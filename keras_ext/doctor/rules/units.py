@@ -3,97 +3,98 @@
 import numpy as np
 
 from keras_ext.doctor.finding import Finding
-from keras_ext.doctor.rules.gradients import (
-    LARGE_GAIN,
-    drive,
+from keras_ext.doctor.rules.learning_summary import LearningSummary
+from keras_ext.doctor.rules.shared import (
+    LARGE_WEIGHTS,
+    applied_activation,
     finding_of,
     is_normalized,
-    squashed_by_weights,
+    preactivation_scale,
+    saturated_by_weights,
 )
-from keras_ext.doctor.rules.learning_summary import LearningSummary
-from keras_ext.doctor.rules.static import applied
 
-# Dead share of a layer that cuts the model in two.
-MOSTLY_DEAD = 0.9
-# Dead share that weighs if the run does not learn; and if the initial
-# weights keep units silent.
-LARGELY_DEAD, HALF_DEAD = 0.75, 0.5
-# By how many standard deviations the initial weights pull units below zero,
-# if all inputs are 1; those of usual initializers by 1 / sqrt(units).
-LEANING, FEWEST_UNITS = 1.5, 8
-# How far a run has come, of the way to a perfect fit, if dead units do not
-# hurt it.
-WELL = 0.8
-# Share of outputs where the activation is flat.
+# Shares of a ReLU layer's units that are dead. Half of a layer may be dead in
+# a healthy model, above all in an autoencoder.
+MOSTLY_DEAD, LARGELY_DEAD, HALF_DEAD = 0.9, 0.75, 0.5
+# How far initial weights pull ReLU units below zero if all inputs are 1, in
+# standard deviations. Usual initializers reach 1 / sqrt(units).
+NEGATIVE_PULL, MIN_UNITS = 1.5, 8
+# Dead units do not hurt a run with this normalized improvement.
+WELL_TRAINED = 0.8
+# Share of saturated outputs.
 SATURATED = 0.5
 
+CONDITIONS = {
+    "dying_relu": (
+        "A dead unit outputs 0 for all sampled batches of an epoch.",
+        f"Error: above {MOSTLY_DEAD:.0%} of a layer, in a run that does not "
+        "learn.",
+        f"Warning: above {LARGELY_DEAD:.0%}, in a run that fails.",
+        f"Warning: above {HALF_DEAD:.0%}, if both of these hold:",
+        f"  the normalized improvement is below {WELL_TRAINED:.0%};",
+        f"  initial weights pull {MIN_UNITS} units or more "
+        f"{NEGATIVE_PULL:g} standard deviations below zero.",
+        f"Info: above {MOSTLY_DEAD:.0%}, in a run that learns.",
+        "Silent: after a step that is not finite.",
+        "Earliest: first look.",
+        "Can be wrong: units that fire rarely count as dead.",
+    ),
+    "saturated_activation": (
+        "Only hidden sigmoid and tanh layers, in runs that do not learn.",
+        f"Error: above {SATURATED:.0%} of the outputs, in the median of all "
+        "sampled steps.",
+        "Error, in recurrent layers: initial standard deviation · √fan_in "
+        f"above {LARGE_WEIGHTS:g}.",
+        "Earliest: first look, if the first step saturates; else when the run "
+        "fails.",
+        "Can be wrong: recurrent layers are judged by their weights alone.",
+    ),
+}
 
-def dead_from_the_beginning(summary: LearningSummary) -> list[Finding]:
+
+def dead_at_start(summary: LearningSummary) -> Finding | None:
     """Look for ReLU layers that are mostly dead in the first step.
 
-    Before anything was learned it is the initial weights or biases that
-    keep more than `MOSTLY_DEAD` of a layer silent, or the input; more than
-    `HALF_DEAD`, if it shows in the weights: see `dying_relu`. One batch
-    is looked at: units that fire rarely may count as dead; hence the epoch's
-    share, over all its sampled steps, must agree.
+    Initial weights, biases or inputs are the cause then. The first batch
+    alone shows too little, so the share over the epoch must agree.
     """
-    shares = _shares(summary, first=True)
+    shares = _dead_shares(summary, first=True)
     most = max(shares.values(), default=0.0)
     if summary.learns:
-        return []
-    if most <= (HALF_DEAD if _leaning(summary) else MOSTLY_DEAD):
-        return []
-    return [_dead(summary, shares, 0, "from the first step on", "error")]
+        return None
+    if most <= (HALF_DEAD if _negative_pull(summary) else MOSTLY_DEAD):
+        return None
+    return _dead(summary, shares, 0, "from the first step on", "error")
 
 
-def dying_relu(summary: LearningSummary) -> list[Finding]:
-    """Look for ReLU layers whose units fire for no input of an epoch.
-
-    More than `MOSTLY_DEAD` of a layer is an error, if the run does not
-    learn, and more than `LARGELY_DEAD` a warning, if it fails. Half of a
-    layer may well be dead in a healthy model, above all in an autoencoder.
-    But if the initial weights of a ReLU layer are negative in the mean, so
-    that inputs above zero (as from a ReLU) pull its units `LEANING` standard
-    deviations below zero, it is no accident: then more than `HALF_DEAD` is a
-    warning in any run that has not come `WELL`. (Layers that were trained
-    before may lean so, too; they have biases, and do not count.) Other dead
-    units of a model that learns cost capacity and are a remark.
-
-    After a step that is not finite all units are dead, and that is told.
-
-    It can be wrong where the inputs are such that few units fire for any.
-    """
+def dying_relu(summary: LearningSummary) -> Finding | None:
+    """Look for ReLU layers whose units output 0 for all of an epoch."""
     if summary.first_nonfinite is not None:
-        return []
-    shares = _shares(summary, first=False)
+        return None
+    shares = _dead_shares(summary, first=False)
     most = max(shares.values(), default=0.0)
-    had_time = summary.epochs >= 3 or summary.share_done >= 0.3
     if most > MOSTLY_DEAD and not summary.learns:
         severity = "error"
     elif most > LARGELY_DEAD and summary.fails:
         severity = "warning"
     elif (
         most > HALF_DEAD
-        and _leaning(summary)
-        and had_time
-        and summary.improvement < WELL
+        and _negative_pull(summary)
+        and summary.had_time
+        and summary.improvement < WELL_TRAINED
     ):
         severity = "warning"
     elif most > MOSTLY_DEAD:
         severity = "info"
     else:
-        return []
+        return None
     steps = summary.history.steps
     step = int(steps[-1]) if len(steps) else None
-    return [_dead(summary, shares, step, "by now", severity)]
+    return _dead(summary, shares, step, "by now", severity)
 
 
-def _leaning(summary: LearningSummary) -> float:
-    """Return how far initial weights pull ReLU units below zero, or 0.
-
-    In standard deviations of what the weights make of inputs that are all 1,
-    of the layer where it is most.
-    """
+def _negative_pull(summary: LearningSummary) -> float:
+    """Return the largest pull below zero, or 0 if none is large."""
     layers = summary.history.facts.layers
     pulls = [
         -layer.weight_mean * layer.fan_in**0.5 / layer.weight_std
@@ -101,45 +102,38 @@ def _leaning(summary: LearningSummary) -> float:
         if layer.weight_std
         and layer.fan_in
         and layer.trainable
-        and not layer.bias_size  # others were trained before
-        and (layer.units or 0) >= FEWEST_UNITS
-        and applied(layer, layers) in ("relu", "relu6")
+        and not layer.bias_size  # A trained layer has biases.
+        and (layer.units or 0) >= MIN_UNITS
+        and applied_activation(layer, layers) in ("relu", "relu6")
         and not is_normalized(layer, layers)
     ]
     largest = max(pulls, default=0.0)
-    return largest if largest > LEANING else 0.0
+    return largest if largest > NEGATIVE_PULL else 0.0
 
 
-def saturated_from_the_beginning(summary: LearningSummary) -> list[Finding]:
-    """Look for sigmoid and tanh layers that start where they are flat.
+def saturated_at_start(summary: LearningSummary) -> Finding | None:
+    """Look for sigmoid and tanh layers that are saturated from the start.
 
-    More than `SATURATED` of a hidden layer's outputs in the first step and
-    in the median over all sampled steps, in a run that does not learn. An
-    output layer may be sure of itself and is left out. Of a layer that
-    cannot be captured, as in a recurrent one, initial weights and biases say
-    how far out it starts.
+    Layers that cannot be captured, such as recurrent ones, are judged by
+    their initial weights and biases.
     """
     if summary.learns:
-        return []
+        return None
     found = _saturation(summary)
     at_start = {k: v for k, v in found.items() if v[0] > SATURATED}
     if not at_start:
-        return _uncaptured(summary, set(found))
-    return [_saturated(summary, at_start, 0)]
+        return _saturated_uncaptured(summary, set(found))
+    return _saturated(summary, at_start, 0)
 
 
-def saturated_activation(summary: LearningSummary) -> list[Finding]:
-    """Look for sigmoid and tanh layers that came to work where they are flat.
-
-    As `saturated_from_the_beginning`, by the median over the sampled steps,
-    in a run that had its time and did not learn.
-    """
+def saturated_activation(summary: LearningSummary) -> Finding | None:
+    """Look for sigmoid and tanh layers that became saturated."""
     if not summary.fails or not len(summary.history.steps):
-        return []
+        return None
     found = _saturation(summary)
     if not found:
-        return []
-    return [_saturated(summary, found, int(summary.history.steps[-1]))]
+        return None
+    return _saturated(summary, found, int(summary.history.steps[-1]))
 
 
 def _saturation(summary: LearningSummary) -> dict[str, np.ndarray]:
@@ -165,37 +159,41 @@ def _saturated(
         "threshold": SATURATED,
     }
     message = (
-        f"`{layer}` is saturated: {share:.0%} of its outputs lie where "
-        "its activation is flat and passes hardly any gradient on."
+        f"`{layer}` is saturated: {share:.0%} of its outputs lie where the "
+        "activation is flat. Hardly any gradient passes."
     )
     return finding_of(
-        summary, "saturated_activation", layer, step, evidence, message
+        summary, "saturated_activation", evidence, message, layer, step
     )
 
 
-def _uncaptured(summary: LearningSummary, captured: set[str]) -> list[Finding]:
-    """Judge by their weights layers whose activation runs inside a loop."""
-    layers = [x for x in squashed_by_weights(summary) if x.path not in captured]
+def _saturated_uncaptured(
+    summary: LearningSummary, captured: set[str]
+) -> Finding | None:
+    """Judge layers whose activation runs inside a loop by their weights."""
+    layers = [
+        x for x in saturated_by_weights(summary) if x.path not in captured
+    ]
     if not layers or not summary.epochs:
-        return []
-    layer, facts = max(layers, key=drive), summary.history.facts.layers
+        return None
+    layer = max(layers, key=preactivation_scale)
+    scale = preactivation_scale(layer)
+    activation = applied_activation(layer, summary.history.facts.layers)
     evidence: dict[str, float | str] = {
-        "gain of initial weights or size of biases": drive(layer),
-        "threshold": LARGE_GAIN,
+        "initial std * sqrt(fan_in), or mean |bias|": scale,
+        "threshold": LARGE_WEIGHTS,
     }
     message = (
-        f"`{layer.path}` starts saturated: its initial weights drive its "
-        f"{applied(layer, facts)} {drive(layer):.3g} times as far as inputs "
-        "of size one should, to where it is flat."
+        f"`{layer.path}` starts saturated: for inputs of size 1, its initial "
+        f"weights give the {activation} numbers of size {scale:.3g}, where it "
+        "is flat."
     )
-    return [
-        finding_of(
-            summary, "saturated_activation", layer.path, 0, evidence, message
-        )
-    ]
+    return finding_of(
+        summary, "saturated_activation", evidence, message, layer.path, 0
+    )
 
 
-def _shares(summary: LearningSummary, first: bool) -> dict[str, float]:
+def _dead_shares(summary: LearningSummary, first: bool) -> dict[str, float]:
     """Return each layer's share of dead units.
 
     Args:
@@ -224,9 +222,9 @@ def _dead(
     severity: str,
 ) -> Finding:
     layer = max(shares, key=shares.__getitem__)
-    share, leaning = shares[layer], _leaning(summary)
+    share, pull = shares[layer], _negative_pull(summary)
     threshold = MOSTLY_DEAD
-    if leaning:
+    if pull:
         threshold = HALF_DEAD
     elif severity == "warning":
         threshold = LARGELY_DEAD
@@ -234,20 +232,20 @@ def _dead(
         "dead share of units": share,
         "threshold": threshold,
     }
-    if leaning:
-        evidence["pull of the initial weights below zero"] = leaning
+    if pull:
+        evidence["pull of the initial weights below zero (std)"] = pull
     known = summary.history.facts.knows(layer)
     where = f"`{layer}`" if known else f"the `call` of `{layer}`"
     message = (
-        f"{share:.0%} of the ReLU units of {where} are dead {when}: they are 0 "
-        "for every input, get no gradient and cannot come back."
+        f"{share:.0%} of the ReLU units of {where} are dead {when}: they "
+        "output 0 for every input, get no gradient and cannot come back."
     )
     others = [x for x in shares if x != layer and shares[x] > threshold]
     if others:
         evidence["layers as dead as that"] = 1 + len(others)
         message += f" Likewise {_listed(others)}."
     return finding_of(
-        summary, "dying_relu", layer, step, evidence, message, severity
+        summary, "dying_relu", evidence, message, layer, step, severity=severity
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from keras_ext.doctor import Finding
-from keras_ext.doctor.rules.gradients import FADED
+from keras_ext.doctor.rules.gradients import VANISHED
 from keras_ext.doctor.rules.learning_summary import LearningSummary
 from keras_ext.doctor.run_history import RunHistory
 
@@ -137,4 +137,4 @@ def _comes_back(finding: Finding, records: RunHistory) -> bool:
     left = max((records.planned_epochs or 2 * len(norms)) - len(norms), 0)
     # In logarithms: the power overflows.
     forecast = np.log(norms[-1]) + left * np.log(pace)
-    return bool(forecast > np.log(FADED * np.nanmax(latest)))
+    return bool(forecast > np.log(VANISHED * np.nanmax(latest)))
