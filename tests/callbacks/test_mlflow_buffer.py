@@ -1,4 +1,4 @@
-"""A training whose records wait on disk."""
+"""A training whose messages wait on disk."""
 
 import sqlite3
 import time
@@ -118,12 +118,12 @@ def wait_until_empty(folder):
     path = folder / "outbox" / "messages.sqlite"
     for _ in range(600):
         with sqlite3.connect(path) as database:
-            ((count,),) = database.execute("SELECT COUNT(*) FROM records")
+            ((count,),) = database.execute("SELECT COUNT(*) FROM messages")
         database.close()
         if not count:
             return
         time.sleep(0.1)
-    raise AssertionError(f"{count} records are left")
+    raise AssertionError(f"{count} messages are left")
 
 
 def test_a_buffer_that_cannot_be_used(left, tmp_path, tracking_uri):
