@@ -53,8 +53,8 @@ def add(commands: Any) -> None:
 
 
 def _replay(args: argparse.Namespace) -> int:
+    from keras_ext._files import InUse
     from keras_ext.tracking import TrackingError, connect, redact
-    from keras_ext.tracking.database import InUse
     from keras_ext.tracking.replay import buffer_in, replay, store_of
 
     folder = Path(args.folder)

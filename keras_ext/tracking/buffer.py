@@ -5,8 +5,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from keras_ext._files import InUse
 from keras_ext.tracking.client import TrackingError, from_anywhere
-from keras_ext.tracking.database import InUse
 from keras_ext.tracking.disk_queue import FILE, DiskQueue
 from keras_ext.tracking.messages import Create
 from keras_ext.tracking.outbox import Outbox

@@ -1,4 +1,4 @@
-"""SQLite connections that threads share, and the lock of a folder."""
+"""SQLite connections that threads share."""
 
 import sqlite3
 import threading
@@ -7,10 +7,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-
-class InUse(Exception):
-    """Another process has the folder."""
 
 
 class Connection:
@@ -28,7 +24,9 @@ class Connection:
 
     def __init__(self, path: Path, timeout: float):
         self._lock = threading.RLock()
-        self._connection = _connect(path, timeout)
+        self._connection = sqlite3.connect(
+            path, timeout, isolation_level=None, check_same_thread=False
+        )
         try:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -70,34 +68,3 @@ class Connection:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-
-
-class FolderLock:
-    """Holds a folder for this process, however the process ends.
-
-    Args:
-        folder: The folder.
-
-    Raises:
-        InUse: Another process holds it.
-    """
-
-    def __init__(self, folder: Path):
-        connection = _connect(folder / "lock", 0.0)
-        try:
-            connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            connection.close()
-            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-                raise InUse(
-                    f"{str(folder)!r} is in use by another process"
-                ) from None
-            raise
-        self.close = weakref.finalize(self, connection.close)
-        self.close.atexit = False
-
-
-def _connect(path: Path, timeout: float) -> sqlite3.Connection:
-    return sqlite3.connect(
-        path, timeout, isolation_level=None, check_same_thread=False
-    )

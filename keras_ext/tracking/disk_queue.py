@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from keras_ext._files import FolderLock
 from keras_ext.tracking import run_ids
-from keras_ext.tracking.database import Connection, FolderLock
+from keras_ext.tracking.database import Connection
 from keras_ext.tracking.messages import Create, Message, Model, decode, encode
 from keras_ext.tracking.run_ids import RunIds
 
@@ -61,7 +62,7 @@ class DiskQueue:
     def __init__(self, folder: Path):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._held = FolderLock(folder)
+        self._folder_lock = FolderLock(folder)
         # Training waits a second at most, and then goes on in memory.
         self._writes = Connection(folder / FILE, timeout=1.0)
         self._sends = Connection(folder / FILE, timeout=10.0)
@@ -88,7 +89,7 @@ class DiskQueue:
         """Let go of the folder."""
         self._writes.close()
         self._sends.close()
-        self._held.close()
+        self._folder_lock.close()
 
     def append(self, messages: Iterable[Message]) -> None:
         """Add messages at the end."""

@@ -37,7 +37,7 @@ def outbox_in(folder: Path, client: Any) -> Outbox:
             and others that get this client use the outbox.
 
     Raises:
-        keras_ext.tracking.database.InUse: Another process has the folder.
+        keras_ext._files.InUse: Another process has the folder.
     """
     folder = folder.absolute()
     with _lock:

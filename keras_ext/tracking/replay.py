@@ -56,7 +56,7 @@ def store_of(buffer: Path) -> str | None:
     """Return the store that the messages of `buffer` are for, redacted.
 
     Raises:
-        keras_ext.tracking.database.InUse: Another process sends them.
+        keras_ext._files.InUse: Another process sends them.
     """
     queue = DiskQueue(buffer)
     try:
@@ -81,7 +81,7 @@ def replay(
         What came of it. Called again, it goes on with what is left.
 
     Raises:
-        keras_ext.tracking.database.InUse: Another process sends the messages.
+        keras_ext._files.InUse: Another process sends the messages.
     """
     queue = DiskQueue(buffer)
     outbox = Outbox(transport_for(client), queue)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_ext._files import InUse
 from keras_ext.tracking import (
     RunWriter,
     TrackingError,
@@ -17,7 +18,6 @@ from keras_ext.tracking import (
     redact,
 )
 from keras_ext.tracking.client import connect_later, from_anywhere
-from keras_ext.tracking.database import InUse
 from keras_ext.tracking.disk_queue import DiskQueue
 from keras_ext.tracking.messages import Create, Reopen
 from keras_ext.tracking.outbox import Outbox

@@ -8,15 +8,10 @@ import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 
+from keras_ext._files import FolderLock, InUse
 from keras_ext.cli.search.settings import Settings
 from keras_ext.cli.usage import UsageError
-
-try:
-    import fcntl
-except ImportError:  # Windows: two processes are not kept apart there.
-    fcntl = None  # type: ignore[assignment]
 
 
 def check_writable(directory: Path) -> None:
@@ -118,7 +113,7 @@ def discard_if_unused(directory: Path, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def held(folder: Path) -> Iterator[IO[str] | None]:
+def held(folder: Path) -> Iterator[None]:
     """Keep other processes from running the same search meanwhile.
 
     Args:
@@ -127,13 +122,11 @@ def held(folder: Path) -> Iterator[IO[str] | None]:
     Raises:
         UsageError: If another process runs it.
     """
-    with (folder / ".lock").open("w") as lock:
-        if fcntl is not None:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise UsageError(
-                    f"the search in {str(folder)!r} is running in another "
-                    "process"
-                ) from error
-        yield lock
+    try:
+        lock = FolderLock(folder)
+    except InUse as error:
+        raise UsageError(
+            f"the search in {str(folder)!r} is running in another process"
+        ) from error
+    with contextlib.closing(lock):
+        yield

@@ -1,9 +1,10 @@
 """What a search was asked for, on the command line and on disk."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from keras_ext._files import write_whole
 
 # What trials can be compared by, and which way is better.
 OBJECTIVES = {
@@ -67,7 +68,4 @@ class Settings:
 
     def save(self, folder: Path) -> None:
         """Write the file whole: a crash leaves the old one or the new one."""
-        draft = folder / "search.tmp"
-        text = json.dumps(asdict(self), indent=2)
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, folder / "search.json")
+        write_whole(folder / "search.json", asdict(self), indent=2)
