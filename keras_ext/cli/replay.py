@@ -64,7 +64,7 @@ def _replay(args: argparse.Namespace) -> int:
     try:
         client = connect(args.uri or _known_store(store_of(buffer)))
         with _silent_log():
-            done = replay(buffer, client, say=note)
+            done = replay(buffer, client, report=note)
     except (InUse, TrackingError, ImportError) as error:
         raise UsageError(str(error)) from error
     except (sqlite3.Error, OSError) as error:
@@ -72,9 +72,9 @@ def _replay(args: argparse.Namespace) -> int:
     if done.moved:
         note("the store did not know the search: its runs begin anew there")
     counts = [
-        f"{done.delivered[kind]} {name}"
+        f"{done.sent[kind]} {name}"
         for kind, name in _NAMES.items()
-        if done.delivered[kind]
+        if done.sent[kind]
     ]
     where = redact(client.tracking_uri)
     print(clean(f"delivered to {where}: {', '.join(counts) or 'nothing'}"))
