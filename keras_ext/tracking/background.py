@@ -20,9 +20,7 @@ class Background:
     def do(self, job: Callable[[], None]) -> None:
         """Do a job later; wait for an earlier one if 8 jobs are waiting.
 
-        Args:
-            job: Is called without arguments. An exception in it is raised
-                by a later `do` or `wait`.
+        An exception in a job is raised by a later `do` or `wait`.
         """
         jobs = self._jobs
         while jobs and (jobs[0].done() or len(jobs) >= _MOST_WAITING):

@@ -26,23 +26,18 @@ _BATCHED = (Points, Param, Tag)
 
 
 def next_messages(queue: Queue, singly: bool) -> list[Message]:
-    """Return the next messages that go into one request.
-
-    Args:
-        queue: Where they wait; it keeps them.
-        singly: Whether to return one at most.
-    """
+    """Return the messages of the next request; the queue keeps them."""
     first: list[Message] = []
     room = 0
 
     def fits(message: Message) -> bool:
         nonlocal room
         if not first:
-            first.append(message)
             room = MAX_POINTS if isinstance(message, Points) else MAX_ENTRIES
-            room -= len(message)
-            return True
         room -= len(message)
+        if not first:
+            first.append(message)
+            return True
         return (
             not singly
             and isinstance(message, _BATCHED)
@@ -57,13 +52,7 @@ def next_messages(queue: Queue, singly: bool) -> list[Message]:
 def send(
     transport: ClientTransport, queue: Queue, messages: Sequence[Any]
 ) -> None:
-    """Make one attempt to send what `next_messages` returned.
-
-    Args:
-        transport: What sends.
-        queue: Knows MLflow's ids of the runs.
-        messages: The messages.
-    """
+    """Make one attempt to send what `next_messages` returned."""
     head = messages[0]
     if isinstance(head, Create):
         _create(transport, queue, head)

@@ -55,13 +55,7 @@ def open_buffer(folder: Path, client: Any) -> Outbox:
 
 
 def know_run(outbox: Outbox, client: Any, run_id: str) -> None:
-    """Keep how a run began, so that another store can make it again.
-
-    Args:
-        outbox: What `open_buffer` returned.
-        client: The `mlflow.MlflowClient`.
-        run_id: MLflow's id of the run.
-    """
+    """Keep how a run began, so that another store can make it again."""
     run = client.get_run(run_id)
     info = run.info
     tags = {k: v for k, v in run.data.tags.items() if k != _PARENT}

@@ -80,12 +80,8 @@ def connect(
 def connect_later(tracking_uri: str | os.PathLike[str] | None = None) -> Any:
     """Return a client for a store that does not answer now.
 
-    Args:
-        tracking_uri: As for `connect`.
-
-    Returns:
-        An `mlflow.MlflowClient`, or an object that makes one when it is used
-        and the store answers.
+    It is an `mlflow.MlflowClient`, or an object that makes one when it is used
+    and the store answers.
     """
     uri = _uri(tracking_uri)
     if urlsplit(uri).scheme.lower() in ("http", "https"):
@@ -190,10 +186,7 @@ def _check_sqlite(uri: str, timeout: float) -> None:
     if name in ("", "/", "/:memory:"):
         return
     path = Path(name[1:])
-    if not path.parent.is_dir():
-        raise _Refused(
-            f"cannot be made: there is no folder {str(path.parent)!r}."
-        )
+    _check_parent(path)
     if path.is_dir():
         raise _Refused("is a folder, not a database.")
     try:
@@ -212,21 +205,19 @@ def _check_sqlite(uri: str, timeout: float) -> None:
 def _check_folder(uri: str) -> None:
     parts = urlsplit(uri)
     path = Path(url2pathname(parts.path) if parts.scheme == "file" else uri)
-    if path.is_dir():
-        _check_writable(path)
-    elif path.exists():
+    if path.exists() and not path.is_dir():
         raise _Refused("is a file, not a folder.")
-    elif not path.parent.is_dir():
+    _check_parent(path)
+    path = path if path.exists() else path.parent
+    if not os.access(path, os.W_OK):
+        raise _Refused(f"cannot be written: no permission for {str(path)!r}.")
+
+
+def _check_parent(path: Path) -> None:
+    if not path.parent.is_dir():
         raise _Refused(
             f"cannot be made: there is no folder {str(path.parent)!r}."
         )
-    else:
-        _check_writable(path.parent)
-
-
-def _check_writable(path: Path) -> None:
-    if not os.access(path, os.W_OK):
-        raise _Refused(f"cannot be written: no permission for {str(path)!r}.")
 
 
 def _check_database(uri: str, port: int, timeout: float) -> None:

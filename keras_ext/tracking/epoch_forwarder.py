@@ -24,18 +24,9 @@ class EpochForwarder:
         self._epochs: dict[str, int] = {}
 
     def send_epochs(
-        self,
-        writer: RunWriter,
-        last_epoch: int,
-        written: Mapping[str, Any],
+        self, writer: RunWriter, last_epoch: int, written: Mapping[str, Any]
     ) -> None:
-        """Write the epochs that are new.
-
-        Args:
-            writer: Writes to the run.
-            last_epoch: The epoch that the monitor finished last.
-            written: Values of that epoch that are written already.
-        """
+        """Write new epochs, without the values of `last_epoch` in `written`."""
         for key, values in self.monitor.epochs.items():
             if not self._owns(key):
                 continue
@@ -48,13 +39,7 @@ class EpochForwarder:
             self._epochs[key] = count
 
     def send_steps(self, writer: RunWriter, block: Mapping[str, Any]) -> None:
-        """Write values of single steps.
-
-        Args:
-            writer: Writes to the run.
-            block: The indices of steps under `step`, and for each key one
-                value per step.
-        """
+        """Write values of the single steps in `block["step"]`."""
         for key, values in block.items():
             if key != "step" and self._owns(key):
                 writer.series(f"step/{key}", block["step"], values)

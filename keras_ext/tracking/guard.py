@@ -52,11 +52,8 @@ class RunGuard:
     def died(self, error: BaseException | None = None) -> None:
         """End the run, unless the guard was released.
 
-        KILLED is for Ctrl-C, as far as it can be known: Python keeps an
-        exception that nothing caught.
-
-        Args:
-            error: What ended the training, if that is known.
+        KILLED is for Ctrl-C: an `error`, or an exception that nothing caught
+        and Python keeps.
         """
         if self in _open:
             self.release()

@@ -108,7 +108,7 @@ _KINDS = {kind.__name__: kind for kind in Message.__subclasses__()}
 
 
 def encode(message: Message) -> tuple[str, str, bytes | None]:
-    """Return a message as kind, JSON and bytes; `decode` is the inverse."""
+    """Return the name of a message's class, JSON, and bytes if it has any."""
     content = dict(vars(message))
     data = content.pop("data", None)
     if isinstance(message, Points):
@@ -119,13 +119,7 @@ def encode(message: Message) -> tuple[str, str, bytes | None]:
 
 
 def decode(kind: str, text: str, data: bytes | None) -> Message:
-    """Return the message that `encode` was given.
-
-    Args:
-        kind: Name of its class.
-        text: JSON.
-        data: Bytes, for points and artifacts.
-    """
+    """Return the message that `encode` was given."""
     cls = _KINDS[kind]
     known = {field.name for field in fields(cls)}
     content = {k: v for k, v in json.loads(text).items() if k in known}

@@ -44,10 +44,8 @@ def outbox_for(client: Any) -> Outbox:
 def outbox_in(folder: Path, client: Any) -> Outbox:
     """Return the one outbox that keeps its messages in `folder`.
 
-    Args:
-        folder: The folder, which is made if it is missing.
-        client: The client to whose store all messages are sent from now on.
-            `RunWriter` and others that get this client use the outbox.
+    It sends them to the store of `client` from now on, and also serves
+    `RunWriter` and others that get this client.
 
     Raises:
         keras_ext._files.InUse: Another process uses the folder.

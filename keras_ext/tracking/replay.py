@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,31 +24,16 @@ _PATIENCE = 30.0
 
 @dataclass(frozen=True)
 class Replay:
-    """The result of a replay.
+    """The result of a replay."""
 
-    Args:
-        sent: How many values of each kind the store has confirmed.
-        refused: What it refused for good: the kind, and why.
-        left: How many messages are still there.
-        moved: Whether the store did not know the search, which got new runs
-            there.
-    """
-
-    sent: Counter[str] = field(default_factory=Counter)
-    refused: list[tuple[str, str]] = field(default_factory=list)
-    left: int = 0
-    moved: bool = False
+    sent: Counter[str]  # values of each kind that the store has confirmed
+    refused: list[tuple[str, str]]  # what the store refused for good, and why
+    left: int  # messages that are still there
+    moved: bool  # whether an unknown search got new runs in the store
 
 
 def buffer_in(folder: Path) -> Path | None:
-    """Return the folder of messages that is or belongs to `folder`.
-
-    Args:
-        folder: A search's project directory, or the folder `outbox` in it.
-
-    Returns:
-        The folder, or `None` if there is none.
-    """
+    """Return `folder` or the `outbox` in it, if it has messages."""
     for candidate in (folder, folder / "outbox"):
         if (candidate / FILE).is_file():
             return candidate
@@ -56,11 +41,7 @@ def buffer_in(folder: Path) -> Path | None:
 
 
 def store_of(buffer: Path) -> str | None:
-    """Return the store that the messages of `buffer` are for, redacted.
-
-    Raises:
-        keras_ext._files.InUse: Another process sends them.
-    """
+    """Return the store that the messages of `buffer` are for, redacted."""
     with contextlib.closing(DiskQueue(buffer)) as queue:
         return queue["store"]
 

@@ -59,8 +59,7 @@ class RetryPolicy:
         """Try to send the next messages of a queue.
 
         Returns:
-            Whether to go on at once, and how many messages have left the
-            queue.
+            Whether the store answered, and how many messages left the queue.
         """
         messages = next_messages(queue, singly=self._one_by_one > 0)
         if not messages:

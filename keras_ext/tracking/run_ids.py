@@ -86,13 +86,7 @@ class RunIds:
             self.known[creation.run_id] = mlflow_id
 
     def made(self, run_id: str, mlflow_id: str, doubtful: bool) -> None:
-        """Keep MLflow's id of a run.
-
-        Args:
-            run_id: Its id in the messages.
-            mlflow_id: MLflow's id.
-            doubtful: Whether an earlier attempt may still make a second run.
-        """
+        """Keep MLflow's id of a run; doubtful: it may still be made twice."""
         self._sends.execute(
             "UPDATE runs SET mlflow_id = ?, doubtful = ? WHERE run = ?",
             mlflow_id,
@@ -114,12 +108,7 @@ class RunIds:
             self.known[run_id] = None
 
     def creation(self, run_id: str, doubtful: bool = False) -> Create | None:
-        """Return how a run began, if it began here.
-
-        Args:
-            run_id: Its id in the messages.
-            doubtful: Whether to return only a run that may exist twice.
-        """
+        """Return how a run (doubtful: one that may exist twice) began here."""
         rows = self._sends.execute(
             "SELECT creation, doubtful FROM runs WHERE run = ?", run_id
         )

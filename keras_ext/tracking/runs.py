@@ -23,14 +23,7 @@ _SHARED_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
 
 @dataclass(frozen=True)
 class Parent:
-    """A run below which others begin.
-
-    Args:
-        run_id: The run.
-        experiment_id: Its experiment.
-        tags: Its tags. The runs below it get those that MLflow shows in
-            columns of its own.
-    """
+    """A run below which others begin."""
 
     run_id: str
     experiment_id: str
@@ -47,18 +40,11 @@ def begin_run(
     name: str,
     tags: Mapping[str, str] | None = None,
 ) -> str:
-    """Begin a run below another one.
+    """Begin a run below another one; return its id.
 
-    Args:
-        client: An `mlflow.MlflowClient`.
-        parent: The other run.
-        name: Name of the run.
-        tags: Its tags.
-
-    Returns:
-        The run's id. If messages are kept on disk, it is an id of our own,
-        which `RunWriter` and others accept. The run is made in the
-        background, whether or not the store answers.
+    If messages are kept on disk, it is an id of our own, which `RunWriter`
+    and others accept. The run is made in the background, whether or not the
+    store answers.
     """
     known = parent.tags
     all_tags = {
@@ -85,15 +71,7 @@ def begin_run(
 
 
 def active_run_id(client: Any) -> str | None:
-    """Return the id of this thread's active MLflow run.
-
-    Args:
-        client: An `mlflow.MlflowClient`.
-
-    Returns:
-        The id; `None` if there is no active run, or if it is in another
-        store than that of `client`.
-    """
+    """Return the id of the active MLflow run, if `client` has its store."""
     # A program with an active run has imported MLflow.
     mlflow = sys.modules.get("mlflow")
     run = mlflow.active_run() if mlflow else None
@@ -151,15 +129,7 @@ def create_run(
 
 
 def experiment_id(client: Any, name: str | None = None) -> str:
-    """Return the id of an experiment, which is created if it is missing.
-
-    Args:
-        client: An `mlflow.MlflowClient`.
-        name: Its name, see `create_run`.
-
-    Raises:
-        TrackingError: The experiment has been deleted.
-    """
+    """Return the id of an experiment, which is created if it is missing."""
     from mlflow import get_tracking_uri
     from mlflow.exceptions import MlflowException
 

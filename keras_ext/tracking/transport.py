@@ -160,13 +160,7 @@ class ClientTransport:
         self.client.update_run(message.run_id, status="RUNNING")
 
     def model(self, message: Model, folder: Path, again: bool) -> None:
-        """Send a model, and tag its run with MLflow's id of it.
-
-        Args:
-            message: The model.
-            folder: Where it was saved.
-            again: Whether an earlier attempt may have made it.
-        """
+        """Send a model from `folder`; again: it may exist in the store."""
         run_id = message.run_id
         if self._experiment[0] != run_id:
             self._experiment = (run_id, self.see(run_id).experiment_id)

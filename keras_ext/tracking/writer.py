@@ -91,18 +91,16 @@ class RunWriter:
                 largest float). Other values are left out.
             step: The place on the horizontal axis.
         """
-        now = _milliseconds()
+        now, steps = _milliseconds(), (int(step),)
         messages = []
         for name, value in values.items():
             try:
-                number = float(value)
+                numbers = (float(value),)
             except (TypeError, ValueError):
                 self._leave_out(name, value)
                 continue
             key = metric_key(name)
-            messages.append(
-                Points(self.run_id, key, (int(step),), (number,), now)
-            )
+            messages.append(Points(self.run_id, key, steps, numbers, now))
         self._add(messages)
 
     def series(
@@ -141,12 +139,7 @@ class RunWriter:
             values: Names and values. A value is stored as Python prints it
                 (`True`, `0.001`, `adam`), cut to 6000 characters.
         """
-        self._add(
-            [
-                Param(self.run_id, metric_key(key), _cut(value, _MAX_PARAM))
-                for key, value in values.items()
-            ]
-        )
+        self._add_entries(Param, values, _MAX_PARAM)
 
     def tags(self, values: Mapping[str, Any]) -> None:
         """Add tags or change their values.
@@ -154,12 +147,7 @@ class RunWriter:
         Args:
             values: Names and values, cut to 5000 characters.
         """
-        self._add(
-            [
-                Tag(self.run_id, metric_key(key), _cut(value, _MAX_TAG))
-                for key, value in values.items()
-            ]
-        )
+        self._add_entries(Tag, values, _MAX_TAG)
 
     def figure(self, fig: Any, path: str) -> None:
         """Add a figure as an image, which is made before this returns.
@@ -326,6 +314,16 @@ class RunWriter:
             for entry in self._outbox.retries.rejected
             if entry[0].run_id == self.run_id
         ]
+
+    def _add_entries(
+        self, kind: type[Param | Tag], values: Mapping[str, Any], limit: int
+    ) -> None:
+        self._add(
+            [
+                kind(self.run_id, metric_key(key), _cut(value, limit))
+                for key, value in values.items()
+            ]
+        )
 
     def _add(self, messages: Sequence[Message]) -> None:
         if messages:
