@@ -47,8 +47,8 @@ def add(commands: Any) -> None:
 
 
 def _replay(args: argparse.Namespace) -> int:
+    from keras_ext._files import InUse
     from keras_ext.tracking import TrackingError, connect, redact
-    from keras_ext.tracking.database import InUse
     from keras_ext.tracking.replay import buffer_in, replay, store_of
 
     folder = Path(args.folder)
@@ -60,7 +60,7 @@ def _replay(args: argparse.Namespace) -> int:
     log.disabled = True
     try:
         client = connect(args.uri or _known_store(store_of(buffer)))
-        done = replay(buffer, client, say=note)
+        done = replay(buffer, client, report=note)
     except (InUse, TrackingError, ImportError) as error:
         raise UsageError(str(error)) from error
     except (sqlite3.Error, OSError) as error:
@@ -70,9 +70,9 @@ def _replay(args: argparse.Namespace) -> int:
     if done.moved:
         note("the store does not know this search: its runs begin anew there")
     counts = [
-        f"{done.delivered[kind]} {name}"
+        f"{done.sent[kind]} {name}"
         for kind, name in _NAMES.items()
-        if done.delivered[kind]
+        if done.sent[kind]
     ]
     where = redact(client.tracking_uri)
     print(clean(f"delivered to {where}: {', '.join(counts) or 'nothing'}"))

@@ -1,14 +1,17 @@
-"""Series of layers, made ready for a figure."""
+"""Series of layers over time, ready for a figure."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+Series = Mapping[str, Sequence[float] | np.ndarray]
+Steps = Sequence[int] | np.ndarray | None
+
 _LONGEST_NAME = 36
 
 
 def matrix(
-    series: Mapping[str, Sequence[float] | np.ndarray], prefix: str
+    series: Series, prefix: str
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Return series as a matrix, `global` last.
 
@@ -18,7 +21,7 @@ def matrix(
 
     Returns:
         The names of the layers; the values, of shape `(layers, times)`,
-        filled up with NaN; and where a value was given, be it NaN.
+        filled up with NaN; and where a value was measured, even if it is NaN.
 
     Raises:
         ValueError: `series` is empty.
@@ -39,8 +42,8 @@ def matrix(
     return list(own), values, np.arange(length) < ends[:, None]
 
 
-def short(names: Sequence[str]) -> list[str]:
-    """Cut long paths in the middle, as far as they remain different."""
+def short_names(names: Sequence[str]) -> list[str]:
+    """Cut long paths in the middle, as far as they stay different."""
     limit = _LONGEST_NAME
     while True:
         half = (limit - 1) // 2

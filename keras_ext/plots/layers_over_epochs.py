@@ -1,22 +1,16 @@
-"""Figures of layers over epochs, drawn with Matplotlib's object interface.
+"""Figures of layers over epochs or steps.
 
-No pyplot: a figure here changes neither the person's backend nor the list of
-open figures. Colours can be told apart with any kind of colour vision.
+Their colours are distinct for every kind of colour vision.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from keras_ext.plots.curves import share_curves
 from keras_ext.plots.heatmap import heatmap
+from keras_ext.plots.layer_series import Series, Steps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Series = Mapping[str, Sequence[float] | np.ndarray]
-Steps = Sequence[int] | np.ndarray | None
 
 
 def gradient_heatmap(
@@ -27,20 +21,21 @@ def gradient_heatmap(
     """Return a heat map of gradient norms, layers by time.
 
     The first layer is on top; `global`, all layers together, at the bottom.
-    Colours are logarithmic. A norm of exactly 0 is grey and hatched, NaN or
-    infinity orange and crossed, and what was not recorded is left white. Of
-    a series that is too long to be drawn, each column shows the largest of
-    several norms.
+    Colours are logarithmic and span three powers of ten or more. A norm of
+    exactly 0 is grey and hatched, NaN or infinity orange and crossed, and a
+    missing norm white. In a series that is too long for single columns, each
+    column shows the largest of several norms.
 
     How to read it: colours that fade towards the top are a vanishing
-    gradient, a row of zeros is a layer that does not learn.
+    gradient; a row of zeros is a layer that does not learn.
 
     Args:
         epochs: For each layer (`<layer>` or `grad_norm/<layer>`), L2 norms,
             one value per epoch, such as `GradientNormLogger().epochs`.
-        title: Title of the figure.
-        steps: If given, the norms are those of single steps, and these are
-            the steps. Defaults to `None`.
+        title: Title of the figure. Defaults to
+            `"Gradient norm per layer and epoch"`.
+        steps: The training steps of the norms, if they are norms of single
+            steps. Defaults to `None`.
 
     Returns:
         The figure.
@@ -63,17 +58,17 @@ def update_ratio_heatmap(
     title: str = "Update ratio per layer",
     steps: Steps = None,
 ) -> "Figure":
-    """Return a heat map of update ratios, as `gradient_heatmap` draws it.
+    """Return a heat map of update ratios, in the style of `gradient_heatmap`.
 
-    How to read it: rows of other colours than the rest are layers whose
-    steps are too large or too small for their weights.
+    How to read it: a row whose colour differs from the other rows is a layer
+    whose steps are too large or too small for its weights.
 
     Args:
         epochs: For each layer (`<layer>` or `update_ratio/<layer>`), ratios,
             one value per epoch, such as `UpdateRatioLogger().epochs`.
-        title: Title of the figure.
-        steps: If given, the ratios are those of single steps, and these are
-            the steps. Defaults to `None`.
+        title: Title of the figure. Defaults to `"Update ratio per layer"`.
+        steps: The training steps of the ratios, if they are ratios of single
+            steps. Defaults to `None`.
 
     Returns:
         The figure.
@@ -98,17 +93,18 @@ def activation_heatmap(
     title: str = "Standard deviation of activations per layer",
     steps: Steps = None,
 ) -> "Figure":
-    """Return a heat map of deviations, as `gradient_heatmap` draws it.
+    """Return a heat map of deviations, in the style of `gradient_heatmap`.
 
-    How to read it: colours that fade or glow more and more from top to
-    bottom are a scale of weights that does not fit the depth.
+    How to read it: colours that fade or brighten from top to bottom show that
+    the scale of the initial weights does not fit the depth.
 
     Args:
         epochs: For each layer (`<layer>` or `activation_std/<layer>`),
             standard deviations, one value per epoch.
-        title: Title of the figure.
-        steps: If given, the values are those of single steps, and these are
-            the steps. Defaults to `None`.
+        title: Title of the figure. Defaults to
+            `"Standard deviation of activations per layer"`.
+        steps: The training steps of the values, if they are values of single
+            steps. Defaults to `None`.
 
     Returns:
         The figure.
@@ -135,16 +131,16 @@ def dead_unit_curves(
 ) -> "Figure":
     """Return curves of the share of dead units over time.
 
-    With many layers, those with the largest last values are coloured and
-    named, and the others are thin and grey.
+    With more than 18 layers, only those with the largest last values are
+    coloured and named; the others are thin and grey.
 
     Args:
         epochs: For each layer (`<layer>` or `dead_relu/<layer>`), shares
             between 0 and 1, one value per epoch, such as
             `DeadReLULogger().epochs`.
-        title: Title of the figure.
-        steps: If given, the shares are those of single steps, and these are
-            the steps. Defaults to `None`.
+        title: Title of the figure. Defaults to `"Dead units per layer"`.
+        steps: The training steps of the shares, if they are shares of single
+            steps. Defaults to `None`.
 
     Returns:
         The figure.
@@ -175,9 +171,10 @@ def saturation_curves(
         epochs: For each layer (`<layer>` or `saturation/<layer>`), shares
             between 0 and 1, one value per epoch, such as
             `ActivationLogger().epochs`.
-        title: Title of the figure.
-        steps: If given, the shares are those of single steps, and these are
-            the steps. Defaults to `None`.
+        title: Title of the figure. Defaults to
+            `"Saturated outputs per layer"`.
+        steps: The training steps of the shares, if they are shares of single
+            steps. Defaults to `None`.
 
     Returns:
         The figure.

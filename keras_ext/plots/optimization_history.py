@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ext._optional import require
+from keras_ext.plots.drawing import add_legend, count_along_x, new_figure
+from keras_ext.plots.scores import as_number, best_line, sign_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,91 +27,87 @@ def optimization_history(
 ) -> "Figure":
     """Return each trial's score as a dot, and the best so far as a line.
 
-    Finished trials are blue dots, pruned ones violet triangles at the score
-    that they were ended with, and trials without a score marks at the lower
-    edge: violet if pruned, grey if failed. Scores far worse than the others
-    are drawn as arrows at the edge. The scale is logarithmic if the scores
-    are positive and span a wide range.
+    - A finished trial is a blue dot.
+    - A pruned trial is a violet triangle at its last score.
+    - A trial without a score is a cross at the lower edge: violet if it was
+      pruned, grey if it failed.
+    - A score far worse than the others is an arrow at the edge.
 
-    How to read it: a line that falls late says that more trials may help, one
-    that has been flat for long that they will not; dots that draw near to the
-    line are a sampler that learns.
+    The scale is logarithmic if the scores are positive and span a wide range.
+
+    How to read it: a line that still falls at the end suggests more trials; a
+    line that has been flat for long suggests none. Dots that come closer to
+    the line show that the sampler learns.
 
     Args:
-        rows: One mapping a trial, in the order in which they began: its
+        rows: One mapping a trial, in the order in which the trials began: its
             `status` (`"FINISHED"`, `"KILLED"` for a pruned one, `"FAILED"`)
             and its score.
         score: The key of the score. Defaults to `"score"`.
         direction: `"min"` if low scores are good, `"max"` if high ones are.
-        title: Title of the figure. Defaults to a count of the trials.
+            Defaults to `"min"`.
+        title: Title of the figure. Defaults to `None`: a count of the trials.
 
     Returns:
         The figure.
 
     Raises:
         ValueError: There is no trial, or `direction` is neither.
+        ImportError: Matplotlib is missing.
 
     Example:
-        >>> from keras_ext.plots.optimization_history import (
-        ...     optimization_history,
-        ... )
+        >>> from keras_ext.plots import optimization_history
         >>> rows = [{"status": "FINISHED", "score": s} for s in (0.5, 0.25)]
         >>> figure = optimization_history(rows)
         >>> print(figure.axes[0].get_title())
         2 trials finished
         best score: 0.25 in trial 2 (lower is better)
     """
-    if direction not in ("min", "max"):
-        raise ValueError(
-            f'`direction` must be "min" or "max". Received: {direction!r}'
-        )
+    sign = sign_of(direction)
     if not rows:
         raise ValueError("`rows` must not be empty. Received: rows=[]")
-    require("matplotlib")
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    scores = np.array([_number(row.get(score)) for row in rows])
+    scores = np.array([as_number(row.get(score)) for row in rows])
     statuses = np.array([str(row.get("status")) for row in rows])
-    finished = (statuses == "FINISHED") & ~np.isnan(scores)
+    has_score = ~np.isnan(scores)
+    finished = (statuses == "FINISHED") & has_score
     pruned, numbers = statuses == "KILLED", _numbers(rows)
 
-    figure = Figure(figsize=(8.5, 4.6), layout="constrained")
+    figure = new_figure(8.5, 4.6)
     axes = figure.add_subplot()
     axes.set(xlabel="trial", ylabel=score)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    count_along_x(axes)
     axes.set_xlim(numbers.min() - 0.5, numbers.max() + 0.5)
     axes.grid(axis="y", color="#eeeeee")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     _set_scale(axes, scores, direction)
     size = float(np.clip(900 / len(rows), 7, 36))
-    for chosen, color, mark, label, area in (
+    for chosen, color, marker, label, area in (
         (finished, _FINISHED, "o", "finished", size),
-        (pruned & ~np.isnan(scores), _PRUNED, "v", "pruned", 2 * size),
+        (pruned & has_score, _PRUNED, "v", "pruned", 2 * size),
     ):
-        _draw_scores(axes, numbers, scores, chosen, color, mark, label, area)
-    best = _draw_best(axes, numbers, scores, finished, direction)
-    others = np.isnan(scores)
-    _draw_edge(axes, numbers[others & pruned], _PRUNED, "pruned, no score")
-    rest = others & ~pruned
-    _draw_edge(axes, numbers[rest], _FAILED, "no score (failed)")
-    figure.legend(
-        loc="outside lower center", ncols=5, frameon=False, fontsize=9
-    )
+        look = (color, marker, label, area)
+        _draw_scores(axes, numbers[chosen], scores[chosen], *look)
+    costs = np.where(finished, sign * scores, np.inf)
+    if finished.any():
+        _draw_best(axes, numbers, costs, sign)
+    for chosen, color, label in (
+        (pruned & ~has_score, _PRUNED, "pruned, no score"),
+        (~pruned & ~has_score, _FAILED, "no score (failed)"),
+    ):
+        _draw_edge(axes, numbers[chosen], 0.012, color, "x", label, 26)
+    add_legend(figure, ncols=5)
     lines = [title or _counts(finished, pruned)]
-    if best is not None:
-        better = "lower" if direction == "min" else "higher"
-        lines.append(
-            f"best {score}: {scores[best]:.4g} in trial "
-            f"{rows[best].get('trial', best + 1)} ({better} is better)"
-        )
+    if finished.any():
+        best = int(np.argmin(costs))
+        where = f" in trial {rows[best].get('trial', best + 1)}"
+        lines.append(best_line(score, scores[best], direction, where))
     axes.set_title("\n".join(lines), fontsize=11)
     return figure
 
 
 def _numbers(rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Return the numbers that trials are named by, or count from 1.
+    """Return the trials' names if they are numbers, or count from 1.
 
     keras-tuner counts its trials from 0.
     """
@@ -129,7 +126,7 @@ def _counts(finished: np.ndarray, pruned: np.ndarray) -> str:
 
 
 def _set_scale(axes: Any, scores: np.ndarray, direction: str) -> None:
-    """Choose a scale, and limits within which the usual scores lie."""
+    """Choose a scale, and limits that hold the usual scores."""
     known = scores[np.isfinite(scores)]
     if not len(known):
         axes.set_yticks([])
@@ -165,54 +162,26 @@ def _draw_scores(
     axes: Any,
     numbers: np.ndarray,
     scores: np.ndarray,
-    chosen: np.ndarray,
     color: str,
-    mark: str,
+    marker: str,
     label: str,
     size: float,
 ) -> None:
     low, high = axes.get_ylim()
-    inside = chosen & (scores >= low) & (scores <= high)
+    inside = (scores >= low) & (scores <= high)
     if inside.any():
-        axes.scatter(
-            numbers[inside],
-            scores[inside],
-            s=size,
-            c=color,
-            marker=mark,
-            label=label,
-            alpha=0.75,
-            lw=0,
-        )
-    for far, edge, arrow in (
-        (chosen & (scores > high), 0.975, "$\u2191$"),
-        (chosen & (scores < low), 0.025, "$\u2193$"),
-    ):
-        if far.any():
-            axes.scatter(
-                numbers[far],
-                np.full(far.sum(), edge),
-                s=60,
-                c=color,
-                marker=arrow,
-                transform=axes.get_xaxis_transform(),
-                zorder=4,
-                label=f"{label}, off the scale",
-            )
+        look = {"s": size, "c": color, "marker": marker, "alpha": 0.75, "lw": 0}
+        axes.scatter(numbers[inside], scores[inside], label=label, **look)
+    far = f"{label}, off the scale"
+    above, below = numbers[scores > high], numbers[scores < low]
+    _draw_edge(axes, above, 0.975, color, "$\u2191$", far, 60)
+    _draw_edge(axes, below, 0.025, color, "$\u2193$", far, 60)
 
 
 def _draw_best(
-    axes: Any,
-    numbers: np.ndarray,
-    scores: np.ndarray,
-    finished: np.ndarray,
-    direction: str,
-) -> int | None:
-    """Draw the best finished score so far; return the best one's index."""
-    if not finished.any():
-        return None
-    sign = 1 if direction == "min" else -1
-    costs = np.where(finished, sign * scores, np.inf)
+    axes: Any, numbers: np.ndarray, costs: np.ndarray, sign: int
+) -> None:
+    """Draw the lowest cost so far as a line, and a star at the lowest."""
     so_far = np.minimum.accumulate(costs)
     known = np.isfinite(so_far)
     axes.step(
@@ -225,24 +194,29 @@ def _draw_best(
         zorder=3,
     )
     best = int(np.argmin(costs))
-    axes.plot(numbers[best], scores[best], "*", ms=13, mec="white", c=_BEST)
-    return best
+    star = {"ms": 13, "mec": "white", "c": _BEST}
+    axes.plot(numbers[best], sign * costs[best], "*", **star)
 
 
-def _draw_edge(axes: Any, numbers: np.ndarray, color: str, label: str) -> None:
+def _draw_edge(
+    axes: Any,
+    numbers: np.ndarray,
+    height: float,
+    color: str,
+    marker: str,
+    label: str,
+    size: float,
+) -> None:
+    """Draw marks at a height between 0, the lower edge, and 1."""
     if len(numbers):
         axes.scatter(
             numbers,
-            np.full(len(numbers), 0.012),
-            s=26,
+            np.full(len(numbers), height),
+            s=size,
             c=color,
-            marker="x",
+            marker=marker,
             lw=1.2,
             label=label,
             transform=axes.get_xaxis_transform(),
-            zorder=3,
+            zorder=4,
         )
-
-
-def _number(value: Any) -> float:
-    return float("nan") if value is None or value == "" else float(value)

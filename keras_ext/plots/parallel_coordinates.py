@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ext._optional import require
+from keras_ext.plots.drawing import new_figure
+from keras_ext.plots.scores import as_number, best_line, is_number, sign_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Where a line goes that has no value on an axis.
+# The height of a line that has no value on an axis.
 _NOWHERE = -0.13
 _BEST, _FAILED = "#d55e00", "#888888"
 _COLORS = "viridis_r"
@@ -31,18 +32,19 @@ def parallel_coordinates(
 ) -> "Figure":
     """Return one line per trial across its hyperparameters to its score.
 
-    Numbers stand on a linear axis, or a logarithmic one if they are positive
-    and span a wide range; everything else is a category. A trial without a
-    value on an axis (an inactive hyperparameter, a failed trial's score)
-    passes below it. Good trials are dark and drawn over bad ones, the best
-    one is thick and orange, failed ones are grey and dotted.
+    Numbers have a linear axis, or a logarithmic one if they are positive and
+    span a wide range. Other values are categories. The line of a trial
+    without a value on an axis (an inactive hyperparameter, a failed trial's
+    score) passes below the axis. Good trials are dark and drawn over bad
+    ones. The best trial is thick and orange; failed ones are grey and dotted.
 
     Args:
-        rows: One mapping a trial, such as the rows of `RunWriter.table`.
+        rows: One mapping a trial.
         hyperparameters: The keys that become axes, from left to right.
         score: The key of the last axis.
         direction: `"min"` if low scores are good, `"max"` if high ones are.
-        title: Title of the figure. Defaults to a count of the trials.
+            Defaults to `"min"`.
+        title: Title of the figure. Defaults to `None`: a count of the trials.
 
     Returns:
         The figure.
@@ -50,6 +52,7 @@ def parallel_coordinates(
     Raises:
         ValueError: There is no trial or no hyperparameter, or `direction` is
             neither.
+        ImportError: Matplotlib is missing.
 
     Example:
         >>> from keras_ext.plots import parallel_coordinates
@@ -59,39 +62,28 @@ def parallel_coordinates(
         2 trials
         best loss: 0.25 (lower is better)
     """
-    if direction not in ("min", "max"):
-        raise ValueError(
-            f'`direction` must be "min" or "max". Received: {direction!r}'
-        )
+    sign = sign_of(direction)
     if not rows or not hyperparameters:
         raise ValueError(
             "`rows` and `hyperparameters` must not be empty. Received: "
             f"{len(rows)} rows, hyperparameters={list(hyperparameters)}"
         )
-    require("matplotlib")
-    from matplotlib.figure import Figure
-
     names = [*hyperparameters, score]
     scales = [_scale([row.get(name) for row in rows]) for name in names[:-1]]
     scales.append(_scale([row.get(score) for row in rows], numbers=True))
     heights = np.stack([scale.heights for scale in scales], axis=1)
 
-    figure = Figure(
-        figsize=(float(np.clip(1.6 * len(names) + 1.4, 6.5, 24)), 5.2),
-        layout="constrained",
-    )
+    figure = new_figure(np.clip(1.6 * len(names) + 1.4, 6.5, 24), 5.2)
     axes = figure.add_subplot()
     _draw_axes(axes, names, scales, bool(np.isnan(heights).any()))
-    best = _draw_lines(axes, heights, direction)
-    _draw_score_colors(axes, len(names) - 1, direction)
+    best = _draw_lines(axes, heights, sign)
+    _draw_score_colors(axes, len(names) - 1, sign)
 
     failed = int(np.isnan(heights[:, -1]).sum())
     done = len(rows) - failed
-    better = "lower" if direction == "min" else "higher"
     lines = [title or f"{done} trials" + (f", {failed} failed" * bool(failed))]
     if best is not None:
-        value = float(rows[best][score])
-        lines.append(f"best {score}: {value:.4g} ({better} is better)")
+        lines.append(best_line(score, float(rows[best][score]), direction))
     axes.set_title("\n".join(lines), fontsize=11)
     return figure
 
@@ -107,8 +99,8 @@ class _Scale:
 
 def _scale(values: list[Any], numbers: bool = False) -> _Scale:
     known = [value for value in values if not _is_missing(value)]
-    if numbers or all(_is_number(value) for value in known):
-        return _numeric([_number(value) for value in values])
+    if numbers or all(is_number(value) for value in known):
+        return _numeric([as_number(value) for value in values])
     return _categorical(values)
 
 
@@ -211,12 +203,12 @@ def _draw_axes(
     axes.spines[:].set_visible(False)
 
 
-def _draw_lines(axes: Any, heights: np.ndarray, direction: str) -> int | None:
+def _draw_lines(axes: Any, heights: np.ndarray, sign: int) -> int | None:
     """Draw the trials; return the best one's index."""
     from matplotlib import colormaps
 
     scores = heights[:, -1]
-    goodness = 1 - scores if direction == "min" else scores
+    goodness = _goodness(scores, sign)
     x = np.arange(heights.shape[1])
     count = len(heights)
     nowhere = _NOWHERE + _spread(count, 0.15)[:, None]
@@ -227,7 +219,7 @@ def _draw_lines(axes: Any, heights: np.ndarray, direction: str) -> int | None:
         axes.plot(x, y[i], color=_FAILED, ls=":", lw=1, alpha=0.8, zorder=1)
     known = np.flatnonzero(~np.isnan(scores))
     for i in known[np.argsort(goodness[known], kind="stable")]:
-        color = _color(colormaps, goodness[i])
+        color = colormaps[_COLORS](_place(goodness[i]))
         axes.plot(x, y[i], color=color, lw=width, alpha=alpha, zorder=2)
     if not len(known):
         return None
@@ -237,15 +229,14 @@ def _draw_lines(axes: Any, heights: np.ndarray, direction: str) -> int | None:
     return best
 
 
-def _draw_score_colors(axes: Any, x: int, direction: str) -> None:
+def _draw_score_colors(axes: Any, x: int, sign: int) -> None:
     """Draw the key of the colours along the score's axis."""
     levels = np.linspace(0, 1, 101)
     middle = (levels[:-1] + levels[1:]) / 2
-    good = 1 - middle if direction == "min" else middle
     axes.pcolormesh(
         [x + 0.02, x + 0.09],
         levels,
-        [[_place(goodness)] for goodness in good],
+        _place(_goodness(middle, sign))[:, None],
         cmap=_COLORS,
         vmin=0,
         vmax=1,
@@ -253,32 +244,19 @@ def _draw_score_colors(axes: Any, x: int, direction: str) -> None:
     )
 
 
-def _color(colormaps: Any, goodness: float) -> Any:
-    return colormaps[_COLORS](_place(goodness))
+def _goodness(scores: np.ndarray, sign: int) -> np.ndarray:
+    return 1 - scores if sign > 0 else scores
 
 
-def _place(goodness: float) -> float:
-    # Without the palest end, which is lost on white.
-    return 0.08 + 0.92 * float(goodness)
+def _place(goodness: Any) -> Any:
+    # Without the palest colours, which cannot be seen on white.
+    return 0.08 + 0.92 * goodness
 
 
 def _is_missing(value: Any) -> bool:
-    if value is None or (isinstance(value, str) and value == ""):
-        return True
-    return _is_number(value) and not math.isfinite(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(
-        value, bool
-    )
-
-
-def _number(value: Any) -> float:
-    try:
-        return math.nan if value is None else float(value)
-    except (TypeError, ValueError):
-        return math.nan
+    if isinstance(value, (float, np.floating)):
+        return not math.isfinite(value)
+    return value is None or (isinstance(value, str) and value == "")
 
 
 def _label(place: float, is_log: bool) -> str:

@@ -1,4 +1,4 @@
-"""How much a search's scores depend on each hyperparameter."""
+"""The importance of each hyperparameter of a search."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_ext._optional import require
+from keras_ext.plots.drawing import new_figure
+from keras_ext.plots.scores import is_number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FEWEST_TRIALS = 8
-# Below this share the forest has found next to nothing.
+# A forest that explains less of the variance has found next to nothing.
 _LEAST_EXPLAINED = 0.1
 _FOLDS, _PERMUTATIONS, _TREES = 5, 10, 100
 _MOST_BARS = 20
@@ -21,11 +23,11 @@ _COLOR = "#0072b2"
 
 @dataclass
 class Importances:
-    """What `importances` found.
+    """The result of `importances`.
 
     Attributes:
         explained: Share of the variance of the scores' ranks that a forest
-            predicts for trials that it was not trained on; below 0 it
+            predicts for trials that it was not trained on. Below 0 it
             predicts worse than their mean.
         shares: For each hyperparameter, most important first, the share of
             that variance that depends on it, and its standard deviation.
@@ -40,37 +42,12 @@ def importances(
     hyperparameters: Sequence[str],
     score: str = "score",
 ) -> Importances | None:
-    """Return by how much each hyperparameter decides over the score.
+    """Return the importances that `parameter_importance` draws.
 
-    A random forest learns the ranks of the scores (so that one exploded
-    trial counts as one trial), by 5-fold cross-validation. The importance of
-    a hyperparameter is the share of the ranks' variance that depends on it,
-    alone or together with others: half of what R² on the left-out trials
-    drops by when its values are exchanged at random between trials. What
-    hyperparameters do together counts for each, so that the sum may be more
-    than 1. It holds for the trials that were made: a hyperparameter that was
-    hardly varied, or only where all is well, has little.
-
-    A conditional hyperparameter has its inactive values drawn from its active
-    ones, so that what its being active matters is credited to its parent.
-
-    Args:
-        rows: One mapping a trial, with its hyperparameters and its score.
-        hyperparameters: Their keys.
-        score: The key of the score. Defaults to `"score"`.
-
-    Returns:
-        The importances; `None` for fewer than 8 trials with a score, or if
-        the scores or all hyperparameters are the same throughout.
-
-    Raises:
-        ImportError: scikit-learn is missing.
-
-    Reference: Breiman, 2001, https://doi.org/10.1023/A:1010933404324 (the
-    exchange); Jansen, 1999, https://doi.org/10.1016/S0010-4655(98)00154-4
-    (why half of it).
+    They are `None` for fewer than 8 trials with a score, or if the scores or
+    all hyperparameters are the same in all trials.
     """
-    scored = [row for row in rows if _is_number(row.get(score))]
+    scored = [row for row in rows if is_number(row.get(score))]
     rng = np.random.default_rng(0)
     columns = {
         name: _columns([row.get(name) for row in scored], rng)
@@ -108,14 +85,28 @@ def parameter_importance(
 ) -> "Figure":
     """Return the importances of the hyperparameters as bars.
 
-    What they are is told at `importances`. With too few trials, or if a
-    forest cannot predict the scores, the figure says so in place of bars.
+    A random forest learns the ranks of the scores, by 5-fold
+    cross-validation. Ranks let one exploded trial count as one trial. The
+    importance of a hyperparameter is the share of the ranks' variance that
+    depends on it, alone or together with others: exchange its values at
+    random between trials, and take half of the drop of R² on the left-out
+    trials. A joint effect counts for each of its hyperparameters, so the sum
+    may be more than 1. The result is about these trials only: a
+    hyperparameter with nearly the same value in all of them has little
+    importance.
+
+    The inactive values of a conditional hyperparameter are drawn from its
+    active ones. So the effect of being active counts for its parent.
+
+    With fewer than 8 trials that have a score, or if a forest cannot predict
+    the scores, a sentence stands in place of the bars.
 
     Args:
         rows: One mapping a trial, with its hyperparameters and its score.
         hyperparameters: Their keys.
         score: The key of the score. Defaults to `"score"`.
-        title: Title of the figure.
+        title: Title of the figure. Defaults to
+            `"Importance of hyperparameters"`.
 
     Returns:
         The figure.
@@ -123,23 +114,20 @@ def parameter_importance(
     Raises:
         ImportError: Matplotlib or scikit-learn is missing.
 
+    Reference: Breiman, 2001, https://doi.org/10.1023/A:1010933404324 (the
+    exchange); Jansen, 1999, https://doi.org/10.1016/S0010-4655(98)00154-4
+    (why half of it).
+
     Example:
-        >>> from keras_ext.plots.parameter_importance import (
-        ...     parameter_importance,
-        ... )
+        >>> from keras_ext.plots import parameter_importance
         >>> rows = [{"rate": i, "score": i} for i in range(5)]
         >>> figure = parameter_importance(rows, ["rate"])
         >>> print(figure.axes[0].texts[0].get_text())
         8 trials with a score are needed, and there are 5.
     """
-    require("matplotlib")
-    from matplotlib.figure import Figure
-
     found = importances(rows, hyperparameters, score)
     shown = list(found.shares.items())[:_MOST_BARS] if found else []
-    figure = Figure(
-        figsize=(7.5, max(2.4, 1.6 + 0.32 * len(shown))), layout="constrained"
-    )
+    figure = new_figure(7.5, max(2.4, 1.6 + 0.32 * len(shown)))
     axes = figure.add_subplot()
     axes.set_title(title, fontsize=11)
     if found is None or found.explained < _LEAST_EXPLAINED:
@@ -159,11 +147,11 @@ def parameter_importance(
     axes.set_yticks(range(len(names)), names, fontsize=9)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(left=0)
-    count = sum(_is_number(row.get(score)) for row in rows)
+    count = sum(is_number(row.get(score)) for row in rows)
     label = (
         f"share of the variance that depends on it (ranks of {score})\n"
-        f"{count} trials, of whose variance a forest explains "
-        f"{max(0, found.explained):.0%}"
+        f"{count} trials; a forest explains {max(0, found.explained):.0%} "
+        "of their variance"
     )
     if len(found.shares) > len(shown):
         label += f"; {len(found.shares) - len(shown)} less important not shown"
@@ -175,7 +163,7 @@ def parameter_importance(
 def _why_not(
     rows: Sequence[Mapping[str, Any]], score: str, found: Importances | None
 ) -> str:
-    count = sum(_is_number(row.get(score)) for row in rows)
+    count = sum(is_number(row.get(score)) for row in rows)
     if count < FEWEST_TRIALS:
         return (
             f"{FEWEST_TRIALS} trials with a score are needed, and there are "
@@ -184,9 +172,9 @@ def _why_not(
     if found is None:
         return "All trials have the same score or the same hyperparameters."
     return (
-        f"From the hyperparameters of these {count} trials a forest cannot\n"
-        f"predict the score (R² = {found.explained:.2f}), so that bars would "
-        "show noise."
+        f"A forest cannot predict the score of these {count} trials from\n"
+        f"their hyperparameters (R² = {found.explained:.2f}). Bars would show "
+        "noise."
     )
 
 
@@ -198,7 +186,7 @@ def _columns(values: list[Any], rng: np.random.Generator) -> np.ndarray:
         values[i if k else j]
         for i, (k, j) in enumerate(zip(known, drawn, strict=True))
     ]
-    if all(_is_number(value) for value in filled):
+    if all(is_number(value) for value in filled):
         return np.array(filled, dtype=float)[:, None]
     texts = np.array([str(value) for value in filled])
     return (texts[:, None] == np.unique(texts)).astype(float)
@@ -207,11 +195,10 @@ def _columns(values: list[Any], rng: np.random.Generator) -> np.ndarray:
 def _errors(
     x: np.ndarray, y: np.ndarray, owners: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return errors on trials left out, as shares of the variance.
+    """Return errors on left-out trials, as shares of the variance.
 
-    The first row is that of the values as they are, row `i + 1` those of the
-    exchanges of hyperparameter `i`, of shape `(1 + hyperparameters,
-    exchanges)`.
+    The shape is `(1 + hyperparameters, exchanges)`. The first row is for the
+    values as they are, row `i + 1` for the exchanges of hyperparameter `i`.
     """
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.model_selection import KFold
@@ -237,16 +224,8 @@ def _errors(
 
 
 def _ranks(numbers: np.ndarray) -> np.ndarray:
-    """Return the ranks, equal ones of equal numbers."""
+    """Return the ranks; equal numbers have equal ranks."""
     _, places, counts = np.unique(
         numbers, return_inverse=True, return_counts=True
     )
     return (np.cumsum(counts) - counts / 2)[places]
-
-
-def _is_number(value: Any) -> bool:
-    return (
-        isinstance(value, (int, float, np.number))
-        and not isinstance(value, bool)
-        and bool(np.isfinite(value))
-    )

@@ -1,4 +1,4 @@
-"""The layers of all trials at one look."""
+"""The layers of all trials in one figure."""
 
 import graphlib
 from collections.abc import Mapping, Sequence
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ext._optional import require
-from keras_ext.plots.heatmap import _NOT_FINITE, _ZERO
-from keras_ext.plots.layer_series import short
+from keras_ext.plots.drawing import add_legend, log_mesh, new_figure
+from keras_ext.plots.layer_series import short_names
+from keras_ext.plots.scores import as_number, sign_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,15 +18,16 @@ _STATUSES = {
     "KILLED": ("pruned or interrupted", "#cc79a7"),
     "FAILED": ("failed", "#222222"),
 }
+_UNKNOWN = ("still running", "#bbbbbb")
 _DEAD = "#ff2d2d"
 _LEAST_DEAD = 0.05
-# Beyond this, layers are told by their place rather than by their name.
+# With more names, layers are in the same row by place, not by name.
 _MOST_NAMES_PER_DEPTH = 2
 _MOST_LABELS = 40
 # More columns are too narrow for lines between them.
 _MOST_LINES = 150
-# Norms beyond the median by more get the last colour of the scale.
-_FAR_BELOW, _FAR_ABOVE = 1e-5, 1e3
+# Powers of ten below and above the median that have colours of their own.
+_DECADES = (5, 3)
 
 
 def trial_health(
@@ -36,26 +37,29 @@ def trial_health(
 ) -> "Figure":
     """Return a grid of trials by layers, coloured by gradient norm.
 
-    Trials are sorted by their score, the best on the left, those without one
-    on the right; the stripe on top tells how they ended. Layers run from the
-    first on top to the last. Colours are logarithmic; a norm of exactly 0 is
-    grey, NaN or infinity orange, and a layer that a trial does not have is
-    left white. The red bar in a cell is the share of dead units: half the
-    cell's height is half of them.
+    Trials are sorted by their score, the best on the left, those without a
+    score on the right. The stripe on top shows their status. The first layer
+    is on top. Colours are logarithmic; a norm of exactly 0 is grey, NaN or
+    infinity orange, and a layer that a trial does not have is white. The red
+    bar in a cell is the share of dead units: at 50 % it fills half of the
+    cell's height.
 
-    How to read it: dark columns that stand on the right, and not on the left,
-    are gradients that vanish and cost score; dark rows on top alone are
-    first layers that do not learn; red where colours are dark is a cause.
+    How to read it:
+
+    - Dark columns only on the right: vanishing gradients make scores worse.
+    - Dark rows only on top: the first layers do not learn.
+    - Red bars in dark cells: dead units are a cause.
 
     Args:
         trials: One mapping a trial: its `trial` (a name), `status`
             (`"FINISHED"`, `"KILLED"` or `"FAILED"`), `score` (or `None`),
-            `grad_norms`, the L2 norm of each layer's gradient in the last
-            epochs, first layer first, and `dead_units`, the share of dead
-            units of the layers that have such, between 0 and 1. What is
-            missing or `None` is left out.
+            `grad_norms` (the L2 norm of each layer's gradient in the last
+            epochs, first layer first) and `dead_units` (the share of dead
+            units, between 0 and 1, of layers that have it). Missing values
+            and `None` are left out.
         direction: `"min"` if low scores are good, `"max"` if high ones are.
-        title: Title of the figure. Defaults to a count of the trials.
+            Defaults to `"min"`.
+        title: Title of the figure. Defaults to `None`: a count of the trials.
 
     Returns:
         The figure.
@@ -65,59 +69,46 @@ def trial_health(
         ImportError: Matplotlib is missing.
 
     Example:
-        >>> from keras_ext.plots.trial_health import trial_health
+        >>> from keras_ext.plots import trial_health
         >>> trial = {"trial": "0", "status": "FINISHED", "score": 0.5}
         >>> trial["grad_norms"] = {"hidden": 0.1, "output": 0.2}
         >>> figure = trial_health([trial])
         >>> [label.get_text() for label in figure.axes[1].get_yticklabels()]
         ['hidden', 'output']
     """
-    if direction not in ("min", "max"):
-        raise ValueError(
-            f'`direction` must be "min" or "max". Received: {direction!r}'
-        )
-    ordered = _by_score(trials, direction)
+    ordered = _by_score(trials, sign_of(direction))
     norms = [_layers(trial, "grad_norms") for trial in ordered]
     if not any(norms):
         raise ValueError(
             "`trials` must hold a trial with `grad_norms`. Received: "
             f"{len(trials)} trials without them"
         )
-    require("matplotlib")
-    from matplotlib.figure import Figure
-
     places, labels = _placed(norms)
     values = np.full((len(labels), len(ordered)), np.nan)
-    recorded = np.zeros(values.shape, bool)
+    is_measured = np.zeros(values.shape, bool)
     dead = np.zeros(values.shape)
     for x, (trial, place) in enumerate(zip(ordered, places, strict=True)):
         for layer, norm in norms[x].items():
-            values[place[layer], x], recorded[place[layer], x] = norm, True
+            values[place[layer], x] = norm
+            is_measured[place[layer], x] = True
         for layer, share in _layers(trial, "dead_units").items():
             if layer in place:
                 dead[place[layer], x] = share
 
-    figure = Figure(
-        figsize=(
-            float(np.clip(4.2 + 0.16 * len(ordered), 7, 16)),
-            float(np.clip(2.6 + 0.3 * len(labels), 3.6, 14)),
-        ),
-        layout="constrained",
+    figure = new_figure(
+        np.clip(4.2 + 0.16 * len(ordered), 7, 16),
+        np.clip(2.6 + 0.3 * len(labels), 3.6, 14),
     )
     stripe, axes = figure.subplots(
         2, sharex=True, height_ratios=[1, max(3, 1.2 * len(labels))]
     )
-    legend = _draw_statuses(stripe, ordered)
-    legend += _draw_norms(figure, axes, values, recorded)
-    legend += _draw_dead(axes, dead)
+    edges = [np.arange(count + 1) - 0.5 for count in values.shape[::-1]]
+    name = "gradient norm (L2), last epochs"
+    handles = _draw_statuses(stripe, ordered)
+    handles += log_mesh(axes, edges, values, is_measured, name, _DECADES)
+    handles += _draw_dead(axes, dead)
     _label(axes, ordered, labels)
-    figure.legend(
-        handles=legend,
-        loc="outside lower center",
-        ncols=3,
-        frameon=False,
-        fontsize=9,
-    )
+    add_legend(figure, handles=handles, ncols=3)
     stripe.set_title(
         title or f"Health of {len(ordered)} trials, the best on the left",
         fontsize=11,
@@ -126,23 +117,17 @@ def trial_health(
 
 
 def _by_score(
-    trials: Sequence[Mapping[str, Any]], direction: str
+    trials: Sequence[Mapping[str, Any]], sign: int
 ) -> list[Mapping[str, Any]]:
     """Return finished trials, pruned ones, failed ones, each by score."""
-    sign = 1 if direction == "min" else -1
-    statuses = list(_STATUSES)
+    places = {status: place for place, status in enumerate(_STATUSES)}
 
     def key(trial: Mapping[str, Any]) -> tuple[int, float]:
-        status, score = trial.get("status"), _score(trial)
-        place = statuses.index(status) if status in statuses else len(statuses)
-        return place, np.inf if score is None else sign * score
+        score = as_number(trial.get("score"))
+        place = places.get(str(trial.get("status")), len(places))
+        return place, np.inf if np.isnan(score) else sign * score
 
     return sorted(trials, key=key)
-
-
-def _score(trial: Mapping[str, Any]) -> float | None:
-    score = trial.get("score")
-    return None if score is None or np.isnan(score) else float(score)
 
 
 def _layers(trial: Mapping[str, Any], key: str) -> dict[str, float]:
@@ -155,15 +140,15 @@ def _placed(
 ) -> tuple[list[dict[str, int]], list[str]]:
     """Return the row of each trial's layers, and the names of the rows.
 
-    Layers have the same row in all trials if they have the same name. Where
-    names are different in each trial (Keras numbers them through), it is the
-    place that counts, with the last layers in one row.
+    Layers with the same name have the same row. If the names differ in each
+    trial (Keras counts layers), layers at the same place have the same row,
+    and the last layers have one row.
     """
     depth = max(len(layers) for layers in norms)
     names = _merged(norms)
     if len(names) <= _MOST_NAMES_PER_DEPTH * depth:
         rows = {name: row for row, name in enumerate(names)}
-        return [rows for _ in norms], short(names)
+        return [rows for _ in norms], short_names(names)
     places = []
     for layers in norms:
         place = {layer: row for row, layer in enumerate(layers)}
@@ -192,65 +177,17 @@ def _merged(norms: Sequence[Mapping[str, float]]) -> list[str]:
 def _draw_statuses(axes: Any, trials: Sequence[Mapping[str, Any]]) -> list[Any]:
     from matplotlib.patches import Patch
 
-    shown = [str(trial.get("status")) for trial in trials]
-    unknown = ("still running", "#bbbbbb")
-    for x, status in enumerate(shown):
-        color = _STATUSES.get(status, unknown)[1]
-        axes.bar(x, 1, width=1, color=color, lw=0)
+    statuses = [str(trial.get("status")) for trial in trials]
+    kinds = [_STATUSES.get(status, _UNKNOWN) for status in statuses]
+    colors = [color for _, color in kinds]
+    axes.bar(range(len(kinds)), 1, width=1, color=colors, lw=0)
     axes.set(ylim=(0, 1), yticks=[])
     axes.tick_params(which="both", length=0, labelbottom=False)
     axes.spines[:].set_visible(False)
-    kinds = dict.fromkeys(_STATUSES.get(s, unknown) for s in shown)
-    return [Patch(color=color, label=name, lw=0) for name, color in kinds]
-
-
-def _draw_norms(
-    figure: Any, axes: Any, values: np.ndarray, recorded: np.ndarray
-) -> list[Any]:
-    from matplotlib.colors import ListedColormap, LogNorm
-    from matplotlib.patches import Patch
-
-    usual = np.isfinite(values) & (values > 0)
-    x = np.arange(values.shape[1] + 1) - 0.5
-    y = np.arange(values.shape[0] + 1) - 0.5
-    if usual.any():
-        low, high, extend = _limits(values[usual])
-        image = axes.pcolormesh(
-            x,
-            y,
-            np.ma.masked_where(~usual, values),
-            norm=LogNorm(low, high),
-            cmap="viridis",
-        )
-        bar = figure.colorbar(
-            image, ax=axes, extend=extend, pad=0.01, aspect=25
-        )
-        bar.set_label("gradient norm (L2), last epochs")
-    legend = []
-    for mask, color, meaning in (
-        (values == 0, _ZERO, "exactly 0"),
-        (recorded & ~np.isfinite(values), _NOT_FINITE, "NaN or infinite"),
-    ):
-        if mask.any():
-            axes.pcolormesh(
-                x,
-                y,
-                np.ma.masked_where(~mask, np.zeros_like(values)),
-                cmap=ListedColormap([color]),
-            )
-            legend.append(Patch(color=color, label=meaning, lw=0))
-    return legend
-
-
-def _limits(norms: np.ndarray) -> tuple[float, float, str]:
-    """Return limits of the colours, and which ends are cut off."""
-    low = max(norms.min(), _FAR_BELOW * np.median(norms))
-    high = min(norms.max(), _FAR_ABOVE * np.median(norms))
-    if high < 10 * low:
-        middle = np.sqrt(low * high)
-        low, high = middle / 10**0.5, middle * 10**0.5
-    cut = int(low > norms.min()) + 2 * int(high < norms.max())
-    return low, high, ("neither", "min", "max", "both")[cut]
+    return [
+        Patch(color=color, label=name, lw=0)
+        for name, color in dict.fromkeys(kinds)
+    ]
 
 
 def _draw_dead(axes: Any, dead: np.ndarray) -> list[Any]:

@@ -4,12 +4,11 @@ import collections
 import concurrent.futures
 from collections.abc import Callable
 
-# So many jobs may be waiting; whoever brings another one waits for the first.
 _MOST_WAITING = 8
 
 
 class Background:
-    """Does jobs one after the other, in a thread of its own.
+    """Does jobs one after the other in a thread.
 
     The thread starts with the first job. A process that ends waits for it.
     """
@@ -19,27 +18,24 @@ class Background:
         self._pool: concurrent.futures.ThreadPoolExecutor | None = None
 
     def do(self, job: Callable[[], None]) -> None:
-        """Have a job done later.
+        """Do a job later; wait for an earlier one if 8 jobs are waiting.
 
-        Args:
-            job: Is called without arguments, and should raise nothing: an
-                exception is raised where somebody waits for it.
+        An exception in a job is raised by a later `do` or `wait`.
         """
-        while self._jobs and self._jobs[0].done():
-            self._jobs.popleft().result()
-        if len(self._jobs) >= _MOST_WAITING:
-            self._jobs.popleft().result()
+        jobs = self._jobs
+        while jobs and (jobs[0].done() or len(jobs) >= _MOST_WAITING):
+            jobs.popleft().result()
         if self._pool is None:
             self._pool = concurrent.futures.ThreadPoolExecutor(
-                1, "keras_ext-drawing"
+                1, "keras_ext-background"
             )
         try:
-            self._jobs.append(self._pool.submit(job))
+            jobs.append(self._pool.submit(job))
         except RuntimeError:  # The interpreter is ending.
             job()
 
     def wait(self) -> None:
-        """Wait until all jobs are done, and let go of the thread."""
+        """Wait until all jobs are done, and end the thread."""
         while self._jobs:
             self._jobs.popleft().result()
         if self._pool is not None:

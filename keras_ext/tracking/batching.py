@@ -1,10 +1,9 @@
-"""One attempt to take the next messages of a queue to the store."""
+"""One attempt to send the next messages of a queue to the store."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from keras_ext.tracking.disk_queue import DiskQueue
-from keras_ext.tracking.memory_queue import MemoryQueue
 from keras_ext.tracking.messages import (
     Artifact,
     Create,
@@ -16,9 +15,8 @@ from keras_ext.tracking.messages import (
     Status,
     Tag,
 )
+from keras_ext.tracking.queue import Queue
 from keras_ext.tracking.transport import ClientTransport
-
-Queue = MemoryQueue | DiskQueue
 
 # MLflow's limits for one request.
 MAX_POINTS = 1000
@@ -28,78 +26,58 @@ _BATCHED = (Points, Param, Tag)
 
 
 def next_messages(queue: Queue, singly: bool) -> list[Message]:
-    """Return the next messages that go into one request.
-
-    Args:
-        queue: Where they wait; it keeps them.
-        singly: Whether to return one at most.
-    """
+    """Return the messages of the next request; the queue keeps them."""
     first: list[Message] = []
     room = 0
 
-    def goes_on(message: Message) -> bool:
+    def fits(message: Message) -> bool:
         nonlocal room
         if not first:
-            first.append(message)
             room = MAX_POINTS if isinstance(message, Points) else MAX_ENTRIES
-            room -= len(message)
-            return True
-        alike = type(message) is type(first[0])
         room -= len(message)
+        if not first:
+            first.append(message)
+            return True
         return (
             not singly
             and isinstance(message, _BATCHED)
-            and alike
+            and type(message) is type(first[0])
             and message.run_id == first[0].run_id
             and room >= 0
         )
 
-    return queue.head(goes_on)
+    return queue.head(fits)
 
 
 def send(
-    transport: ClientTransport, queue: Queue, messages: Sequence[Message]
+    transport: ClientTransport, queue: Queue, messages: Sequence[Any]
 ) -> None:
-    """Make one attempt to send what `next_messages` returned.
-
-    Args:
-        transport: What sends.
-        queue: Knows the runs that were begun before the store had answered.
-        messages: The messages.
-    """
+    """Make one attempt to send what `next_messages` returned."""
     head = messages[0]
     if isinstance(head, Create):
-        assert isinstance(queue, DiskQueue)
         _create(transport, queue, head)
         return
-    run_id = _mlflow_id(queue, head.run_id)
+    known = replace(head, run_id=queue.ids.of(head.run_id))
     if isinstance(head, _BATCHED):
-        transport.batch(run_id, messages)
+        transport.batch(known.run_id, messages)
     elif isinstance(head, Artifact):
-        transport.artifact(replace(head, run_id=run_id))
+        transport.artifact(known)
     elif isinstance(head, Reopen):
-        transport.reopen(replace(head, run_id=run_id))
+        transport.reopen(known)
     elif isinstance(head, Model):
-        assert isinstance(queue, DiskQueue)
+        assert queue.folder is not None
         again = not queue.is_first_try()
-        folder = queue.model_path(head)
-        transport.model(replace(head, run_id=run_id), folder, again)
+        transport.model(known, queue.folder / head.folder, again)
     elif isinstance(head, Status):
         _remove_twins(transport, queue, head.run_id)
-        transport.status(replace(head, run_id=run_id))
+        transport.status(known)
 
 
-def _mlflow_id(queue: Queue, run_id: str) -> str:
-    return run_id if queue.ids is None else queue.ids.of(run_id)
-
-
-def _create(
-    transport: ClientTransport, queue: DiskQueue, creation: Create
-) -> None:
-    # A store in which the search did not begin has another experiment.
+def _create(transport: ClientTransport, queue: Queue, creation: Create) -> None:
+    # A replay into another store has found the experiment's id there.
     experiment = queue["experiment_id"] or creation.experiment_id
     creation = replace(creation, experiment_id=experiment)
-    # The store may have made it without our hearing of it.
+    # If the answer to an earlier attempt was lost, the run is there.
     again = not queue.is_first_try()
     made = transport.find(creation) if again else []
     if not made:
@@ -114,13 +92,10 @@ def _create(
 def _remove_twins(
     transport: ClientTransport, queue: Queue, run_id: str
 ) -> None:
-    """Delete what a request made that was answered too late.
+    """Delete the second run that a slow server may have made.
 
-    A server that was asked to make a run, did not answer in time and was
-    asked again may in the end have made two.
+    A server that answers too late is asked again, and may make two runs.
     """
-    if not isinstance(queue, DiskQueue):
-        return
     creation = queue.ids.creation(run_id, doubtful=True)
     if creation is not None:
         mine = queue.ids.of(run_id)

@@ -1,34 +1,35 @@
-"""A folder where the messages of a training outside a search wait."""
+"""A folder that keeps the messages of a training outside a search."""
 
 import contextlib
 import sqlite3
 from pathlib import Path
 from typing import Any
 
+from keras_ext._files import InUse
 from keras_ext.tracking.client import TrackingError, from_anywhere
-from keras_ext.tracking.database import InUse
-from keras_ext.tracking.disk_queue import FILE, DiskQueue
+from keras_ext.tracking.disk_queue import FILE
 from keras_ext.tracking.messages import Create
 from keras_ext.tracking.outbox import Outbox
 from keras_ext.tracking.outboxes import outbox_in
 from keras_ext.tracking.redaction import redact
 
-# MLflow's own links to other runs, which another store does not have.
-_LINKS = ("mlflow.parentRunId",)
+# MLflow's own link to another run, which another store does not have.
+_PARENT = "mlflow.parentRunId"
 
 
 def open_buffer(folder: Path, client: Any) -> Outbox:
-    """Let what is written with a client wait on disk until its store has it.
+    """Keep messages on disk until the store of `client` has them.
 
     From now on `RunWriter` and others that get this client put their messages
-    into `<folder>/outbox`. What an earlier process left there is sent first.
+    into `<folder>/outbox`. The messages that an earlier process left there
+    are sent first.
 
     Args:
-        folder: The folder, of one store; made if there is none.
+        folder: The folder, of one store, which is made if it is missing.
         client: An `mlflow.MlflowClient`.
 
     Returns:
-        Who keeps and sends the messages; for as long as somebody holds it.
+        The outbox, which keeps and sends the messages as long as it is held.
 
     Raises:
         TrackingError: The folder cannot be used.
@@ -41,7 +42,7 @@ def open_buffer(folder: Path, client: Any) -> Outbox:
     else:
         try:
             outbox = outbox_in(place, client)
-            _queue(outbox)["store"] = store
+            outbox.queue["store"] = store
             return outbox
         except InUse:
             problem = "is in use by another process"
@@ -54,20 +55,14 @@ def open_buffer(folder: Path, client: Any) -> Outbox:
 
 
 def know_run(outbox: Outbox, client: Any, run_id: str) -> None:
-    """Keep how a run began, so that another store can make it again.
-
-    Args:
-        outbox: What `open_buffer` returned.
-        client: The `mlflow.MlflowClient`.
-        run_id: MLflow's id of the run.
-    """
+    """Keep how a run began, so that another store can make it again."""
     run = client.get_run(run_id)
     info = run.info
-    tags = {k: v for k, v in run.data.tags.items() if k not in _LINKS}
+    tags = {k: v for k, v in run.data.tags.items() if k != _PARENT}
     creation = Create(
         run_id, info.experiment_id, info.run_name, tags, info.start_time
     )
-    queue = _queue(outbox)
+    queue = outbox.queue
     queue["experiment"] = client.get_experiment(info.experiment_id).name
     queue.ids.adopt(creation, run_id)
 
@@ -83,9 +78,3 @@ def _store_of(place: Path) -> str | None:
             rows = database.execute(query).fetchall()
             return rows[0][0] if rows else None
     return None
-
-
-def _queue(outbox: Outbox) -> DiskQueue:
-    queue = outbox.queue
-    assert isinstance(queue, DiskQueue)
-    return queue

@@ -1,4 +1,4 @@
-"""Reaching the tracking store, or saying at once that it does not answer."""
+"""Connecting to the tracking store; a store that is down is an error."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 
 from keras_ext._optional import require
 from keras_ext.tracking.redaction import redact, scrub
-from keras_ext.tracking.rest_transport import NoAnswer, rest_request
+from keras_ext.tracking.rest_api import NoAnswer, rest_request
 
 if TYPE_CHECKING:
     import mlflow
@@ -24,7 +24,12 @@ _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 class TrackingError(ConnectionError):
     """The tracking store cannot be reached or used.
 
-    The message is one line, names the store and holds no credentials.
+    The message is one line. It names the store and holds no credentials.
+
+    Example:
+        >>> from keras_ext.tracking import TrackingError
+        >>> issubclass(TrackingError, ConnectionError)
+        True
     """
 
 
@@ -34,18 +39,18 @@ def connect(
 ) -> "mlflow.MlflowClient":
     """Return a client whose store has just answered.
 
-    MLflow itself tries for minutes before it reports that a server is down;
-    this says so after one attempt. Nothing of MLflow's global state changes
-    (tracking URI, active run), and no experiment is created beyond the one
-    called `Default` that MLflow puts into a new database.
+    MLflow tries for minutes before it reports that a server is down. This
+    function makes one attempt. MLflow's global state (tracking URI, active
+    run) stays the same. No experiment is created, except `Default`, which
+    MLflow puts into a new database.
 
     Args:
-        tracking_uri: Where runs are kept: `http(s)://…`, `sqlite:///…`,
-            another database, a folder, or whatever else MLflow knows.
-            None: where MLflow is set to keep them (`mlflow.set_tracking_uri`,
-            `MLFLOW_TRACKING_URI`, else its default).
+        tracking_uri: The store: `http(s)://…`, `sqlite:///…`, another
+            database, a folder, or any other URI that MLflow knows. Defaults
+            to `None`: MLflow's own setting (`mlflow.set_tracking_uri`,
+            `MLFLOW_TRACKING_URI`, or MLflow's default).
         timeout: Seconds that the store has to answer. Making a new database
-            may take longer.
+            may take longer. Defaults to `5.0`.
 
     Returns:
         An `mlflow.MlflowClient`.
@@ -63,10 +68,7 @@ def connect(
         ...     print(str(error)[-27:])
         no folder '/no/such/place'.
     """
-    mlflow = require("mlflow")
-    if isinstance(tracking_uri, os.PathLike):
-        tracking_uri = Path(tracking_uri).absolute().as_uri()
-    uri = tracking_uri or mlflow.get_tracking_uri()
+    uri = _uri(tracking_uri)
     try:
         return _open(uri, timeout)
     except Exception as error:
@@ -78,24 +80,24 @@ def connect(
 def connect_later(tracking_uri: str | os.PathLike[str] | None = None) -> Any:
     """Return a client for a store that does not answer now.
 
-    Args:
-        tracking_uri: As for `connect`.
-
-    Returns:
-        An `mlflow.MlflowClient`, or what becomes one as soon as it is used
-        and the store answers.
+    It is an `mlflow.MlflowClient`, or an object that makes one when it is used
+    and the store answers.
     """
-    mlflow = require("mlflow")
-    if isinstance(tracking_uri, os.PathLike):
-        tracking_uri = Path(tracking_uri).absolute().as_uri()
-    uri = tracking_uri or mlflow.get_tracking_uri()
+    uri = _uri(tracking_uri)
     if urlsplit(uri).scheme.lower() in ("http", "https"):
-        return mlflow.MlflowClient(tracking_uri=uri)
+        return require("mlflow").MlflowClient(tracking_uri=uri)
     return _LateClient(uri)
 
 
+def _uri(tracking_uri: str | os.PathLike[str] | None) -> str:
+    mlflow = require("mlflow")
+    if isinstance(tracking_uri, os.PathLike):
+        return Path(tracking_uri).absolute().as_uri()
+    return tracking_uri or mlflow.get_tracking_uri()
+
+
 def from_anywhere(uri: str) -> str:
-    """Return `uri` so that it means the same in any working directory."""
+    """Return `uri` with an absolute path, if it is one of SQLite."""
     prefix = "sqlite:///"
     path = uri.removeprefix(prefix)
     if uri.startswith(prefix) and path and not path.startswith(("/", ":")):
@@ -104,7 +106,7 @@ def from_anywhere(uri: str) -> str:
 
 
 class _LateClient:
-    """Connects when it is first used: a database's client does it at once."""
+    """Connects at its first use; a database's own client does so at once."""
 
     def __init__(self, uri: str):
         self.tracking_uri = uri
@@ -119,7 +121,7 @@ class _LateClient:
 
 
 class _Refused(Exception):
-    """A reason in our own words."""
+    """The store cannot be used, for a reason in our own words."""
 
 
 def _reason(error: Exception, uri: str) -> str:
@@ -184,22 +186,18 @@ def _check_sqlite(uri: str, timeout: float) -> None:
     if name in ("", "/", "/:memory:"):
         return
     path = Path(name[1:])
-    if not path.parent.is_dir():
-        raise _Refused(
-            f"cannot be made: there is no folder {str(path.parent)!r}."
-        )
+    _check_parent(path)
     if path.is_dir():
         raise _Refused("is a folder, not a database.")
     try:
         with contextlib.closing(
             sqlite3.connect(path, timeout, isolation_level=None)
         ) as database:
-            # Takes the write lock, makes a file if there is none, and
-            # changes nothing.
+            # Takes the write lock and makes a missing file; writes nothing.
             database.execute("BEGIN IMMEDIATE")
             database.execute("ROLLBACK")
     except sqlite3.DatabaseError as error:
-        # Somebody else's long transaction is no reason to give up.
+        # Another program's long transaction is no reason to stop.
         if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
             raise _Refused(f"cannot be written: {error}.") from None
 
@@ -207,25 +205,23 @@ def _check_sqlite(uri: str, timeout: float) -> None:
 def _check_folder(uri: str) -> None:
     parts = urlsplit(uri)
     path = Path(url2pathname(parts.path) if parts.scheme == "file" else uri)
-    if path.is_dir():
-        _check_writable(path)
-    elif path.exists():
+    if path.exists() and not path.is_dir():
         raise _Refused("is a file, not a folder.")
-    elif not path.parent.is_dir():
-        raise _Refused(
-            f"cannot be made: there is no folder {str(path.parent)!r}."
-        )
-    else:
-        _check_writable(path.parent)
-
-
-def _check_writable(path: Path) -> None:
+    _check_parent(path)
+    path = path if path.exists() else path.parent
     if not os.access(path, os.W_OK):
         raise _Refused(f"cannot be written: no permission for {str(path)!r}.")
 
 
+def _check_parent(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise _Refused(
+            f"cannot be made: there is no folder {str(path.parent)!r}."
+        )
+
+
 def _check_database(uri: str, port: int, timeout: float) -> None:
-    """Try once; MLflow's own first attempt is repeated for minutes."""
+    """Try once; MLflow repeats its own first attempt for minutes."""
     import sqlalchemy
 
     url = sqlalchemy.engine.make_url(uri)

@@ -1,9 +1,9 @@
-"""RunHistory that wait on disk: what was recorded outlives the process.
+"""Messages on disk: they outlive the process.
 
-`messages.sqlite` holds the messages in order, and the runs that were begun.
-Who messages writes through one connection, the thread that sends reads and
-removes through another, so that neither waits for the other but for the
-moment of a commit.
+`messages.sqlite` holds the messages in order, and the runs that began. The
+threads that log write through one connection; the thread that sends reads and
+removes through another. Neither waits for the other, except for the moment of
+a commit.
 """
 
 import logging
@@ -13,18 +13,20 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from itertools import takewhile
 from pathlib import Path
 
-from keras_ext.tracking import run_ids
-from keras_ext.tracking.database import Connection, FolderLock
+from keras_ext._files import FolderLock
+from keras_ext.tracking.database import Connection
 from keras_ext.tracking.messages import Create, Message, Model, decode, encode
+from keras_ext.tracking.queue import Queue
 from keras_ext.tracking.run_ids import RunIds
 
 logger = logging.getLogger("keras_ext.tracking")
 
 FILE = "messages.sqlite"
 
-_RECORDS = """
+_MESSAGES = """
 CREATE TABLE IF NOT EXISTS messages (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL,
@@ -37,44 +39,44 @@ CREATE TABLE IF NOT EXISTS messages (
 _ABOUT = """
 CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL)
 """
-_INSERT = "INSERT INTO messages (kind, content, data) VALUES (?, ?, ?)"
+_INSERT = (
+    "INSERT INTO messages (number, kind, content, data) VALUES (?, ?, ?, ?)"
+)
 
 
-class DiskQueue:
-    """RunHistory in the order in which they came, in a folder.
+class DiskQueue(Queue):
+    """Messages in a folder, which one process uses at a time.
 
-    One process at a time has the folder. If it cannot be written any more (a
-    full disk), one warning says so, and what comes then waits in memory.
+    If the folder cannot be written any more (a full disk), one warning is
+    logged, and new messages wait in memory.
 
     Args:
-        folder: The folder; made if there is none.
-
-    Attributes:
-        folder: The folder.
-        ids: The runs that were begun here.
+        folder: The folder, which is made if it is missing.
 
     Raises:
-        InUse: Another process has it.
-        sqlite3.Error: It cannot be used.
+        InUse: Another process uses the folder.
+        sqlite3.Error: The folder cannot be used.
     """
+
+    folder: Path
 
     def __init__(self, folder: Path):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._held = FolderLock(folder)
-        # Training waits a second at most, and then goes on in memory.
+        self._folder_lock = FolderLock(folder)
+        # A training waits a second at most, and then goes on in memory.
         self._writes = Connection(folder / FILE, timeout=1.0)
         self._sends = Connection(folder / FILE, timeout=10.0)
         # The thread that sends moves the log into the database.
         self._writes.execute("PRAGMA wal_autocheckpoint = 0")
-        for table in (_RECORDS, _ABOUT, run_ids.TABLE):
-            self._writes.execute(table)
-        # What the last process gave up is tried again.
+        self._writes.execute(_MESSAGES)
+        self._writes.execute(_ABOUT)
+        # What the last process set aside is tried again.
         self._writes.execute("UPDATE messages SET aside = 0 WHERE aside")
         self.ids = RunIds(self._writes, self._sends)
         self._lock = threading.Lock()
         self._overflow: deque[Message] = deque()
-        # Of the messages that `head` returned last; None: not on disk.
+        # Of the messages that `head` returned last; None: in `_overflow`.
         self._numbers: list[int | None] = []
         ((self._count,),) = self._sends.execute("SELECT COUNT(*) FROM messages")
         tried = self._sends.execute("SELECT number FROM messages WHERE tried")
@@ -85,10 +87,10 @@ class DiskQueue:
         return self._count
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Let other processes use the folder; the messages stay in it."""
         self._writes.close()
         self._sends.close()
-        self._held.close()
+        self._folder_lock.close()
 
     def append(self, messages: Iterable[Message]) -> None:
         """Add messages at the end."""
@@ -96,9 +98,10 @@ class DiskQueue:
         with self._lock:
             self._count += len(messages)
             if not self._overflow:
+                rows = ((None, *encode(message)) for message in messages)
                 try:
                     with self._writes.transaction():
-                        self._writes.executemany(_INSERT, map(encode, messages))
+                        self._writes.executemany(_INSERT, rows)
                         self.ids.note(messages)
                     return
                 except sqlite3.Error as error:
@@ -110,21 +113,17 @@ class DiskQueue:
                     )
             self._overflow.extend(messages)
 
-    def head(self, goes_on: Callable[[Message], bool]) -> list[Message]:
-        """Return the messages that come next, without removing them.
-
-        Args:
-            goes_on: Whether a message still belongs to them.
-        """
-        chosen, self._numbers = self._read(goes_on)
+    def head(self, fits: Callable[[Message], bool]) -> list[Message]:
+        """Return the first messages, as long as each one fits; keep them."""
+        chosen, self._numbers = self._read(fits)
         return chosen
 
     def all(self) -> list[Message]:
-        """Return all messages but those set aside."""
+        """Return all messages that are not set aside."""
         return self._read(lambda message: True)[0]
 
     def _read(
-        self, goes_on: Callable[[Message], bool]
+        self, fits: Callable[[Message], bool]
     ) -> tuple[list[Message], list[int | None]]:
         chosen: list[Message] = []
         numbers: list[int | None] = []
@@ -135,29 +134,28 @@ class DiskQueue:
         with closing(rows):  # type: ignore[type-var]
             for number, *encoded in rows:
                 message = decode(*encoded)
-                if not goes_on(message):
+                if not fits(message):
                     return chosen, numbers
                 chosen.append(message)
                 numbers.append(number)
         with self._lock:
             rest = list(self._overflow)
-        for message in rest:
-            if not goes_on(message):
-                break
-            chosen.append(message)
-            numbers.append(None)
-        return chosen, numbers
+        rest = list(takewhile(fits, rest))
+        return chosen + rest, numbers + [None] * len(rest)
 
     def drop(self, messages: Sequence[Message]) -> None:
-        """Remove what `head` has returned, or the first of it."""
+        """Remove the messages that `head` returned, or the first of them."""
         self._take("DELETE FROM messages", len(messages))
         for message in messages:
             if isinstance(message, Model):
                 shutil.rmtree(self.folder / message.folder, ignore_errors=True)
 
-    def set_aside(self, messages: Sequence[Message]) -> None:
-        """Keep what `head` has returned for the next process."""
+    def set_aside(self, messages: Sequence[Message]) -> bool:
+        """Keep what `head` returned for the next process, if possible."""
+        if None in self._numbers[: len(messages)]:
+            return False
         self._take("UPDATE messages SET aside = 1", len(messages))
+        return True
 
     def _take(self, statement: str, count: int) -> None:
         taken = self._numbers[:count]
@@ -173,7 +171,7 @@ class DiskQueue:
             self._count -= count
 
     def is_first_try(self) -> bool:
-        """Note that the next message is tried; return whether it is new."""
+        """Note that the first message is tried; return whether it is new."""
         number = self._numbers[0]
         if number is None:
             return True
@@ -191,21 +189,14 @@ class DiskQueue:
         return self._sends.execute(query)[0][0]
 
     def begin_again(self, creations: Sequence[Create]) -> None:
-        """Make runs anew, before all other messages."""
+        """Put new runs before all other messages."""
         query = "SELECT COALESCE(MIN(number), 1) FROM messages"
         with self._lock, self._sends.transaction():
             start = self._sends.execute(query)[0][0] - len(creations)
-            self._sends.executemany(
-                "INSERT INTO messages (number, kind, content, data) "
-                "VALUES (?, ?, ?, ?)",
-                [(start + i, *encode(c)) for i, c in enumerate(creations)],
-            )
+            rows = ((n, *encode(c)) for n, c in enumerate(creations, start))
+            self._sends.executemany(_INSERT, rows)
             self.ids.forget(creation.run_id for creation in creations)
             self._count += len(creations)
-
-    def model_path(self, model: Model) -> Path:
-        """Return where the folder of a model is."""
-        return self.folder / model.folder
 
     def __getitem__(self, key: str) -> str | None:
         query = "SELECT value FROM about WHERE key = ?"

@@ -1,4 +1,4 @@
-"""What a run ran on, as tags."""
+"""The environment of a run, as tags."""
 
 import getpass
 import importlib.metadata
@@ -8,7 +8,7 @@ import sys
 
 from keras_ext.version import __version__
 
-# Distribution names of what computes, by Keras backend.
+# Distributions of each Keras backend.
 _BACKENDS = {
     "tensorflow": ("tensorflow", "tensorflow-cpu", "tf-nightly"),
     "jax": ("jax",),
@@ -18,17 +18,17 @@ _BACKENDS = {
 
 
 def environment_tags() -> dict[str, str]:
-    """Return what a run needs to be understood and repeated.
+    """Return tags that help to understand and repeat a run.
 
-    Versions (`keras_ext.version`, `keras.version`, `keras.backend`,
+    They are versions (`keras_ext.version`, `keras.version`, `keras.backend`,
     `keras.backend.version`, `python.version`, `keras_tuner.version`,
-    `mlflow.version`), `platform`, and in MLflow's standard tags the program,
+    `mlflow.version`), `platform`, and MLflow's standard tags for the program,
     the user and, in a git repository, the commit and branch of the working
-    directory. Nothing is imported for this. Costs some milliseconds, for
+    directory. The function imports nothing and costs some milliseconds, for
     git.
 
     Returns:
-        Tags for `RunWriter.tags` or `MlflowClient.create_run`.
+        Tags for `RunWriter.tags`. `create_run` sets them by itself.
 
     Example:
         >>> import keras

@@ -1,4 +1,4 @@
-"""Passing a monitor's messages on to a run while they grow."""
+"""Writing a monitor's growing values to a run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,15 +7,14 @@ from keras_ext.tracking.writer import RunWriter
 
 
 class EpochForwarder:
-    """What of one monitor's messages has been written.
+    """Writes each value of one monitor once.
 
     Args:
         monitor: Has `epochs`: for each key one value per epoch.
-        is_behind: Whether the monitor runs after the forwarder, so that the
-            values of an epoch exist only when the next epoch ends.
-        owners: Maps a key to the forwarder that writes it, for all
-            forwarders of a run. Of two monitors with the same key, the
-            first one is forwarded.
+        is_behind: Whether the monitor runs after the forwarder: the values
+            of an epoch then exist only when the next epoch ends.
+        owners: For each key, the forwarder that writes it; shared by all
+            forwarders of a run. The first one that meets a key gets it.
     """
 
     def __init__(self, monitor: Any, is_behind: bool, owners: dict[str, Any]):
@@ -25,18 +24,9 @@ class EpochForwarder:
         self._epochs: dict[str, int] = {}
 
     def send_epochs(
-        self,
-        writer: RunWriter,
-        last_epoch: int,
-        written: Mapping[str, Any],
+        self, writer: RunWriter, last_epoch: int, written: Mapping[str, Any]
     ) -> None:
-        """Write the epochs that are new.
-
-        Args:
-            writer: Writes to the run.
-            last_epoch: The epoch that the monitor finished last.
-            written: Values of that epoch that have been written already.
-        """
+        """Write new epochs, without the values of `last_epoch` in `written`."""
         for key, values in self.monitor.epochs.items():
             if not self._owns(key):
                 continue
@@ -49,13 +39,7 @@ class EpochForwarder:
             self._epochs[key] = count
 
     def send_steps(self, writer: RunWriter, block: Mapping[str, Any]) -> None:
-        """Write values of single steps.
-
-        Args:
-            writer: Writes to the run.
-            block: The indices of steps under `step`, and for each key one
-                value per step.
-        """
+        """Write values of the single steps in `block["step"]`."""
         for key, values in block.items():
             if key != "step" and self._owns(key):
                 writer.series(f"step/{key}", block["step"], values)

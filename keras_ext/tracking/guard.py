@@ -1,4 +1,4 @@
-"""Ending a run truthfully when the work that it messages dies."""
+"""Ending the run of a training that died."""
 
 import atexit
 import os
@@ -11,7 +11,7 @@ _open: set["RunGuard"] = set()
 
 
 class Ends(Protocol):
-    """What can end a run: a `RunWriter`, or what ends more than that."""
+    """An object that can end a run, such as a `RunWriter`."""
 
     def end(self, status: str) -> None:
         """End it, without waiting."""
@@ -20,14 +20,14 @@ class Ends(Protocol):
 class RunGuard:
     """Ends a run as FAILED or KILLED unless it was ended before.
 
-    Keras tells callbacks nothing when `fit` dies. So the guard watches an
-    object that lives as long as `fit`, the end of the notebook cell and the
-    end of the process. It does not wait: the writer's thread sends the
-    status.
+    Keras calls no method of a callback when `fit` dies. So the guard watches
+    three things: an object that lives as long as `fit`, the end of the
+    notebook cell, and the end of the process. It does not wait: the writer's
+    thread sends the status.
 
     Args:
         writer: Ends the run.
-        watched: What lives as long as the work.
+        watched: An object that lives as long as the training.
     """
 
     def __init__(self, writer: Ends, watched: Any = None):
@@ -36,27 +36,24 @@ class RunGuard:
         self._before = {id(error) for error in _last_errors()}
         _open.add(self)
         if watched is not None:
-            # At exit `_end_all` must come first: it still gets sent.
+            # At exit `_end_all` comes first: its status is still sent.
             weakref.finalize(watched, self.died).atexit = False
         self._events = _notebook_events()
         if self._events is not None:
             self._events.register("post_run_cell", self._cell_ended)
 
     def release(self) -> None:
-        """Leave the run to whoever ends it."""
+        """Stop watching: the caller ends the run."""
         _open.discard(self)
         if self._events is not None:
             self._events.unregister("post_run_cell", self._cell_ended)
             self._events = None
 
     def died(self, error: BaseException | None = None) -> None:
-        """End the run, unless it was released.
+        """End the run, unless the guard was released.
 
-        KILLED is for Ctrl-C, as far as it can be known: Python keeps an
-        exception that nobody caught.
-
-        Args:
-            error: What the work died of, if that is known.
+        KILLED is for Ctrl-C: an `error`, or an exception that nothing caught
+        and Python keeps.
         """
         if self in _open:
             self.release()
@@ -67,7 +64,7 @@ class RunGuard:
             self.writer.end("KILLED" if killed else "FAILED")
 
     def _cell_ended(self, result: Any) -> None:
-        # A notebook keeps the exception, and with it all that `fit` held.
+        # A notebook keeps the exception, and with it all objects of `fit`.
         # Work in another thread may outlive the cell that began it.
         if threading.get_ident() == self._thread:
             self.died(result.error_in_exec)
@@ -90,6 +87,6 @@ def _end_all() -> None:
         guard.died()
 
 
-# A child that ends has not ended its parent's work.
+# The end of a forked child is not the end of its parent's training.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_open.clear)

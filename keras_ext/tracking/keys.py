@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 
-# MLflow's limit, and room for the mark of a name that had to be changed.
+# MLflow's limit.
 _MAX_LENGTH = 250
 # MLflow refuses colons on Windows.
 _REFUSED = re.compile(
@@ -18,11 +18,13 @@ _REFUSED = re.compile(
 def metric_key(name: str) -> str:
     """Return `name` in a form that every MLflow store accepts as a key.
 
-    A name that MLflow accepts is returned as it is. Any other one loses its
-    accents, gets `_` for what is refused (other characters, `//`, `..`, a
-    slash, dot or blank at either end), is cut to 250 characters, and ends in
-    a short hash of the whole name, so that different names keep different
-    keys, from run to run the same.
+    A name that MLflow accepts stays as it is. Any other name loses its
+    accents, gets `_` for what MLflow refuses (other characters, `//`, `..`, a
+    slash, dot or blank at either end) and is cut to 250 characters. It ends
+    in a short hash of the whole name: different names have different keys,
+    and a name has the same key in every run.
+
+    `RunWriter` does this for all names; use the function to read them.
 
     Args:
         name: Name of a metric, a parameter or a tag.
@@ -42,7 +44,7 @@ def metric_key(name: str) -> str:
     key = "".join(c for c in key if not unicodedata.combining(c))
     key = _REFUSED.sub("_", key)
     key = re.sub(r"//+", "/", re.sub(r"\.\.+", "_", key)).strip("/ ")
-    # A segment `.` would vanish when the key is read as a path.
+    # A segment `.` would vanish in a path.
     key = re.sub(r"(?<![^/])\.(?![^/])", "_", key) or "_"
     if key == name and len(key) <= _MAX_LENGTH:
         return key

@@ -1,10 +1,10 @@
 """The queue between a training that must not wait and a store that may.
 
-One outbox serves one client, or one folder. RunHistory leave in the order in
-which they came, by a daemon thread that starts with the first message and ends
-when there has been nothing to do for a while. A message leaves the queue when
-the store has confirmed it; a store that does not answer is asked again, with
-growing pauses, for as long as the process lives.
+One outbox serves one client, or one folder. A daemon thread sends the
+messages in order. The thread starts with the first message and ends when
+nothing has happened for a while. A message leaves the queue when the store
+has confirmed it. A store that does not answer is asked again, with growing
+pauses, as long as the process lives.
 """
 
 import atexit
@@ -15,21 +15,20 @@ import time
 import weakref
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from keras_ext.tracking.background import Background
-from keras_ext.tracking.batching import MAX_POINTS, Queue
-from keras_ext.tracking.disk_queue import DiskQueue
+from keras_ext.tracking.batching import MAX_POINTS
 from keras_ext.tracking.memory_queue import MemoryQueue
 from keras_ext.tracking.messages import Create, Message, Status
+from keras_ext.tracking.queue import Queue
 from keras_ext.tracking.retry_policy import RetryPolicy
-from keras_ext.tracking.transport import ClientTransport, transport_for
+from keras_ext.tracking.transport import ClientTransport
 
 # Seconds.
 _LINGER = 0.5  # for a request to fill up
-_IDLE = 5.0  # before an unemployed thread ends
+_IDLE = 5.0  # before a thread without messages ends
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 10.0  # between attempts
-_WAITED_PAUSE = 0.5  # between attempts while somebody waits
+_WAITED_PAUSE = 0.5  # between attempts while another thread waits
 _PATIENCE, _PATIENCE_IF_DOWN = 30.0, 3.0  # of flush and close
 
 _outboxes: weakref.WeakSet["Outbox"] = weakref.WeakSet()
@@ -37,20 +36,20 @@ _at_work: set["Outbox"] = set()
 
 
 class Outbox:
-    """RunHistory on their way to one store.
+    """Messages on their way to one store.
 
     Args:
         transport: What makes one attempt to send.
         queue: Where the messages wait. Defaults to `None`: in memory.
 
     Attributes:
-        sender: Makes the attempts, and knows what came of them.
-        runs: The runs that somebody in this process writes to.
-        background: Makes what is put here later.
+        retries: Makes the attempts, and keeps their results.
+        runs: The runs that this process writes to.
+        background: The thread that makes what is put here later.
     """
 
     def __init__(self, transport: ClientTransport, queue: Queue | None = None):
-        self.sender = RetryPolicy(transport)
+        self.retries = RetryPolicy(transport)
         self.queue: Queue = MemoryQueue() if queue is None else queue
         self.runs: set[str] = set()
         self._clients = [transport.client]
@@ -63,20 +62,20 @@ class Outbox:
         self.background = Background()
         self._put = len(self.queue)  # messages ever added
         self._done = 0  # messages ever removed
-        self._heard = 0.0  # when a message was removed last
+        self._last_done = 0.0  # when a message was removed last
         self._last: Message | None = None
         self._thread: threading.Thread | None = None
         self._waiting = 0  # threads in `wait`
         self._closed = False
 
-    def serve(self, client: Any) -> None:
-        """Send to another client from now on."""
+    def serve(self, transport: ClientTransport) -> None:
+        """Send through another transport from now on."""
         with self._sending:
-            self._clients.append(client)
-            self.sender.serve(transport_for(client))
+            self._clients.append(transport.client)
+            self.retries.serve(transport)
 
     def close(self) -> None:
-        """Stop sending, and let go of the folder."""
+        """Stop sending, and release the folder."""
         self.background.wait()
         with self._changed:
             self._closed = True
@@ -84,14 +83,12 @@ class Outbox:
             thread = self._thread
         if thread is not None:
             thread.join()
-        if isinstance(self.queue, DiskQueue):
-            self.queue.close()
+        self.queue.close()
 
     @property
     def folder(self) -> Path | None:
-        """Where the messages are kept, if not in memory."""
-        queue = self.queue
-        return queue.folder if isinstance(queue, DiskQueue) else None
+        """The folder that keeps the messages; `None`: memory keeps them."""
+        return self.queue.folder
 
     def put(self, messages: Iterable[Message] = ()) -> int:
         """Add messages; return the ticket to `wait` for."""
@@ -102,17 +99,12 @@ class Outbox:
                 self._put += len(messages)
                 self._last = messages[-1]
             if self._put > self._done:
-                self._employ()
+                self._ensure_thread()
                 self._changed.notify_all()
             return self._put
 
     def begin_again(self, creations: list[Create]) -> None:
-        """Make runs, before all else, that another store had made.
-
-        Args:
-            creations: How they began.
-        """
-        assert isinstance(self.queue, DiskQueue)
+        """Put runs that another store had made before all other messages."""
         with self._sending, self._changed:
             self.queue.begin_again(creations)
             self._put += len(creations)
@@ -122,11 +114,11 @@ class Outbox:
 
         Args:
             ticket: What `put` returned.
-            timeout: Seconds to wait. None: 30, but not more than 3 in which
-                the store takes nothing because it does not answer.
+            timeout: Seconds to wait. None: 30, of which at most 3 while the
+                store does not answer.
 
         Returns:
-            Whether they have.
+            Whether they have left.
         """
         start = time.monotonic()
         with self._changed:
@@ -143,33 +135,33 @@ class Outbox:
                         left = self._patience(start)
                     if left <= 0:
                         return False
-                    employed = self._employ()
-                    if employed:
+                    has_thread = self._ensure_thread()
+                    if has_thread:
                         self._changed.wait(min(left, 1.0))
-                if not employed and not self._deliver():
+                if not has_thread and not self._send():
                     time.sleep(min(left, _WAITED_PAUSE))
         finally:
             with self._changed:
                 self._waiting -= 1
 
     def _patience(self, start: float) -> float:
-        """Return how many seconds to go on waiting, having begun at `start`."""
+        """Return for how many more seconds `wait` goes on."""
         now = time.monotonic()
         left = start + _PATIENCE - now
-        if self.sender.failures:
-            heard = max(start, self._heard)
-            left = min(left, heard + _PATIENCE_IF_DOWN - now)
+        if self.retries.failures:
+            last = max(start, self._last_done)
+            left = min(left, last + _PATIENCE_IF_DOWN - now)
         return left
 
     def pending(self, run_id: str | None = None) -> list[Message]:
-        """Return what has not been confirmed (of one run), in order."""
+        """Return what the store has not confirmed (of one run), in order."""
         messages = self.queue.all()
         if run_id is None:
             return messages
         return [message for message in messages if message.run_id == run_id]
 
-    def _employ(self) -> bool:
-        """Have a thread (the lock is held); False where none can start."""
+    def _ensure_thread(self) -> bool:
+        """Start a thread (the lock is held); False where none can start."""
         if self._thread is None or not self._thread.is_alive():
             _at_work.add(self)
             thread = threading.Thread(
@@ -195,7 +187,7 @@ class Outbox:
                     _at_work.discard(self)
                     return
                 self._linger()
-            if not self._deliver():
+            if not self._send():
                 self._pause()
 
     def _linger(self) -> None:
@@ -211,53 +203,54 @@ class Outbox:
         with self._changed:
             while not self._closed:
                 longest = _WAITED_PAUSE if self._waiting else _LONGEST_PAUSE
-                pause = _FIRST_PAUSE * 2 ** min(self.sender.failures - 1, 10)
+                pause = _FIRST_PAUSE * 2 ** min(self.retries.failures - 1, 10)
                 pause = min(pause, longest) * random.uniform(0.8, 1.0)
                 left = start + pause - time.monotonic()
                 if left <= 0:
                     return
                 self._changed.wait(left)
 
-    def _deliver(self) -> bool:
-        """Try to send the next messages; return whether that went well."""
+    def _send(self) -> bool:
+        """Try to send the next messages; return whether the store answered."""
         with self._sending:
-            went_well, count = self.sender.attempt(self.queue)
+            answered, count = self.retries.attempt(self.queue)
         if count:
             with self._changed:
                 self._done += count
-                self._heard = time.monotonic()
+                self._last_done = time.monotonic()
                 self._changed.notify_all()
-        return went_well
+        return answered
 
     def leave_to_parent(self) -> None:
         """Begin with an empty queue in a forked child."""
         self._parents = self.queue  # closing it would disturb the parent
-        self.queue = MemoryQueue(getattr(self.queue, "ids", None))
+        self.queue = MemoryQueue(self.queue.ids.known)
         self._reset()
 
     def finish(self) -> bool:
-        """Wait, as `wait` does by default, for all that was put so far.
+        """Wait for everything that was put so far, as `wait` does by default.
 
-        And for what is made in the background, as long as that takes. If some
-        of it is not delivered then, one line says what becomes of it.
+        Wait also for what the background thread makes, however long it
+        takes. If messages are left then, one warning names their number and
+        what happens to them.
         """
         self.background.wait()
         sent = self.wait(self.put())
         if not sent:
-            self.sender.warn_once("late", "%s", self._fate())
+            self.retries.warn_once("late", "%s", self._fate())
         return sent
 
     def _fate(self) -> str:
         count = sum(len(message) for message in self.pending())
-        what = f"{count} messages for MLflow at {self.sender.where}"
+        what = f"{count} messages for MLflow at {self.retries.where}"
         if self.folder is None:
             return (
                 f"{what} were lost: it did not answer before the process ended."
             )
-        later = ", once it answers" if self.sender.failures else ""
+        later = ", once it answers" if self.retries.failures else ""
         return (
-            f"{what} are not delivered yet. They are kept: `keras-ext replay "
-            f"{self.folder.parent}` delivers them{later}."
+            f"{what} are not sent yet. They are kept: `keras-ext replay "
+            f"{self.folder.parent}` sends them{later}."
         )
 
 
@@ -267,8 +260,7 @@ def _flush_at_exit() -> None:
 
 
 def _reset_after_fork() -> None:
-    # The parent sends what it recorded; its thread and the state of its
-    # locks are of no use here.
+    # The parent sends its messages. The child cannot use its thread and locks.
     _at_work.clear()
     for outbox in list(_outboxes):
         outbox.leave_to_parent()

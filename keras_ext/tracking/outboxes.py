@@ -1,4 +1,4 @@
-"""Which outbox serves a client."""
+"""Which outbox and which transport serve a client."""
 
 import os
 import threading
@@ -8,7 +8,8 @@ from typing import Any
 
 from keras_ext.tracking.disk_queue import DiskQueue
 from keras_ext.tracking.outbox import Outbox
-from keras_ext.tracking.transport import transport_for
+from keras_ext.tracking.rest_transport import RestTransport
+from keras_ext.tracking.transport import ClientTransport
 
 # By the id of a client, or by folder.
 _outboxes: weakref.WeakValueDictionary[int | Path, Outbox] = (
@@ -17,10 +18,22 @@ _outboxes: weakref.WeakValueDictionary[int | Path, Outbox] = (
 _lock = threading.Lock()
 
 
+def transport_for(client: Any) -> ClientTransport:
+    """Return what sends to the store of `client`."""
+    uri = getattr(client, "tracking_uri", None)
+    if isinstance(uri, str) and uri.startswith(("http://", "https://")):
+        import mlflow
+
+        # A subclass or a stand-in may send in another way.
+        if type(client) is mlflow.MlflowClient:
+            return RestTransport(client)
+    return ClientTransport(client)
+
+
 def outbox_for(client: Any) -> Outbox:
     """Return the one outbox of `client`."""
     with _lock:
-        # An outbox holds its clients, so no other one can have their ids.
+        # An outbox holds its clients, so no other client can have their ids.
         outbox = _outboxes.get(id(client))
         if outbox is None:
             outbox = Outbox(transport_for(client))
@@ -31,13 +44,11 @@ def outbox_for(client: Any) -> Outbox:
 def outbox_in(folder: Path, client: Any) -> Outbox:
     """Return the one outbox that keeps its messages in `folder`.
 
-    Args:
-        folder: The folder; made if there is none.
-        client: The client to which all of it is sent from now on. `RunWriter`
-            and others that get this client use the outbox.
+    It sends them to the store of `client` from now on, and also serves
+    `RunWriter` and others that get this client.
 
     Raises:
-        keras_ext.tracking.database.InUse: Another process has the folder.
+        keras_ext._files.InUse: Another process uses the folder.
     """
     folder = folder.absolute()
     with _lock:
@@ -46,7 +57,7 @@ def outbox_in(folder: Path, client: Any) -> Outbox:
             outbox = Outbox(transport_for(client), DiskQueue(folder))
             _outboxes[folder] = outbox
         else:
-            outbox.serve(client)
+            outbox.serve(transport_for(client))
         _outboxes[id(client)] = outbox
         return outbox
 

@@ -14,16 +14,16 @@ _SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 def redact(uri: str) -> str:
     """Return `uri` without anything that may be a credential.
 
-    User name and password (or a token in their place) and the values of all
-    query and fragment fields become `***`. In doubt it hides too much rather
-    than too little: unescaped `/` or `@` in a password are understood, and a
-    URI with an `@` in its path loses what stands before it.
+    `***` replaces the user name and password (or a token in their place) and
+    the values of all query and fragment fields. In doubt, too much is hidden:
+    a password may hold unescaped `/` or `@`, so a URI with an `@` in its path
+    loses everything before it.
 
     Args:
         uri: A URI, a path or any other string.
 
     Returns:
-        The URI, safe to be logged, stored and shown.
+        The URI, safe to log, store and show.
 
     Example:
         >>> from keras_ext.tracking import redact
@@ -44,12 +44,9 @@ def scrub(text: object, uri: str | None = None, limit: int = 300) -> str:
     """Return `text` (often an exception) as one line without credentials.
 
     Args:
-        text: What is going to be shown; it is made a string.
-        uri: A URI whose credentials may stand in `text` by themselves.
-        limit: Most characters that are kept.
-
-    Returns:
-        One line.
+        text: What will be shown, converted to a string.
+        uri: A URI whose credentials `text` may hold.
+        limit: Largest number of characters.
     """
     line = " ".join(str(text).split())
     if uri:
@@ -76,5 +73,5 @@ def _secrets(uri: str) -> set[str]:
     for field in re.findall(r"[?&;#][^=&;#]*=([^&;#]*)", rest):
         found.add(field)
     found |= {unquote(secret) for secret in found}
-    # Shorter ones would blacken letters of ordinary words.
+    # Shorter ones would hide letters of ordinary words.
     return {secret for secret in found if len(secret) > 3}

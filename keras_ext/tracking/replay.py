@@ -1,9 +1,10 @@
-"""Delivering what a search recorded while MLflow was away."""
+"""Sending what a process logged while MLflow was away."""
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,41 +12,28 @@ from keras_ext.tracking.client import from_anywhere
 from keras_ext.tracking.disk_queue import FILE, DiskQueue
 from keras_ext.tracking.messages import Create, Message
 from keras_ext.tracking.outbox import Outbox
+from keras_ext.tracking.outboxes import transport_for
+from keras_ext.tracking.queue import Queue
 from keras_ext.tracking.redaction import redact
 from keras_ext.tracking.runs import experiment_id
-from keras_ext.tracking.transport import is_refusal, transport_for
+from keras_ext.tracking.transport import is_refusal
 
-# Seconds without an answer after which a replay gives up.
+# Seconds without an answer after which a replay stops.
 _PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What came of a replay.
+    """The result of a replay."""
 
-    Args:
-        delivered: How many of each kind the store has confirmed.
-        refused: What it refused for good: the kind, and why.
-        left: How many messages are still there.
-        moved: Whether the store did not know the search, which got new runs
-            there.
-    """
-
-    delivered: Counter[str] = field(default_factory=Counter)
-    refused: list[tuple[str, str]] = field(default_factory=list)
-    left: int = 0
-    moved: bool = False
+    sent: Counter[str]  # values of each kind that the store has confirmed
+    refused: list[tuple[str, str]]  # what the store refused for good, and why
+    left: int  # messages that are still there
+    moved: bool  # whether an unknown search got new runs in the store
 
 
 def buffer_in(folder: Path) -> Path | None:
-    """Return the folder of messages that is or belongs to `folder`.
-
-    Args:
-        folder: A search's project directory, or the folder `outbox` in it.
-
-    Returns:
-        The folder, or `None` if there is none.
-    """
+    """Return `folder` or the `outbox` in it, if it has messages."""
     for candidate in (folder, folder / "outbox"):
         if (candidate / FILE).is_file():
             return candidate
@@ -53,75 +41,66 @@ def buffer_in(folder: Path) -> Path | None:
 
 
 def store_of(buffer: Path) -> str | None:
-    """Return the store that the messages of `buffer` are for, redacted.
-
-    Raises:
-        keras_ext.tracking.database.InUse: Another process sends them.
-    """
-    queue = DiskQueue(buffer)
-    try:
+    """Return the store that the messages of `buffer` are for, redacted."""
+    with contextlib.closing(DiskQueue(buffer)) as queue:
         return queue["store"]
-    finally:
-        queue.close()
 
 
 def replay(
-    buffer: Path, client: Any, say: Callable[[str], None] = lambda line: None
+    buffer: Path, client: Any, report: Callable[[str], None] = lambda line: None
 ) -> Replay:
-    """Deliver messages, in order, each once.
+    """Send messages, in order, each once.
 
     Args:
         buffer: What `buffer_in` returned.
         client: An `mlflow.MlflowClient`. If its store does not know the
             search's run, the run and those of its children that have messages
             left are made there.
-        say: Is told in one line how it goes on, at times.
+        report: Is called with a line about the progress, from time to time.
 
     Returns:
-        What came of it. Called again, it goes on with what is left.
+        The result. Another call goes on with what is left.
 
     Raises:
-        keras_ext.tracking.database.InUse: Another process sends the messages.
+        keras_ext._files.InUse: Another process sends the messages.
     """
     queue = DiskQueue(buffer)
-    outbox = Outbox(transport_for(client), queue)
-    try:
-        moved = bool(len(queue)) and _is_elsewhere(outbox, queue)
+    with contextlib.closing(Outbox(transport_for(client), queue)) as outbox:
+        moved = bool(len(queue)) and _is_elsewhere(outbox)
         if moved:
             queue["experiment_id"] = experiment_id(client, queue["experiment"])
             queue["store"] = from_anywhere(redact(client.tracking_uri))
             outbox.begin_again(_runs_with_messages(queue))
-        _deliver(outbox, say)
+        _send(outbox, report)
         refused = [
             (f"{type(message).__name__.lower()} {_name(message)}", reason)
-            for message, reason in outbox.sender.rejected
+            for message, reason in outbox.retries.rejected
         ]
         left = len(queue) + queue.count_aside()
-        return Replay(outbox.sender.delivered, refused, left, moved)
-    finally:
-        outbox.close()
+        return Replay(outbox.retries.sent, refused, left, moved)
 
 
-def _deliver(outbox: Outbox, say: Callable[[str], None]) -> None:
-    ticket, heard = outbox.put(), time.monotonic()
-    left = told = len(outbox.queue)
+def _send(outbox: Outbox, report: Callable[[str], None]) -> None:
+    ticket, progress = outbox.put(), time.monotonic()
+    left = reported = len(outbox.queue)
     while not outbox.wait(ticket, 1.0):
         if len(outbox.queue) < left:
-            left, heard = len(outbox.queue), time.monotonic()
-        elif time.monotonic() - heard > _PATIENCE:
+            left, progress = len(outbox.queue), time.monotonic()
+        elif time.monotonic() - progress > _PATIENCE:
             return
-        if left < 0.5 * told:
-            told = left
-            say(f"{left} messages left")
+        if left < 0.5 * reported:
+            reported = left
+            report(f"{left} messages left")
 
 
-def _is_elsewhere(outbox: Outbox, queue: DiskQueue) -> bool:
-    """Return whether the store has never heard of the search's run."""
-    for run, known in queue.ids.known.items():
-        creation = queue.ids.creation(run) if known else None
+def _is_elsewhere(outbox: Outbox) -> bool:
+    """Return whether the store does not know the search's run."""
+    ids = outbox.queue.ids
+    for run, known in ids.known.items():
+        creation = ids.creation(run) if known else None
         if creation is not None and creation.parent_id is None:
             try:
-                outbox.sender.transport.see(queue.ids.of(run))
+                outbox.retries.transport.see(ids.of(run))
             except Exception as error:
                 if is_refusal(error):
                     return True
@@ -130,10 +109,10 @@ def _is_elsewhere(outbox: Outbox, queue: DiskQueue) -> bool:
     return True
 
 
-def _runs_with_messages(queue: DiskQueue) -> list[Create]:
-    """Return how those runs began that have messages left, parents first."""
+def _runs_with_messages(queue: Queue) -> list[Create]:
+    """Return how the runs with messages began, parents first."""
     messages = queue.all()
-    to_come = {r.run_id for r in messages if isinstance(r, Create)}
+    to_come = {m.run_id for m in messages if isinstance(m, Create)}
     found: dict[str, Create] = {}
 
     def find(run_id: str | None) -> None:

@@ -1,13 +1,13 @@
-"""What it means that an attempt to send failed, and what is done then."""
+"""What a failed attempt to send means, and what happens next."""
 
 import logging
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from keras_ext.tracking.batching import Queue, next_messages, send
-from keras_ext.tracking.disk_queue import DiskQueue
+from keras_ext.tracking.batching import next_messages, send
 from keras_ext.tracking.messages import Create, Message
+from keras_ext.tracking.queue import Queue
 from keras_ext.tracking.redaction import redact, scrub
 from keras_ext.tracking.run_ids import NotMadeYet
 from keras_ext.tracking.transport import (
@@ -18,38 +18,39 @@ from keras_ext.tracking.transport import (
 
 logger = logging.getLogger("keras_ext.tracking")
 
-_ATTEMPTS = 8  # with what the store probably never takes: half a minute
+_ATTEMPTS = 8  # half a minute, for what the store probably never takes
 
 
 class RetryPolicy:
-    """Makes one attempt after the other; one thread at a time uses it.
+    """Makes one attempt to send after the other; one thread uses it at a time.
 
-    A store that does not answer is told from one that refuses a message: the
-    first is asked again, the second is not. What is refused in a batch is
-    found by sending the batch one by one. What fails eight times although
-    the store answers (a file, mostly) is set aside, so that it holds up
-    nothing else; a queue in memory gives it up.
+    - A store that does not answer is asked again.
+    - A message that the store refuses is not sent again. A refused batch is
+      sent one by one, to find the bad message.
+    - A message that fails eight times although the store answers (mostly a
+      file) is set aside, so that later ones go on. A queue in memory drops
+      it.
 
     Args:
         transport: What sends.
 
     Attributes:
-        delivered: How many values and entries of each kind were confirmed.
-        rejected: RunHistory that the store refused for good, with its reason.
+        sent: How many values and entries of each kind the store confirmed.
+        rejected: Messages that the store refused for good, with its reason.
         failures: Attempts in a row that the store did not answer.
     """
 
     def __init__(self, transport: ClientTransport):
         self.transport = transport
-        self.delivered: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()
         self.rejected: list[tuple[Message, str]] = []
         self.failures = 0
         self._warned: set[str] = set()
-        self._doubts = 0  # doubtful failures of what is at the head
-        self._one_by_one = 0  # messages to be sent singly, to find a bad one
+        self._doubts = 0  # doubtful failures of the first message
+        self._one_by_one = 0  # messages to send singly, to find a bad one
 
     def serve(self, transport: ClientTransport) -> None:
-        """Send by another transport from now on."""
+        """Send through another transport from now on."""
         self.transport = transport
         self.failures = 0
         self._warned -= {"down", "late"}
@@ -58,8 +59,7 @@ class RetryPolicy:
         """Try to send the next messages of a queue.
 
         Returns:
-            Whether to go on at once, and how many messages have left the
-            queue.
+            Whether the store answered, and how many messages left the queue.
         """
         messages = next_messages(queue, singly=self._one_by_one > 0)
         if not messages:
@@ -71,7 +71,7 @@ class RetryPolicy:
             gone = self._failed(queue, messages, error)
             return gone is not None, gone or 0
         for message in messages:
-            self.delivered[type(message).__name__] += len(message)
+            self.sent[type(message).__name__] += len(message)
         if self.failures:
             logger.info("MLflow at %s is back.", self.where)
         return True, self._gone(messages)
@@ -81,65 +81,56 @@ class RetryPolicy:
     ) -> int | None:
         """Return how many messages have left; None: the store is down."""
         refused = is_refusal(error)
+        waits = isinstance(error, NotMadeYet)
         self._doubts += is_doubtful(error)
-        if isinstance(error, NotMadeYet):
-            return self._set_aside(queue, messages, error)
-        if refused or self._doubts >= _ATTEMPTS:
-            code = getattr(error, "error_code", "")
-            if len(messages) > 1 and code != "RESOURCE_DOES_NOT_EXIST":
-                self._one_by_one = len(messages)
-                self._doubts = _ATTEMPTS - 1
-                return 0
-            if refused or not isinstance(queue, DiskQueue):
-                return self._reject(queue, messages, error)
-            return self._set_aside(queue, messages, error)
-        self.failures += 1
-        self.warn_once(
-            "down",
-            "MLflow at %s does not answer; training goes on, and the messages "
-            "are kept and sent when it is back. (%s)",
-            self.where,
-            self._text(error),
-        )
-        return None
+        if not (refused or waits or self._doubts >= _ATTEMPTS):
+            self.failures += 1
+            self.warn_once(
+                "down",
+                "MLflow at %s does not answer; training goes on, and the "
+                "messages are kept and sent when it is back. (%s)",
+                self.where,
+                self._text(error),
+            )
+            return None
+        code = getattr(error, "error_code", "")
+        is_run_missing = waits or code == "RESOURCE_DOES_NOT_EXIST"
+        if len(messages) > 1 and not is_run_missing:
+            self._one_by_one = len(messages)
+            self._doubts = _ATTEMPTS - 1
+            return 0
+        if refused or not queue.set_aside(messages):
+            self._reject(queue, messages, error)
+        else:
+            self.warn_once(
+                "aside",
+                "MLflow at %s does not take a %s of run %s (%s). Messages "
+                "that it does not take stay in %s, for `keras-ext replay`.",
+                self.where,
+                type(messages[0]).__name__.lower(),
+                messages[0].run_id,
+                self._text(error),
+                queue.folder,
+            )
+        return self._gone(messages)
 
     def _reject(
         self, queue: Queue, messages: Sequence[Message], error: Exception
-    ) -> int:
+    ) -> None:
         reason = scrub(error, self.transport.uri)
         self.rejected.extend((message, reason) for message in messages)
         run_id = messages[0].run_id
         if isinstance(messages[0], Create):
-            assert isinstance(queue, DiskQueue)
             queue.ids.refuse(run_id)
         queue.drop(messages)
         self.warn_once(
             run_id,
-            "MLflow at %s refused a message of run %s (%s); what else it "
-            "refuses is left out silently.",
+            "MLflow at %s refused a message of run %s (%s). Further messages "
+            "of the run that it refuses are left out without a warning.",
             self.where,
             run_id,
             reason,
         )
-        return self._gone(messages)
-
-    def _set_aside(
-        self, queue: Queue, messages: Sequence[Message], error: Exception
-    ) -> int:
-        """Go on without what fails again and again, but keep it."""
-        assert isinstance(queue, DiskQueue)
-        queue.set_aside(messages)
-        self.warn_once(
-            "aside",
-            "MLflow at %s does not take a %s of run %s (%s). What it does "
-            "not take stays in %s, for `keras-ext replay`.",
-            self.where,
-            type(messages[0]).__name__.lower(),
-            messages[0].run_id,
-            self._text(error),
-            queue.folder,
-        )
-        return self._gone(messages)
 
     def _gone(self, messages: Sequence[Message]) -> int:
         self.failures = 0
@@ -159,5 +150,5 @@ class RetryPolicy:
 
     @property
     def where(self) -> str:
-        """The store, safe to be shown."""
+        """The store's address, without credentials."""
         return redact(self.transport.uri)

@@ -1,4 +1,4 @@
-"""The runs that were begun before the store had answered."""
+"""The runs that began before the store had made them."""
 
 import json
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from dataclasses import asdict
 from keras_ext.tracking.database import Connection
 from keras_ext.tracking.messages import Create, Message, Status
 
-TABLE = """
+_TABLE = """
 CREATE TABLE IF NOT EXISTS runs (
     run TEXT PRIMARY KEY,
     mlflow_id TEXT,
@@ -31,22 +31,26 @@ class NotMadeYet(Exception):
 
 
 class RunIds:
-    """For each run its id in the messages and, once it is known, MLflow's.
+    """MLflow's id, once it is known, for each run id in the messages.
 
     Args:
-        writes: The connection of those who message.
+        writes: The connection of the threads that log.
         sends: The connection of the thread that sends.
+
+    Attributes:
+        known: MLflow's id for each run id in the messages, or `None`.
     """
 
     def __init__(self, writes: Connection, sends: Connection):
         self._writes = writes
         self._sends = sends
+        writes.execute(_TABLE)
         self.known: dict[str, str | None] = dict(
             sends.execute("SELECT run, mlflow_id FROM runs")
         )
 
     def of(self, run_id: str) -> str:
-        """Return MLflow's id of a run; any other id is returned as it is.
+        """Return MLflow's id of a run; return an unknown id unchanged.
 
         Raises:
             NeverMade: The store refused to make the run.
@@ -60,7 +64,7 @@ class RunIds:
         return known
 
     def note(self, messages: Iterable[Message]) -> None:
-        """Note what new messages say about runs (in their transaction)."""
+        """Keep which runs begin and end in new messages."""
         for message in messages:
             if isinstance(message, Create):
                 self.adopt(message, None)
@@ -70,7 +74,7 @@ class RunIds:
                 )
 
     def adopt(self, creation: Create, mlflow_id: str | None) -> None:
-        """Take in a run, unless it is known."""
+        """Add a run, unless it is known."""
         self._writes.execute(
             "INSERT OR IGNORE INTO runs (run, mlflow_id, creation) "
             "VALUES (?, ?, ?)",
@@ -82,13 +86,7 @@ class RunIds:
             self.known[creation.run_id] = mlflow_id
 
     def made(self, run_id: str, mlflow_id: str, doubtful: bool) -> None:
-        """Keep MLflow's id of a run.
-
-        Args:
-            run_id: Its id in the messages.
-            mlflow_id: MLflow's.
-            doubtful: Whether an earlier attempt may still make a twin of it.
-        """
+        """Keep MLflow's id of a run; doubtful: it may still be made twice."""
         self._sends.execute(
             "UPDATE runs SET mlflow_id = ?, doubtful = ? WHERE run = ?",
             mlflow_id,
@@ -102,7 +100,7 @@ class RunIds:
         self.made(run_id, _REFUSED, False)
 
     def forget(self, run_ids: Iterable[str]) -> None:
-        """Take the runs for not made: they go to another store."""
+        """Mark runs as not made: they go to another store."""
         for run_id in run_ids:
             self._sends.execute(
                 "UPDATE runs SET mlflow_id = NULL WHERE run = ?", run_id
@@ -110,12 +108,7 @@ class RunIds:
             self.known[run_id] = None
 
     def creation(self, run_id: str, doubtful: bool = False) -> Create | None:
-        """Return how a run was begun, if it was begun here.
-
-        Args:
-            run_id: Its id in the messages.
-            doubtful: Whether to return it only if the run may have a twin.
-        """
+        """Return how a run (doubtful: one that may exist twice) began here."""
         rows = self._sends.execute(
             "SELECT creation, doubtful FROM runs WHERE run = ?", run_id
         )

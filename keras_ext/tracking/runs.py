@@ -1,4 +1,4 @@
-"""Finding or making the run that messages go to."""
+"""Finding or making the run that messages are for."""
 
 import os
 import sys
@@ -13,25 +13,17 @@ from keras_ext.tracking.environment import environment_tags
 from keras_ext.tracking.messages import Create
 from keras_ext.tracking.outboxes import outbox_for
 
-# Lets MLflow's UI open an experiment on its runs and metrics, not on the
-# traces of language models.
+# With this tag MLflow's UI opens an experiment on its runs and metrics, not
+# on the traces of language models.
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 
-
-# MLflow's own columns, which a child shares with its parent.
+# Of MLflow's own columns, which a child shares with its parent.
 _SHARED_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
 
 
 @dataclass(frozen=True)
 class Parent:
-    """A run below which others begin.
-
-    Args:
-        run_id: The run.
-        experiment_id: Its experiment.
-        tags: Its tags; what MLflow shows in columns of its own passes on to
-            the runs below it.
-    """
+    """A run below which others begin."""
 
     run_id: str
     experiment_id: str
@@ -48,18 +40,11 @@ def begin_run(
     name: str,
     tags: Mapping[str, str] | None = None,
 ) -> str:
-    """Begin a run below another one.
+    """Begin a run below another one; return its id.
 
-    Args:
-        client: An `mlflow.MlflowClient`.
-        parent: The other run.
-        name: Name of the run.
-        tags: Its tags.
-
-    Returns:
-        The run's id. Where messages are kept on disk, it is an id of our own
-        that `RunWriter` and others take as well: the run is made in the
-        background, whether or not the store answers.
+    If messages are kept on disk, it is an id of our own, which `RunWriter`
+    and others accept. The run is made in the background, whether or not the
+    store answers.
     """
     known = parent.tags
     all_tags = {
@@ -86,17 +71,9 @@ def begin_run(
 
 
 def active_run_id(client: Any) -> str | None:
-    """Return the person's active MLflow run, if `client` can write to it.
-
-    Args:
-        client: An `mlflow.MlflowClient`.
-
-    Returns:
-        The run's id. None if there is none in this thread, or if it is kept
-        in another store.
-    """
+    """Return the id of the active MLflow run, if `client` has its store."""
+    # A program with an active run has imported MLflow.
     mlflow = sys.modules.get("mlflow")
-    # Whoever has an active run has imported MLflow.
     run = mlflow.active_run() if mlflow else None
     if mlflow is None or run is None:
         return None
@@ -112,17 +89,34 @@ def create_run(
     tags: Mapping[str, Any] | None = None,
     parent_run_id: str | None = None,
 ) -> str:
-    """Create a run, tagged with what it runs on.
+    """Create a run with the tags of its environment.
 
     Args:
-        client: An `mlflow.MlflowClient`.
-        experiment: Name of the experiment, see `experiment_id`.
-        run_name: Name of the run; MLflow makes one up otherwise.
-        tags: Further tags.
-        parent_run_id: The run below which MLflow shows this one.
+        client: An `mlflow.MlflowClient`, for example from `connect`.
+        experiment: Name of the experiment, which is created if it is missing.
+            Defaults to `None`: the experiment of `mlflow.set_experiment`,
+            `MLFLOW_EXPERIMENT_ID` or `MLFLOW_EXPERIMENT_NAME`, or else
+            MLflow's `Default`.
+        run_name: Name of the run. Defaults to `None`: MLflow chooses a name.
+        tags: Tags beside those of `environment_tags`. Defaults to `None`.
+        parent_run_id: The run below which MLflow shows this one. Defaults to
+            `None`.
 
     Returns:
         The run's id.
+
+    Raises:
+        TrackingError: The experiment has been deleted.
+
+    Example:
+        >>> import tempfile
+        >>> from keras_ext.tracking import connect, create_run
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> client = connect(f"sqlite:///{folder.name}/mlflow.db")
+        >>> run_id = create_run(client, "digits", tags={"data": "v2"})
+        >>> client.get_run(run_id).data.tags["data"]
+        'v2'
+        >>> folder.cleanup()
     """
     all_tags = environment_tags()
     all_tags |= {key: str(value) for key, value in (tags or {}).items()}
@@ -135,20 +129,7 @@ def create_run(
 
 
 def experiment_id(client: Any, name: str | None = None) -> str:
-    """Return the id of an experiment, which is created if there is none.
-
-    Args:
-        client: An `mlflow.MlflowClient`.
-        name: Its name. None: the one that `mlflow.set_experiment`,
-            `MLFLOW_EXPERIMENT_ID` or `MLFLOW_EXPERIMENT_NAME` says, else
-            MLflow's `Default`.
-
-    Returns:
-        The id.
-
-    Raises:
-        TrackingError: The experiment has been deleted.
-    """
+    """Return the id of an experiment, which is created if it is missing."""
     from mlflow import get_tracking_uri
     from mlflow.exceptions import MlflowException
 

@@ -1,4 +1,4 @@
-"""What a training is set to, as parameters."""
+"""The configuration of a training, as parameters."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -8,22 +8,20 @@ from typing import Any
 def training_params(
     model: Any, fit_params: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return the settings of a compiled model and its `fit`.
-
-    Keys: `optimizer`, `optimizer.<argument>` for each of its arguments,
-    `learning_rate` (the schedule's name if there is one), `loss`, `epochs`,
-    `batches_per_epoch`, `parameters.trainable`, `parameters.frozen`, `model`
-    (its name), `dtype_policy`. What is unknown is left out.
+    """Return the configuration of a compiled model and its `fit`.
 
     Args:
         model: A `keras.Model`.
         fit_params: `Callback.params`.
 
     Returns:
-        Names and plain values.
+        Plain values for `optimizer`, `optimizer.<argument>` for each of its
+        arguments, `learning_rate` (a schedule's name), `loss`, `epochs`,
+        `batches_per_epoch`, `parameters.trainable`, `parameters.frozen`,
+        `model` (its name) and `dtype_policy`. Unknown values are left out.
     """
     fit_params = fit_params or {}
-    settings: dict[str, Any] = {
+    params: dict[str, Any] = {
         "model": model.name,
         "epochs": fit_params.get("epochs"),
         "batches_per_epoch": fit_params.get("steps"),
@@ -31,18 +29,18 @@ def training_params(
         "dtype_policy": getattr(model.dtype_policy, "name", None),
     }
     if model.built:
-        settings["parameters.trainable"] = _size(model.trainable_weights)
-        settings["parameters.frozen"] = _size(model.non_trainable_weights)
+        params["parameters.trainable"] = _size(model.trainable_weights)
+        params["parameters.frozen"] = _size(model.non_trainable_weights)
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None:
         config = optimizer.get_config()
-        settings["optimizer"] = type(optimizer).__name__
-        settings.update(_flat(config, "optimizer"))
+        params["optimizer"] = type(optimizer).__name__
+        params.update(_flat(config, "optimizer"))
         rate = config.get("learning_rate")
         if isinstance(rate, Mapping):
             rate = rate.get("class_name")
-        settings["learning_rate"] = rate
-    return {k: _readable(v) for k, v in settings.items() if v is not None}
+        params["learning_rate"] = rate
+    return {k: _readable(v) for k, v in params.items() if v is not None}
 
 
 def _readable(value: Any) -> Any:
@@ -51,7 +49,7 @@ def _readable(value: Any) -> Any:
 
 
 def _flat(config: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    """Yield what distinguishes: not names, nor how Keras finds a class."""
+    """Yield the arguments, without names and Keras's paths of classes."""
     for key, value in config.items():
         if key in ("name", "module", "registered_name", "build_config"):
             continue

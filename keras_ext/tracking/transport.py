@@ -1,15 +1,14 @@
-"""One attempt to hand messages to a store, without waiting for it to recover.
+"""One attempt to send messages to a store, through MLflow's client.
 
-HTTP servers are spoken to through their REST API (`rest_transport.py`), every
-other store through MLflow's client.
+An attempt does not wait for a store to recover. HTTP servers are reached
+through their REST API instead (`rest_transport.py`).
 """
 
 import posixpath
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras_ext.tracking.messages import (
     Artifact,
@@ -21,11 +20,10 @@ from keras_ext.tracking.messages import (
     Tag,
 )
 
-# The tag by which a run or model is found again whose making was confirmed
-# to nobody.
+# The tag by which a run or model is found if the store's answer was lost.
 ID_TAG = "keras_ext.id"
 
-# Error codes with which a store says no, and would say no again.
+# Error codes of a refusal that the store would repeat.
 _REFUSALS = {
     "INVALID_PARAMETER_VALUE",
     "RESOURCE_DOES_NOT_EXIST",
@@ -38,40 +36,34 @@ class ArtifactError(Exception):
     """The store answers, but did not take a file."""
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What the store knows of a run."""
+class Seen(NamedTuple):
+    """What the store knows about a run."""
 
     experiment_id: str
     is_active: bool
 
 
+class StoredModel(NamedTuple):
+    """What the store knows about a logged model."""
+
+    model_id: str
+    place: str  # where its files belong
+    is_ready: bool
+
+
 def is_refusal(error: BaseException) -> bool:
-    """Return whether sending the same thing again would fail again."""
+    """Return whether sending the same message again would fail again."""
     return getattr(error, "error_code", None) in _REFUSALS
 
 
 def is_doubtful(error: BaseException) -> bool:
-    """Return whether it would probably fail again.
+    """Return whether sending it again would probably fail again.
 
-    MLflow reports all database errors but lost connections as bad requests.
+    MLflow reports all database errors except lost connections as bad
+    requests.
     """
     code = getattr(error, "error_code", None)
     return isinstance(error, ArtifactError) or code == "BAD_REQUEST"
-
-
-def transport_for(client: Any) -> "ClientTransport":
-    """Return what sends to the store of `client`."""
-    uri = getattr(client, "tracking_uri", None)
-    if isinstance(uri, str) and uri.startswith(("http://", "https://")):
-        import mlflow
-
-        # A subclass or a stand-in may send differently: it is asked then.
-        if type(client) is mlflow.MlflowClient:
-            from keras_ext.tracking.rest_transport import RestTransport
-
-            return RestTransport(client)
-    return ClientTransport(client)
 
 
 class ClientTransport:
@@ -85,6 +77,12 @@ class ClientTransport:
         self.client = client
         uri = getattr(client, "tracking_uri", None)
         self.uri = uri if isinstance(uri, str) else "the tracking store"
+        # Of the model that is being sent: an attempt does only what no
+        # earlier one has done. Otherwise a server that loses every second
+        # answer would never get it.
+        self._experiment = ("", "")
+        self._model: tuple[str, StoredModel | None] = ("", None)
+        self._done: set[str] = set()
 
     def batch(self, run_id: str, messages: Sequence[Any]) -> None:
         """Send points, parameters or tags (one kind at a time)."""
@@ -94,15 +92,15 @@ class ClientTransport:
             points = [Metric(*point) for point in points_of(messages)]
             self.client.log_batch(run_id, metrics=points)
         elif isinstance(messages[0], Tag):
-            tags = [RunTag(r.key, r.value) for r in messages]
+            tags = [RunTag(m.key, m.value) for m in messages]
             self.client.log_batch(run_id, tags=tags)
         else:
-            params = [Param(r.key, r.value) for r in messages]
+            params = [Param(m.key, m.value) for m in messages]
             self.client.log_batch(run_id, params=params)
 
     def artifact(self, message: Artifact) -> None:
         """Send a file."""
-        self.check(message.run_id)
+        self._check(message.run_id)
         folder, name = posixpath.split(message.path)
         with tempfile.TemporaryDirectory(prefix="keras_ext-") as temporary:
             path = Path(temporary, name)
@@ -114,18 +112,18 @@ class ClientTransport:
             except Exception as error:
                 raise ArtifactError(f"{message.path}: {error}") from error
 
+    def _check(self, run_id: str) -> None:
+        """Raise if the store does not answer or does not know the run."""
+        self.client.get_run(run_id)
+
     def status(self, message: Status) -> None:
         """End a run."""
         self.client.set_terminated(
             message.run_id, message.status, message.end_time
         )
 
-    def check(self, run_id: str) -> None:
-        """Raise if the store does not answer or does not know the run."""
-        self.client.get_run(run_id)
-
     def see(self, run_id: str) -> Seen:
-        """Return what the store knows of a run."""
+        """Return what the store knows about a run."""
         info = self.client.get_run(run_id).info
         return Seen(info.experiment_id, info.lifecycle_stage == "active")
 
@@ -140,7 +138,7 @@ class ClientTransport:
         return run.info.run_id
 
     def find(self, creation: Create) -> list[str]:
-        """Return MLflow's ids of what was made so far, the oldest first."""
+        """Return MLflow's ids of the runs made so far, the oldest first."""
         runs = self.client.search_runs(
             [creation.experiment_id],
             f"tags.`{ID_TAG}` = '{creation.run_id}'",
@@ -154,7 +152,7 @@ class ClientTransport:
         self.client.delete_run(run_id)
 
     def reopen(self, message: Reopen) -> None:
-        """Let a run go on that had ended."""
+        """Let a run that had ended go on."""
         known = self.client.get_run(message.run_id).data.tags
         for tag in message.forget:
             if tag in known:
@@ -162,45 +160,70 @@ class ClientTransport:
         self.client.update_run(message.run_id, status="RUNNING")
 
     def model(self, message: Model, folder: Path, again: bool) -> None:
-        """Send a model, and tag its run with MLflow's id of it.
+        """Send a model from `folder`; again: it may exist in the store."""
+        run_id = message.run_id
+        if self._experiment[0] != run_id:
+            self._experiment = (run_id, self.see(run_id).experiment_id)
+        model_id, stored = self._model
+        if stored is None or model_id != message.model_id:
+            experiment = self._experiment[1]
+            stored = self._find_model(experiment, message) if again else None
+            stored = stored or self._make_model(experiment, message)
+            self._model, self._done = (message.model_id, stored), set()
+        if not stored.is_ready:
+            _name_model(folder, message, stored)
+            self._once("files", self._upload, message, folder, stored)
+            self._once("output", self._add_output, run_id, stored.model_id)
+            self._once("ready", self._finish_model, stored.model_id)
+        self._set_tag(run_id, message.name, stored.model_id)
 
-        Args:
-            message: What it is.
-            folder: Where it was saved.
-            again: Whether it may be there already, from an earlier attempt.
-        """
+    def _once(self, step: str, call: Callable[..., Any], *args: Any) -> None:
+        """Do one step of sending a model, unless an attempt has done it."""
+        if step not in self._done:
+            call(*args)
+            self._done.add(step)
+
+    def _find_model(
+        self, experiment: str, message: Model
+    ) -> StoredModel | None:
+        for model in self.client.search_logged_models([experiment]):
+            if (model.tags or {}).get(ID_TAG) == message.model_id:
+                return _stored(model)
+        return None
+
+    def _make_model(self, experiment: str, message: Model) -> StoredModel:
+        model = self.client.create_logged_model(
+            experiment_id=experiment,
+            name=message.name,
+            source_run_id=message.run_id,
+            tags={ID_TAG: message.model_id},
+            params=dict(message.params),
+        )
+        return _stored(model)
+
+    def _upload(
+        self, message: Model, folder: Path, stored: StoredModel
+    ) -> None:
+        try:
+            self.client.log_model_artifacts(stored.model_id, str(folder))
+        except Exception as error:
+            raise ArtifactError(f"{message.name}: {error}") from error
+
+    def _add_output(self, run_id: str, model_id: str) -> None:
         from mlflow.entities import LoggedModelOutput
 
-        found = None
-        experiment = self.see(message.run_id).experiment_id
-        if again:
-            models = self.client.search_logged_models([experiment])
-            for model in models:
-                if (model.tags or {}).get(ID_TAG) == message.model_id:
-                    found = model
-        if found is None:
-            found = self.client.create_logged_model(
-                experiment_id=experiment,
-                name=message.name,
-                source_run_id=message.run_id,
-                tags={ID_TAG: message.model_id},
-                params=dict(message.params),
-            )
-        if found.status != "READY":
-            name_model(folder, message, found.model_id, found.artifact_location)
-            try:
-                self.client.log_model_artifacts(found.model_id, str(folder))
-            except Exception as error:
-                raise ArtifactError(f"{message.name}: {error}") from error
-            # MLflow's databases refuse a second one.
-            outputs = self.client.get_run(message.run_id).outputs
-            known = outputs.model_outputs if outputs else ()
-            if found.model_id not in {output.model_id for output in known}:
-                self.client.log_outputs(
-                    message.run_id, [LoggedModelOutput(found.model_id, step=0)]
-                )
-            self.client.finalize_logged_model(found.model_id, "READY")
-        self.client.set_tag(message.run_id, message.name, found.model_id)
+        # MLflow's databases refuse a second one.
+        outputs = self.client.get_run(run_id).outputs
+        known = outputs.model_outputs if outputs else ()
+        if model_id not in {output.model_id for output in known}:
+            output = LoggedModelOutput(model_id, step=0)
+            self.client.log_outputs(run_id, [output])
+
+    def _finish_model(self, model_id: str) -> None:
+        self.client.finalize_logged_model(model_id, "READY")
+
+    def _set_tag(self, run_id: str, key: str, value: str) -> None:
+        self.client.set_tag(run_id, key, value)
 
 
 def tags_of(creation: Create) -> dict[str, str]:
@@ -211,18 +234,6 @@ def tags_of(creation: Create) -> dict[str, str]:
     return tags
 
 
-def name_model(folder: Path, message: Model, model_id: str, place: str) -> None:
-    """Write into a saved model what it is called in the store."""
-    from mlflow.models import Model as Description
-
-    path = folder / "MLmodel"
-    description = Description.load(path)
-    description.artifact_path = place
-    description.model_uuid = description.model_id = model_id
-    description.run_id = message.run_id
-    description.save(path)
-
-
 def points_of(messages: Sequence[Points]) -> list[tuple[str, float, int, int]]:
     """Return key, value, timestamp and step of every point."""
     return [
@@ -230,3 +241,20 @@ def points_of(messages: Sequence[Points]) -> list[tuple[str, float, int, int]]:
         for message in messages
         for step, value in zip(message.steps, message.values, strict=True)
     ]
+
+
+def _stored(model: Any) -> StoredModel:
+    is_ready = model.status == "READY"
+    return StoredModel(model.model_id, model.artifact_location, is_ready)
+
+
+def _name_model(folder: Path, message: Model, stored: StoredModel) -> None:
+    """Write the store's names into a saved model."""
+    from mlflow.models import Model as Description
+
+    path = folder / "MLmodel"
+    description = Description.load(path)
+    description.artifact_path = stored.place
+    description.model_uuid = description.model_id = stored.model_id
+    description.run_id = message.run_id
+    description.save(path)

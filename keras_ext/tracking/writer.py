@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ext.plots.drawing import png
+from keras_ext.plots.drawing import image
 from keras_ext.tracking.batching import MAX_POINTS
 from keras_ext.tracking.keys import metric_key
 from keras_ext.tracking.messages import (
@@ -29,12 +29,11 @@ from keras_ext.tracking.redaction import scrub
 
 logger = logging.getLogger("keras_ext.tracking")
 
-# The smallest limits among the MLflow versions that are supported.
+# The smallest limits of the supported versions of MLflow.
 _MAX_PARAM = 6000
 _MAX_TAG = 5000
 
-# Of figures.
-_DPI = 150
+_DPI = 150  # of figures
 
 _STATUSES = ("FINISHED", "FAILED", "KILLED")
 
@@ -42,34 +41,34 @@ _STATUSES = ("FINISHED", "FAILED", "KILLED")
 class RunWriter:
     """Writes to one MLflow run, in the background.
 
-    Every method returns at once; a daemon thread sends what was written, in
-    order and in few large requests. When the store does not answer, one
-    warning says so, the messages are kept in memory and sent when it is back,
-    each exactly once. What the store refuses for good (a parameter that
-    changes its value, a deleted run) is named in one warning and left out.
-    Warnings go to the logger `keras_ext.tracking`. At the end of the process
-    what is left gets a last chance of at most 30 seconds (3 if the store
-    does not answer).
+    Every method returns at once. A daemon thread sends the messages, in
+    order and in few large requests. If the store does not answer, the writer
+    logs one warning, keeps the messages in memory and sends each of them
+    exactly once when the store is back. If the store refuses a message for
+    good (a parameter that changes its value, a deleted run), the writer logs
+    one warning and leaves the message out. The logger is
+    `keras_ext.tracking`. At the end of the process the thread has at most 30
+    seconds for the rest (3 if the store does not answer).
 
     Writers of one client share one thread. Methods may be called from any
-    thread. A forked child starts with nothing to send: its parent sends.
+    thread. A forked child starts with an empty queue: its parent sends.
 
     Args:
         client: An `mlflow.MlflowClient`, for example from `connect`.
-        run_id: The run. It must exist; this is not checked here.
+        run_id: The run, for example from `create_run`. It must exist; this
+            is not checked here.
 
     Example:
         >>> import tempfile
-        >>> from keras_ext.tracking import RunWriter, connect
+        >>> from keras_ext.tracking import RunWriter, connect, create_run
         >>> folder = tempfile.TemporaryDirectory()
         >>> client = connect(f"sqlite:///{folder.name}/mlflow.db")
-        >>> run = client.create_run(client.create_experiment("demo"))
-        >>> writer = RunWriter(client, run.info.run_id)
+        >>> writer = RunWriter(client, create_run(client, "demo"))
         >>> writer.params({"learning_rate": 0.1, "nesterov": False})
         >>> writer.metrics({"loss": 0.5}, step=0)
         >>> writer.close()
         True
-        >>> client.get_run(run.info.run_id).data.metrics
+        >>> client.get_run(writer.run_id).data.metrics
         {'loss': 0.5}
         >>> folder.cleanup()
     """
@@ -87,23 +86,21 @@ class RunWriter:
         """Add one point to each of some metrics.
 
         Args:
-            values: Names and values. NaN and infinities are kept as far as
-                the store can hold them (databases turn infinities into the
-                largest float). What is no number is left out.
-            step: Where on the horizontal axis.
+            values: Names and numbers. NaN and infinities are kept if the
+                store can hold them (databases turn infinities into the
+                largest float). Other values are left out.
+            step: The place on the horizontal axis.
         """
-        now = _milliseconds()
+        now, steps = _milliseconds(), (int(step),)
         messages = []
         for name, value in values.items():
             try:
-                number = float(value)
+                numbers = (float(value),)
             except (TypeError, ValueError):
                 self._leave_out(name, value)
                 continue
             key = metric_key(name)
-            messages.append(
-                Points(self.run_id, key, (int(step),), (number,), now)
-            )
+            messages.append(Points(self.run_id, key, steps, numbers, now))
         self._add(messages)
 
     def series(
@@ -136,54 +133,38 @@ class RunWriter:
         self._add([Points(self.run_id, name, x[c], y[c], now) for c in chunks])
 
     def params(self, values: Mapping[str, Any]) -> None:
-        """Add parameters; MLflow keeps the first value of each for ever.
+        """Add parameters; MLflow keeps the first value of each.
 
         Args:
             values: Names and values. A value is stored as Python prints it
                 (`True`, `0.001`, `adam`), cut to 6000 characters.
         """
-        self._add(
-            [
-                Param(self.run_id, metric_key(key), _cut(value, _MAX_PARAM))
-                for key, value in values.items()
-            ]
-        )
+        self._add_entries(Param, values, _MAX_PARAM)
 
     def tags(self, values: Mapping[str, Any]) -> None:
-        """Add tags or give them other values.
+        """Add tags or change their values.
 
         Args:
             values: Names and values, cut to 5000 characters.
         """
-        self._add(
-            [
-                Tag(self.run_id, metric_key(key), _cut(value, _MAX_TAG))
-                for key, value in values.items()
-            ]
-        )
+        self._add_entries(Tag, values, _MAX_TAG)
 
     def figure(self, fig: Any, path: str) -> None:
-        """Add a figure as an image. It is drawn before this returns.
+        """Add a figure as an image, which is made before this returns.
 
         Args:
             fig: A `matplotlib.figure.Figure`.
             path: Where among the artifacts, such as `"figures/loss.png"`.
-                The ending chooses the format.
+                The suffix chooses the format.
         """
         kind = path.rpartition(".")[2].lower()
-        if kind == "png":
-            image = png(fig, _DPI)
-        else:
-            drawn = io.BytesIO()
-            fig.savefig(drawn, format=kind, dpi=_DPI)
-            image = drawn.getvalue()
-        self._add([Artifact(self.run_id, path, image)])
+        self._add([Artifact(self.run_id, path, image(fig, kind, _DPI))])
 
     def figure_later(self, draw: Callable[[], Any], path: str) -> None:
         """Add a figure that a thread draws while the training goes on.
 
-        `keras_ext.tracking` waits for it at the end of a search; the run may
-        have ended before. If it cannot be drawn, one warning says so.
+        The end of a search waits for the figure; the run may have ended
+        before. If `draw` fails, one warning is logged.
 
         Args:
             draw: Returns a `matplotlib.figure.Figure`.
@@ -217,8 +198,8 @@ class RunWriter:
         """Add a table as a CSV file.
 
         Args:
-            rows: One mapping a row; a missing cell stays empty. Columns stand
-                in the order in which their names first occur.
+            rows: One mapping a row; a missing cell stays empty. The columns
+                are in the order in which their names first occur.
             path: Where among the artifacts, such as `"trials.csv"`.
         """
         names = dict.fromkeys(name for row in rows for name in row)
@@ -233,7 +214,7 @@ class RunWriter:
 
         Args:
             folder: What a function such as `mlflow.keras.save_model` wrote.
-                It now belongs to the writer, which removes it in the end.
+                The writer moves it away, and removes it in the end.
             name: Name of the model.
             params: Parameters of the model.
 
@@ -250,12 +231,12 @@ class RunWriter:
         self._add([Model(self.run_id, model_id, name, model_id, texts)])
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until everything written so far has been sent.
+        """Wait until all messages so far have been sent.
 
         Args:
             timeout: Most seconds to wait. None: 30 while the store takes
-                messages, 3 while it does not answer; not at all where the
-                messages are kept on disk.
+                messages, 3 while it does not answer; 0 if the messages are
+                kept on disk.
 
         Returns:
             Whether everything was sent (or refused for good).
@@ -265,9 +246,9 @@ class RunWriter:
         return self._outbox.wait(self._ticket, timeout)
 
     def end(self, status: str) -> None:
-        """End the run after what was written so far; do not wait for it.
+        """End the run after all messages so far, without waiting.
 
-        Only the first end of a run counts.
+        Only the first call counts.
 
         Args:
             status: `"FINISHED"`, `"FAILED"` or `"KILLED"`.
@@ -291,13 +272,13 @@ class RunWriter:
     ) -> bool:
         """Send what is left, then end the run.
 
-        If the store does not answer in time, one warning says how many
-        messages are not delivered yet; the thread goes on trying, and the run
-        ends when its messages have arrived. Later calls only flush.
+        If the store does not answer in time, one warning has the number of
+        messages that are left. The thread goes on, and the run ends when its
+        messages have arrived. Later calls only flush.
 
         Args:
-            status: `"FINISHED"`, `"FAILED"` or `"KILLED"`. None leaves the
-                run as it is, for whoever started it.
+            status: `"FINISHED"`, `"FAILED"` or `"KILLED"`. None: the run
+                stays open.
             timeout: Most seconds to wait, as for `flush`.
 
         Returns:
@@ -311,28 +292,38 @@ class RunWriter:
         sent = self.flush(timeout)
         if not sent and self._outbox.folder is None:
             logger.warning(
-                "%d messages of run %s are not delivered yet: MLflow at %s "
-                "does not answer or is slow. They are kept and sent until "
-                "this process ends.",
+                "%d messages of run %s are not sent yet: MLflow at %s does "
+                "not answer or is slow. They are kept and sent until this "
+                "process ends.",
                 sum(len(message) for message in self.pending),
                 self.run_id,
-                self._outbox.sender.where,
+                self._outbox.retries.where,
             )
         return sent
 
     @property
     def pending(self) -> list[Message]:
-        """RunHistory that the store has not confirmed yet, in order."""
+        """Messages that the store has not confirmed yet, in order."""
         return self._outbox.pending(self.run_id)
 
     @property
     def rejected(self) -> list[tuple[Message, str]]:
-        """RunHistory that the store refused for good, and why."""
+        """Messages that the store refused for good, and why."""
         return [
             entry
-            for entry in self._outbox.sender.rejected
+            for entry in self._outbox.retries.rejected
             if entry[0].run_id == self.run_id
         ]
+
+    def _add_entries(
+        self, kind: type[Param | Tag], values: Mapping[str, Any], limit: int
+    ) -> None:
+        self._add(
+            [
+                kind(self.run_id, metric_key(key), _cut(value, limit))
+                for key, value in values.items()
+            ]
+        )
 
     def _add(self, messages: Sequence[Message]) -> None:
         if messages:
@@ -342,7 +333,7 @@ class RunWriter:
         if name not in self._unusable:
             self._unusable.add(name)
             logger.warning(
-                "Metric %r is left out of MLflow: its values are no numbers "
+                "Metric %r is left out of MLflow: its values are not numbers "
                 "(%s).",
                 name,
                 type(value).__name__,

@@ -8,38 +8,17 @@ not know of has not happened.
 """
 
 import contextlib
-import json
 import os
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import keras_tuner
 
+from keras_ext._files import write_whole
+
 _ENDED = ("COMPLETED", "FAILED", "INVALID")
-
-
-def write_whole(path: str | os.PathLike[str], state: Any) -> None:
-    """Write JSON; a crash leaves the old file or the new one.
-
-    Args:
-        path: Where.
-        state: What `json` can write.
-    """
-    target = Path(path)
-    handle, draft = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.name}."
-    )
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(state, file)
-        os.replace(draft, target)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
 
 
 class CrashSafe(keras_tuner.Oracle):

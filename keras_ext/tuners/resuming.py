@@ -1,13 +1,12 @@
 """Going on with a trial that a crash tore off, from its last whole epoch."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras_ext.tuners.crash_safety import write_whole
+from keras_ext._files import replacing, write_whole
 from keras_ext.tuners.results import Rows
 
 
@@ -156,9 +155,8 @@ def save_state(model: keras.Model, path: Path) -> None:
         model: A built model.
         path: A file `….weights.h5`.
     """
-    draft = path.with_name(f"draft.{path.name}")
-    model.save_weights(draft, overwrite=True)
-    os.replace(draft, path)
+    with replacing(path) as draft:
+        model.save_weights(draft, overwrite=True)
 
 
 def load_state(model: keras.Model, path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_ext._files import InUse
 from keras_ext.tracking import (
     RunWriter,
     TrackingError,
@@ -17,8 +18,6 @@ from keras_ext.tracking import (
     redact,
 )
 from keras_ext.tracking.client import connect_later, from_anywhere
-from keras_ext.tracking.database import InUse
-from keras_ext.tracking.disk_queue import DiskQueue
 from keras_ext.tracking.messages import Create, Reopen
 from keras_ext.tracking.outbox import Outbox
 from keras_ext.tracking.outboxes import outbox_in
@@ -190,7 +189,6 @@ class SearchRun:
     def end_torn_runs(self) -> None:
         """End what a crash left running below the run."""
         queue = self.outbox.queue
-        assert isinstance(queue, DiskQueue)
         for run_id in queue.ids.still_open():
             if run_id != self.state.key:
                 writer = RunWriter(self.client, run_id)
@@ -211,7 +209,6 @@ class SearchRun:
     def _begin(self, experiment: str, run_name: str | None) -> None:
         """Make the run; a search that cannot do that does not begin."""
         record, queue = self.state, self.outbox.queue
-        assert isinstance(queue, DiskQueue)
         record.store = redact(self.client.tracking_uri)
         queue["store"] = from_anywhere(record.store)
         queue["experiment"] = experiment
@@ -226,7 +223,7 @@ class SearchRun:
         try:
             record.run_id = queue.ids.of(record.key)
         except NeverMade:
-            reasons = [reason for _, reason in self.outbox.sender.rejected]
+            reasons = [reason for _, reason in self.outbox.retries.rejected]
             record.key = None
             record.save()
             raise TrackingError(
@@ -245,7 +242,6 @@ class SearchRun:
     def _go_on(self, answers: bool, run_name: str | None) -> None:
         """Reopen the run in which the search began."""
         record, queue = self.state, self.outbox.queue
-        assert isinstance(queue, DiskQueue)
         # A replay may have taken it to another store.
         record.run_id = queue.ids.known.get(record.key or "") or record.run_id
         if answers:
@@ -262,7 +258,7 @@ class SearchRun:
         run_id = self.run_id
         folder = str(self.state.path.parent)
         try:
-            seen = self.outbox.sender.transport.see(run_id)
+            seen = self.outbox.retries.transport.see(run_id)
         except Exception as error:
             if not is_refusal(error):
                 # It has gone away since it answered.

@@ -1,9 +1,10 @@
 """What a search remembers in its project directory about its MLflow runs."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from keras_ext._files import write_whole
 
 
 @dataclass
@@ -65,6 +66,4 @@ class SearchState:
         """Write the file whole: a crash leaves the old one or the new one."""
         state = asdict(self)
         del state["path"]
-        draft = self.path.with_suffix(".tmp")
-        draft.write_text(json.dumps(state, indent=2), encoding="utf-8")
-        os.replace(draft, self.path)
+        write_whole(self.path, state, indent=2)

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import keras_tuner
 
+from keras_ext._files import write_whole
 from keras_ext.tracking import RunWriter
 from keras_ext.tracking.redaction import scrub
 from keras_ext.tuners import search_space
-from keras_ext.tuners.crash_safety import write_whole
 from keras_ext.tuners.models import log_model
 from keras_ext.tuners.progress import Progress
 from keras_ext.tuners.pruning.search_pruning import SearchPruning, TrialPruned

@@ -10,9 +10,9 @@ from typing import Any
 
 import keras_tuner
 
+from keras_ext._files import write_whole
 from keras_ext.tracking import redact
 from keras_ext.tuners.changed_space import go_on_in
-from keras_ext.tuners.crash_safety import write_whole
 from keras_ext.tuners.cross_validation import Folds, check_cross_validation
 from keras_ext.tuners.interrupts import Interrupts
 from keras_ext.tuners.memory import (

@@ -441,7 +441,7 @@ def test_a_store_that_dies(caplog):
     assert client.metrics == []
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 2 and "hunter2" not in caplog.text
-    assert "not delivered yet" in messages[1]
+    assert "not sent yet" in messages[1]
     client.down = False
     writer = RunWriter(client, "run")
     assert writer._outbox.wait(writer._outbox.put(()))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from fresh_process import run_python
 
+from keras_ext._files import InUse
 from keras_ext.tracking import messages
-from keras_ext.tracking.database import InUse
 from keras_ext.tracking.disk_queue import DiskQueue
 from keras_ext.tracking.run_ids import NeverMade, NotMadeYet
 
@@ -165,7 +165,7 @@ def test_a_full_disk(queue, monkeypatch, caplog):
 CHILD = """
 import os, signal, sys, pathlib
 from keras_ext.tracking import messages
-from keras_ext.tracking.database import InUse
+from keras_ext._files import InUse
 from keras_ext.tracking.disk_queue import DiskQueue
 try:
     queue = DiskQueue(pathlib.Path(sys.argv[1]))

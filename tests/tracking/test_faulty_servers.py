@@ -125,7 +125,7 @@ def test_all_is_there_once(fault, proxy, server, tmp_path, monkeypatch):
     proxy.fault = fault
     family.write(tmp_path)
     assert family.outbox.wait(family.outbox.put(), 120)
-    assert not family.outbox.sender.rejected
+    assert not family.outbox.retries.rejected
     assert family.outbox.queue.count_aside() == 0
     family.check(server.uri)
     assert [p.name for p in tmp_path.glob("outbox/*/MLmodel")] == []
@@ -134,7 +134,7 @@ def test_all_is_there_once(fault, proxy, server, tmp_path, monkeypatch):
 def test_a_run_that_was_made_too_late_is_deleted(proxy, server, tmp_path):
     family = Family(proxy.uri, str(tmp_path), tmp_path)
     assert family.outbox.wait(family.outbox.put(), 30)
-    family.outbox.sender.transport.timeout = 1.0
+    family.outbox.retries.transport.timeout = 1.0
     late = iter([("late", 2.5)])
     proxy.fault = lambda n, path: (
         next(late, None) if path.endswith("runs/create") else None
@@ -161,7 +161,7 @@ def test_a_file_that_the_server_cannot_store_is_kept(
     family.child(0)
     assert family.outbox.wait(family.outbox.put(), 60)
     queue = family.outbox.queue
-    assert queue.count_aside() == 1 and not family.outbox.sender.rejected
+    assert queue.count_aside() == 1 and not family.outbox.retries.rejected
     assert "keras-ext replay" in caplog.text
     client = connect(server.uri, 30)
     runs = client.search_runs([family.experiment])

@@ -64,7 +64,7 @@ def test_the_database_goes_away_and_comes_back(postgres, tmp_path, through):
         postgres.start()
         writer.end("FINISHED")
         assert outbox.wait(outbox.put(), 90)
-        assert not outbox.sender.rejected
+        assert not outbox.retries.rejected
         assert outbox.queue.count_aside() == 0
         check(uri, experiment, 30)
 

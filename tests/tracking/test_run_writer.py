@@ -177,7 +177,7 @@ def test_figures_that_are_drawn_later(writer, tmp_path, caplog):
     assert drawn_by and drawn_by[0] is not threading.current_thread()
     assert read(writer, "line.png", tmp_path).startswith(b"\x89PNG")
     assert writer.client.get_run(writer.run_id).info.status == "FINISHED"
-    (message,) = caplog.records
+    (message,) = caplog.messages
     assert "nothing.png is missing" in message
     assert "ZeroDivisionError" in message
 

@@ -35,7 +35,7 @@ def test_missing_packages_are_named():
         + """
 import keras
 import keras_ext
-from keras_ext import tracking
+from keras_ext import plots, tracking
 from keras_ext.callbacks import mlflow_logger
 
 tracking.environment_tags()

@@ -9,13 +9,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from keras_ext._files import FolderLock, InUse
 from keras_ext.cli.search.settings import Settings
 from keras_ext.cli.usage import UsageError
-
-try:
-    import fcntl
-except ImportError:  # On Windows nothing keeps two processes apart.
-    fcntl = None  # type: ignore[assignment]
 
 
 def check_writable(directory: Path) -> None:
@@ -105,13 +101,11 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         UsageError: Another process runs it.
     """
-    with (folder / ".lock").open("w") as lock:
-        if fcntl is not None:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise UsageError(
-                    f"the search in {str(folder)!r} is running in another "
-                    "process"
-                ) from error
+    try:
+        lock = FolderLock(folder)
+    except InUse as error:
+        raise UsageError(
+            f"the search in {str(folder)!r} is running in another process"
+        ) from error
+    with contextlib.closing(lock):
         yield

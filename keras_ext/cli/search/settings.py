@@ -1,9 +1,10 @@
 """The settings of a search, from the command line and on disk."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from keras_ext._files import write_whole
 
 # The metrics that can rank trials, and which direction is better.
 OBJECTIVES = {
@@ -66,8 +67,5 @@ class Settings:
         return cls(**json.loads(path.read_text(encoding="utf-8")))
 
     def save(self, folder: Path) -> None:
-        """Replace the file at once: a crash leaves the old or the new one."""
-        draft = folder / "search.tmp"
-        text = json.dumps(asdict(self), indent=2)
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, folder / "search.json")
+        """Write the file whole: a crash leaves the old one or the new one."""
+        write_whole(folder / "search.json", asdict(self), indent=2)

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ext._files import write_whole
 from keras_ext.callbacks import TrainingDoctor
 from keras_ext.doctor import Finding
-from keras_ext.tuners.crash_safety import write_whole
 from keras_ext.tuners.pruning.curves import PRUNED, UNSCORED, Curves
 from keras_ext.tuners.pruning.pruners import Pruner
 from keras_ext.tuners.pruning.pruning_callback import PruningCallback
