@@ -16,6 +16,8 @@ from typing import Any
 
 import keras_tuner
 
+from keras_ext.tuners.search_space import BranchedSpace
+
 _ENDED = ("COMPLETED", "FAILED", "INVALID")
 
 
@@ -49,6 +51,12 @@ class CrashSafe(keras_tuner.Oracle):
 
     _ending = False
     _running: tuple[str, ...] = ()
+
+    def get_space(self) -> keras_tuner.HyperParameters:
+        """Return a copy of the search space."""
+        space = super().get_space()
+        space.__class__ = BranchedSpace
+        return space
 
     def save(self) -> None:
         """Write the oracle's state, unless a trial is just being ended."""
@@ -110,6 +118,10 @@ class CrashSafe(keras_tuner.Oracle):
             # Too many failures in a row. It may go better now.
             self.end_order.remove(trial.trial_id)
             self._retry_queue.append(trial.trial_id)
+
+    def _record_values(self, trial: Any) -> None:
+        trial.hyperparameters.__class__ = BranchedSpace
+        super()._record_values(trial)
 
     def _save_trial(self, trial: Any) -> None:
         folder = self._get_trial_dir(trial.trial_id)

@@ -1,30 +1,18 @@
 """keras-tuner's hyperparameters as Optuna's distributions, and back."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras_tuner.engine import hyperparameters as kinds
+
+from keras_ext.tuners.search_space import active
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import Trial
 
 Values = Mapping[str, Any]
-
-
-def active(space: Sequence[Any], values: Values) -> Iterator[Any]:
-    """Iterate over the hyperparameters of which `values` wants a value.
-
-    Whoever iterates puts the value of each into `values` before the next one,
-    whose conditions may ask for it. Of several active ones of the same name
-    the first counts.
-    """
-    for parameter in space:
-        if parameter.name not in values and all(
-            condition.is_active(values) for condition in parameter.conditions
-        ):
-            yield parameter
 
 
 def suggest(trial: "Trial", space: Sequence[Any]) -> dict[str, Any]:

@@ -6,22 +6,21 @@ place (`make_crash_safe`).
 
 import functools
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import keras_tuner
 import numpy as np
 
 from keras_ext.tuners.crash_safety import CrashSafe
+from keras_ext.tuners.search_space import active
 
+Values = dict[str, Any]
 Response = dict[str, Any]
 
 
 def make_crash_safe(oracle: keras_tuner.Oracle) -> None:
-    """Make an oracle of any class one that survives crashes.
-
-    Args:
-        oracle: The oracle; its class becomes a subclass of what it was.
-    """
+    """Replace an oracle's class by a subclass that survives crashes."""
     kind = type(oracle)
     if issubclass(kind, CrashSafe):
         return
@@ -37,16 +36,17 @@ def make_crash_safe(oracle: keras_tuner.Oracle) -> None:
 
 
 class GridSearchOracle(CrashSafe, keras_tuner.oracles.GridSearchOracle):
-    """A grid that is gone through to its end after a restart, too.
+    """A grid search that continues after a restart.
 
-    keras-tuner does not save which combinations come next: a grid search
-    that is made again ends at once, with what it had.
+    keras-tuner does not save which combinations come next, so its restarted
+    grid search ends at once. It also takes hyperparameters of one name in
+    several branches for one hyperparameter.
     """
 
     _ordered_ids: Any
 
     def reload(self) -> None:
-        """Read the state, and find again how far the grid was gone through."""
+        """Read the state and restore the position in the grid."""
         super().reload()
         self._ordered_ids = type(self._ordered_ids)()
         before = None
@@ -64,6 +64,38 @@ class GridSearchOracle(CrashSafe, keras_tuner.oracles.GridSearchOracle):
             return self._compare(*values)
 
         return functools.cmp_to_key(compare)
+
+    def _compare(self, a: Values, b: Values) -> int:
+        for parameter in self._chosen(a):
+            mine = a[parameter.name]
+            other = b.get(parameter.name, parameter.default)
+            if mine != other:
+                levels = _levels(parameter)
+                return -1 if levels.index(mine) < levels.index(other) else 1
+        return 0
+
+    def _get_next_combination(self, values: Values) -> Values | None:
+        """Advance the last hyperparameter that has a next value."""
+        chosen = list(self._chosen(values))
+        for place in reversed(range(len(chosen))):
+            last = chosen[place]
+            levels = _levels(last)
+            rest = levels[levels.index(values[last.name]) + 1 :]
+            if rest:
+                kept = {p.name: values[p.name] for p in chosen[:place]}
+                following = {**kept, last.name: rest[0]}
+                for parameter in active(self.hyperparameters.space, following):
+                    following[parameter.name] = parameter.default
+                return following
+        return None
+
+    def _chosen(self, values: Values) -> Iterator[Any]:
+        """Yield the active hyperparameters that have a value."""
+        known: Values = {}
+        for parameter in active(self.hyperparameters.space, known):
+            if parameter.name in values:
+                known[parameter.name] = values[parameter.name]
+                yield parameter
 
 
 class BayesianOptimizationOracle(
@@ -85,7 +117,7 @@ class BayesianOptimizationOracle(
         seed = (self.seed + len(self.trials)) % 2**32
         self._random_state = np.random.RandomState(seed)
         with warnings.catch_warnings():
-            # Of scikit-learn, on the fit of its kernel: nobody can mend it.
+            # scikit-learn's warning about its kernel: users cannot act on it.
             warnings.filterwarnings("ignore", category=UserWarning)
             response = super().populate_space(trial_id)
         values = response.get("values")
@@ -216,3 +248,9 @@ class HyperbandOracle(CrashSafe, keras_tuner.oracles.HyperbandOracle):
         self._increment_bracket_num()
         self._start_new_bracket()
         return self._random_trial(trial_id, self._brackets[-1])
+
+
+def _levels(parameter: Any) -> list[Any]:
+    """Return the values of a hyperparameter on the grid, the default first."""
+    rest = [value for value in parameter.values if value != parameter.default]
+    return [parameter.default, *rest]

@@ -11,7 +11,6 @@ from typing import Any
 import keras_tuner
 
 from keras_ext.tracking import redact
-from keras_ext.tuners.changed_space import go_on_in
 from keras_ext.tuners.crash_safety import write_whole
 from keras_ext.tuners.cross_validation import Folds, check_cross_validation
 from keras_ext.tuners.interrupts import Interrupts
@@ -27,6 +26,7 @@ from keras_ext.tuners.pruning.search_pruning import SearchPruning
 from keras_ext.tuners.samples import InputSource
 from keras_ext.tuners.search_params import SEED_FOR_ZERO, search_params
 from keras_ext.tuners.search_run import SearchRun
+from keras_ext.tuners.search_space import adopt_space
 from keras_ext.tuners.search_tracker import SearchTracker
 from keras_ext.tuners.trial_execution import TrialExecution
 from keras_ext.tuners.validation import (
@@ -187,7 +187,6 @@ class TrackedTuner(TrialExecution):
         if given.arguments.get("seed") == 0:
             given.arguments["seed"] = SEED_FOR_ZERO
         super().__init__(*given.args, **given.kwargs)
-        make_crash_safe(self.oracle)
         self.experiment = experiment or self.project_name
         self.tracking_uri = tracking_uri
         self.run_name = run_name or self.project_name
@@ -393,8 +392,7 @@ class TrackedTuner(TrialExecution):
             ValueError: If its trials have values that the hypermodel does
                 not ask for.
         """
-        make_crash_safe(self.oracle)
-        # As for a new search: keras-tuner does not look at what is asked for.
+        # keras-tuner does not compare the stored space with the hypermodel's.
         self._populate_initial_space()
         asked = self.oracle.get_space()
         super().reload()
@@ -403,7 +401,12 @@ class TrackedTuner(TrialExecution):
                 type(self).run_trial is TrialExecution.run_trial
             )
             asks = self._asked_for if only_build else None
-            go_on_in(asked, self.oracle, self.project_dir, asks)
+            adopt_space(asked, self.oracle, self.project_dir, asks)
+
+    def _populate_initial_space(self) -> None:
+        # keras-tuner calls this before it uses or reloads the oracle.
+        make_crash_safe(self.oracle)
+        super()._populate_initial_space()
 
     def _asked_for(self, values: Mapping[str, Any]) -> Any:
         """Return the space that a build with these values asks for."""
