@@ -16,14 +16,11 @@ Values = Mapping[str, Any]
 
 
 def suggest(trial: "Trial", space: Sequence[Any]) -> dict[str, Any]:
-    """Return a value for each active hyperparameter, as Optuna suggests it.
+    """Return Optuna's suggestion for each active hyperparameter, by name.
 
     Args:
         trial: Optuna's trial.
         space: keras-tuner's hyperparameters, parents before children.
-
-    Returns:
-        Values by name.
     """
     values: dict[str, Any] = {}
     for parameter in active(space, values):
@@ -32,13 +29,13 @@ def suggest(trial: "Trial", space: Sequence[Any]) -> dict[str, Any]:
     return values
 
 
-def as_told(
+def optuna_parameters(
     space: Sequence[Any], values: Values
 ) -> tuple[dict[str, Any], dict[str, "BaseDistribution"]]:
     """Return values as Optuna's parameters, and their distributions.
 
-    What is inactive or has no value is left out. A value beside the space (a
-    default, say) is told as the nearest one in it.
+    Hyperparameters that are inactive or have no value are left out. A value
+    outside the space, such as a default, becomes the nearest one inside.
     """
     parameters, distributions = {}, {}
     seen: dict[str, Any] = {}
@@ -63,9 +60,9 @@ def untried(
 
     Args:
         space: keras-tuner's hyperparameters, parents before children.
-        is_tried: Says whether values were tried.
-        tried: Number of values that were. No more than `tried + 1` are looked
-            at, however large the space.
+        is_tried: Returns whether values were tried.
+        tried: Number of tried values. The search checks at most `tried + 1`
+            values, however large the space is.
         rng: Source of the draws.
     """
 
@@ -89,7 +86,7 @@ class Axis:
     |---|---|
     | `Boolean`, unordered `Choice` | categories |
     | ordered `Choice`, `Int` and `Float` with a step | their levels, 0, 1, … |
-    | `Int`, `Float` | integers, floats, on a logarithmic scale if asked for |
+    | `Int`, `Float` | integers, floats, on their linear or logarithmic scale |
     | `sampling="reverse_log"` | logarithmic, of `min + max - value` |
     | `Fixed` | nothing |
 
@@ -97,9 +94,8 @@ class Axis:
         parameter: keras-tuner's hyperparameter.
 
     Attributes:
-        key: Its name in Optuna's space, with its conditions, since
-            keras-tuner takes those of one name for different ones if their
-            conditions differ.
+        key: Its name in Optuna's space, with its conditions: in keras-tuner,
+            hyperparameters with one name and different conditions differ.
         distribution: Optuna's distribution, `None` for a `Fixed` one.
         levels: Its values in increasing order if they are numbered, or its
             categories; `None` if they are a range.
@@ -128,7 +124,7 @@ class Axis:
         return self.levels[number] if self.levels else self._mirrored(number)
 
     def to_optuna(self, value: Any) -> Any:
-        """Return the place of a value on the axis."""
+        """Return the position of a value on the axis."""
         if _is_categorical(self.parameter):
             return value
         if self.levels is not None:
@@ -140,8 +136,7 @@ class Axis:
     def draw(self, most: int, rng: random.Random) -> list[Any]:
         """Return up to `most` different values in random order.
 
-        Of a `Float` without a step there is one, since there is no end to
-        them.
+        A `Float` without a step has endless values and returns one.
         """
         if self.distribution is None:
             return [self.parameter.value]
@@ -172,7 +167,7 @@ class Axis:
         return self.levels is not None or isinstance(self.parameter, kinds.Int)
 
     def _mirrored(self, number: Any) -> Any:
-        """Exchange the ends of the range, if small gaps are at its top."""
+        """Exchange the ends of the range for `"reverse_log"`."""
         if self.parameter.sampling != "reverse_log":
             return number
         low, high = self._ends()
@@ -189,7 +184,7 @@ def _is_categorical(parameter: Any) -> bool:
 
 
 def _levels(parameter: Any) -> list[Any] | None:
-    """Return the values of a hyperparameter that has few, each once."""
+    """Return the values of a hyperparameter that lists them, each once."""
     if isinstance(parameter, kinds.Fixed):
         return None
     if isinstance(parameter, (kinds.Choice, kinds.Boolean)):
@@ -201,7 +196,7 @@ def _levels(parameter: Any) -> list[Any] | None:
         and parameter.step == 1
     ):
         return None
-    # Of an `Int` on a logarithmic scale, `values` holds floats.
+    # The `values` of an `Int` on a logarithmic scale are floats.
     count = len(tuple(parameter.values))
     probs = [(i + 0.5) / count for i in range(count)]
     return sorted({parameter.prob_to_value(prob) for prob in probs})

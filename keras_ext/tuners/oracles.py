@@ -1,4 +1,4 @@
-"""keras-tuner's oracles with their faults fixed.
+"""keras-tuner's oracles with their bugs fixed.
 
 They hold no state of their own, so an existing oracle can be converted in
 place (`make_crash_safe`).
@@ -103,17 +103,13 @@ class BayesianOptimizationOracle(
 ):
     """Bayesian optimization that does not try the same values twice.
 
-    keras-tuner's may suggest one point again and again; here a random one
-    takes its place. What is drawn depends on the seed and on the number of
-    the trial alone, so a search that is resumed goes on as it would have.
+    keras-tuner's oracle may suggest one point again and again; here a random
+    point replaces it. The draws depend on the seed and the number of the
+    trial alone, so a resumed search continues like an undisturbed one.
     """
 
     def populate_space(self, trial_id: str) -> Response:
-        """Return the values to try next, as keras-tuner does.
-
-        Args:
-            trial_id: The trial.
-        """
+        """Return the values to try next."""
         seed = (self.seed + len(self.trials)) % 2**32
         self._random_state = np.random.RandomState(seed)
         with warnings.catch_warnings():
@@ -129,10 +125,10 @@ class BayesianOptimizationOracle(
 class HyperbandOracle(CrashSafe, keras_tuner.oracles.HyperbandOracle):
     """Hyperband that keeps its promotions when trials fail.
 
-    keras-tuner waits for more finished trials than a rung throws out, and
-    counts no failed one among those thrown out: each failure costs a
-    promotion, and with many of them none is made. It counts the best epoch
-    of a promoted trial from the epoch in which it was promoted.
+    keras-tuner promotes once more trials of a rung have finished than the rung
+    drops, and does not count failed trials as dropped: each failure costs a
+    promotion. It also counts the best epoch of a promoted trial from the epoch
+    of its promotion.
     """
 
     hyperband_iterations: float
@@ -141,31 +137,21 @@ class HyperbandOracle(CrashSafe, keras_tuner.oracles.HyperbandOracle):
     _current_iteration: int
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take the state over; more iterations may be asked for than then."""
-        asked = self.hyperband_iterations
+        """Set the state; the number of iterations may have been raised."""
+        iterations = self.hyperband_iterations
         super().set_state(state)
-        self.hyperband_iterations = max(asked, self.hyperband_iterations)
+        self.hyperband_iterations = max(iterations, self.hyperband_iterations)
 
     def update_trial(
         self, trial_id: str, metrics: dict[str, Any], step: int = 0
     ) -> Any:
-        """Take a trial's results.
-
-        Args:
-            trial_id: The trial.
-            metrics: Its metrics.
-            step: Their epoch, counted from the first one of this trial.
-        """
+        """Store a trial's metrics; `step` counts from its first epoch."""
         values = self.trials[trial_id].hyperparameters.values
         first = values.get("tuner/initial_epoch", 0)
         return super().update_trial(trial_id, metrics, step + first)
 
     def populate_space(self, trial_id: str) -> Response:
-        """Return the values to try next: a promotion, or random ones.
-
-        Args:
-            trial_id: The trial.
-        """
+        """Return the values to try next: a promotion, or random ones."""
         if not self.hyperparameters.space:
             raise keras_tuner.errors.FatalValueError(
                 "`hypermodel` must have a hyperparameter: Hyperband chooses "
@@ -178,7 +164,7 @@ class HyperbandOracle(CrashSafe, keras_tuner.oracles.HyperbandOracle):
                 response = self._random_trial(trial_id, bracket)
                 if response["status"] == "RUNNING":
                     return response
-                # The space is used up; what was drawn is still promoted.
+                # The space is used up; the drawn trials can be promoted.
                 bracket["drawn"] = len(rungs[0])
             for rung in range(1, len(rungs)):
                 best = self._to_promote(bracket, rung)
@@ -187,7 +173,7 @@ class HyperbandOracle(CrashSafe, keras_tuner.oracles.HyperbandOracle):
         return self._next_bracket(trial_id)
 
     def _sizes(self, bracket: dict[str, Any]) -> list[int]:
-        """Return how many trials each rung has, or can still have."""
+        """Return how many trials each rung can have."""
         rungs, number = bracket["rounds"], bracket["bracket_num"]
         sizes = [bracket.get("drawn", self._get_size(number, 0))]
         for rung in range(1, len(rungs)):
@@ -202,10 +188,10 @@ class HyperbandOracle(CrashSafe, keras_tuner.oracles.HyperbandOracle):
         return [len(rung) for rung in bracket["rounds"]] == self._sizes(bracket)
 
     def _to_promote(self, bracket: dict[str, Any], rung: int) -> Any:
-        """Return the trial to promote into a rung, if one is sure to be.
+        """Return the trial to promote into a rung, if it is certain.
 
-        It is when so many have ended worse that those still running cannot
-        push it out.
+        It is certain once so many trials have ended worse that the running
+        ones cannot replace it.
         """
         before, here = bracket["rounds"][rung - 1 : rung + 1]
         sizes = self._sizes(bracket)
@@ -216,8 +202,8 @@ class HyperbandOracle(CrashSafe, keras_tuner.oracles.HyperbandOracle):
             for trial in trials
             if trial.status == "COMPLETED" and trial.trial_id not in promoted
         ]
-        thrown_out = sizes[rung - 1] - sizes[rung] - self._failed(before)
-        if len(here) >= sizes[rung] or len(candidates) <= thrown_out:
+        dropped = sizes[rung - 1] - sizes[rung] - self._failed(before)
+        if len(here) >= sizes[rung] or len(candidates) <= dropped:
             return None
         choose = max if self.objective.direction == "max" else min
         return choose(candidates, key=lambda trial: trial.score)
@@ -242,7 +228,7 @@ class HyperbandOracle(CrashSafe, keras_tuner.oracles.HyperbandOracle):
     def _next_bracket(self, trial_id: str) -> Response:
         is_last = self._current_iteration + 1 >= self.hyperband_iterations
         if self._current_bracket == 0 and is_last:
-            # Those that run may yet be promoted.
+            # A running trial may still be promoted.
             status = "IDLE" if self.ongoing_trials else "STOPPED"
             return {"status": status}
         self._increment_bracket_num()

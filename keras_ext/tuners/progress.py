@@ -1,18 +1,19 @@
-"""What a person sees of a search in the terminal: two lines per trial.
+"""The terminal output of a search: two lines per trial.
 
-Between them, where the terminal is one, a line that is written again and
-again tells how the trial is going.
+In a terminal, a live line between the two shows the current epoch.
 """
 
 import math
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import keras
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
 
 class Progress:
@@ -20,11 +21,10 @@ class Progress:
 
     Args:
         total: Number of trials, or `None` if it is not known.
-        shown: False prints nothing.
-        live: Whether there may be a line that is rewritten; there is none
-            where the output is not a terminal.
-        deadline: When the search's time is up, by `time.monotonic`.
-        start: When it began. Defaults to `None`: now.
+        shown: Whether to print anything.
+        live: Whether to show a live line, where the output is a terminal.
+        deadline: End of the search's time budget, by `time.monotonic`.
+        start: Begin of the search. Defaults to `None`: now.
     """
 
     def __init__(
@@ -44,18 +44,14 @@ class Progress:
         self._number = 0
         self._began = self._start
         self._best: str | None = None
-        self._rewritten = False
+        # What the trial prints meanwhile is not to be wrapped.
+        console = Console(soft_wrap=True)
+        self._line = Live(console=console, auto_refresh=False, transient=True)
 
     def begin(
         self, number: int, trial: str, hyperparameters: Mapping[str, Any]
     ) -> None:
-        """Say what a trial tries.
-
-        Args:
-            number: Number of the trial, counted from 1.
-            trial: Its id.
-            hyperparameters: Its values, by name.
-        """
+        """Print the number, id and hyperparameters of a trial."""
         self._number, self._began = number, time.monotonic()
         values = [f"{k}={_short(v)}" for k, v in hyperparameters.items()]
         self._print(number, trial, " ".join(values) or "no hyperparameters")
@@ -70,13 +66,13 @@ class Progress:
         min_grad_norm: float | None = None,
         dead_relu: float | None = None,
     ) -> None:
-        """Say what came of it.
+        """Print how a trial ended.
 
         Args:
-            number: Number of the trial.
+            number: Number of the trial, counted from 1.
             trial: Its id.
             outcome: The score, or why there is none.
-            duration: Seconds that it took.
+            duration: Its seconds.
             best: The best score so far.
             min_grad_norm: Smallest gradient norm among the layers.
             dead_relu: Share of dead ReLU units.
@@ -98,13 +94,13 @@ class Progress:
     def epoch(
         self, epoch: int, epochs: int, objective: str, logs: Mapping[str, Any]
     ) -> None:
-        """Rewrite the line that tells how the trial is going.
+        """Update the live line.
 
         Args:
             epoch: Number of epochs that have ended.
             epochs: Number of epochs of the trial.
             objective: Name of the objective.
-            logs: Of the last epoch.
+            logs: The logs of the last epoch.
         """
         parts = [f"  epoch {epoch}/{epochs}"]
         if objective in logs:
@@ -115,28 +111,29 @@ class Progress:
         elapsed = time.monotonic() - self._began
         expected = elapsed * epochs / epoch if epoch else None
         parts += self._left(self._number, expected, elapsed)
-        width = shutil.get_terminal_size().columns - 1
-        sys.stdout.write(f"\r\x1b[K{' | '.join(parts)[:width]}")
-        sys.stdout.flush()
-        self._rewritten = True
+        line = Text(" | ".join(parts), no_wrap=True, overflow="ellipsis")
+        self._line.start()
+        self._line.update(line, refresh=True)
 
-    def say(self, text: str) -> None:
-        """Print a line of its own."""
-        if self._rewritten:
-            sys.stdout.write("\r\x1b[K")
-            self._rewritten = False
+    def print_line(self, text: str) -> None:
+        """Print a line in place of the live line."""
+        self.close()
         if self.shown:
             print(text, flush=True)
+
+    def close(self) -> None:
+        """Remove the live line."""
+        self._line.stop()
 
     def _left(
         self, number: int, expected: float | None = None, elapsed: float = 0.0
     ) -> list[str]:
-        """Return what is left: of the trials, or of the time for them.
+        """Return the time left for the trials, within the time budget.
 
         Args:
             number: Number of the trial.
-            expected: Seconds that it will take; `None` if it has ended.
-            elapsed: Seconds that it has taken of them.
+            expected: Seconds that the trial will take; `None` if it has ended.
+            elapsed: Seconds that it has taken so far.
         """
         durations = [
             *self._durations,
@@ -148,7 +145,7 @@ class Progress:
             left = mean * (self.total - number)
         until = max(0.0, self._deadline - time.monotonic())
         this = 0.0 if expected is None else expected - elapsed
-        # What has begun is ended after the time is up, too.
+        # A trial that has begun is trained to its end.
         left = max(this, min(this + left, until))
         if not math.isfinite(left) or (expected is None and left <= 0):
             return []
@@ -157,11 +154,11 @@ class Progress:
     def _print(self, number: int, trial: str, text: str) -> None:
         total = "" if self.total is None else f"/{self.total}"
         width = len(str(self.total or number))
-        self.say(f"[{number:>{width}}{total}] trial {trial}  {text}")
+        self.print_line(f"[{number:>{width}}{total}] trial {trial}  {text}")
 
 
 def opened_by(store: str) -> str:
-    """Return what shows a store in MLflow: a command, or its own address.
+    """Return how to open a store in MLflow: a command, or the store's address.
 
     Args:
         store: The store's URI, without credentials.
@@ -172,12 +169,7 @@ def opened_by(store: str) -> str:
 
 
 class LiveLine(keras.callbacks.Callback):
-    """Shows the epochs of a trial; the last callback, which sees all logs.
-
-    Args:
-        progress: Where.
-        objective: Name of the objective.
-    """
+    """Shows the epochs of a trial. The last callback, so it sees all logs."""
 
     def __init__(self, progress: Progress, objective: str):
         super().__init__()
@@ -185,11 +177,11 @@ class LiveLine(keras.callbacks.Callback):
         self._objective = objective
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Show that training has begun."""
+        """Show the live line."""
         self._show(0, {})
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Show what the epoch came to."""
+        """Show the values of the epoch."""
         self._show(epoch + 1, logs or {})
 
     def _show(self, epoch: int, logs: Mapping[str, Any]) -> None:
@@ -198,7 +190,7 @@ class LiveLine(keras.callbacks.Callback):
 
 
 def _worst_layers(logs: Mapping[str, Any]) -> list[str]:
-    """Return the smallest gradient norm and the most dead units, and where."""
+    """Return the smallest gradient norm, the most dead units, their layers."""
     worst = []
     for kind, name, choose, form in (
         ("grad_norm/", "smallest gradient norm", min, ".1e"),

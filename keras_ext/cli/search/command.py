@@ -9,7 +9,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from keras_ext.cli.search import folders, interrupts, processes
+from keras_ext._interrupts import InterruptGuard
+from keras_ext.cli.search import folders, processes
 from keras_ext.cli.search.arguments import EPOCHS, SEED, TRIALS, definitions
 from keras_ext.cli.search.definition import Data
 from keras_ext.cli.search.settings import OBJECTIVES, Settings
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         settings = _new_settings(args)
     folders.check_writable(directory)
-    with interrupts.kept_until_the_end():
+    with InterruptGuard():
         definition = definitions()[settings.dataset]
         data = definition.load(settings)
         settings.objective = _objective(settings.objective, data)

@@ -292,7 +292,7 @@ def _numbering(kind: Any) -> Any:
     class Numbering(kind):
         """The tuner, which sets `trial` of its hypermodel."""
 
-        _tells_best = False  # The report does.
+        _prints_best = False  # The report does.
 
         def on_search_begin(self) -> None:
             super().on_search_begin()
