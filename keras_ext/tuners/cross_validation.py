@@ -13,16 +13,11 @@ _DATA = ("x", "y", "sample_weight")
 class Folds:
     """The folds of a search, the same ones for all its trials.
 
-    Args:
-        cross_validation: A number of folds, a scikit-learn splitter, or an
-            iterable of pairs `(train rows, validation rows)`. A number means
-            `StratifiedKFold` if the targets are classes with a row for each
-            fold, and `KFold` otherwise; neither shuffles. Classes are whole
-            numbers, booleans or strings of shape `(rows,)` or `(rows, 1)`, or
-            one-hot rows.
-        fit_args: The positional arguments of `search`.
-        fit_kwargs: The keyword arguments of `search`.
-        groups: The group of each row, for splitters that need it.
+    `cross_validation` is a number of folds, a scikit-learn splitter, or an
+    iterable of pairs `(train rows, validation rows)`. A number means
+    `StratifiedKFold` if the targets are classes with a row for each fold, and
+    `KFold` otherwise; neither shuffles. Classes are whole numbers, booleans or
+    strings of shape `(rows,)` or `(rows, 1)`, or one-hot rows.
 
     Raises:
         ValueError: If the data cannot be split.

@@ -22,15 +22,7 @@ class InputSource:
     """The input that a search trains on.
 
     A generator yields each batch once. Its first batch is read here and put
-    back, so that the training sees all batches.
-
-    Args:
-        fit_args: Positional arguments of `search`.
-        fit_kwargs: Keyword arguments of `search`.
-
-    Attributes:
-        fit_args: The positional arguments to train with.
-        fit_kwargs: The keyword arguments to train with.
+    back: `fit_args` and `fit_kwargs` are the arguments to train with.
     """
 
     def __init__(self, fit_args: tuple[Any, ...], fit_kwargs: dict[str, Any]):
@@ -47,11 +39,7 @@ class InputSource:
                 self.fit_kwargs = {**fit_kwargs, "x": replayed}
 
     def sample(self) -> Any:
-        """Return up to 8 rows of input, as a structure of NumPy arrays.
-
-        Raises:
-            TypeError: If `search` was called without `x`.
-        """
+        """Return up to 8 rows of input, as a structure of NumPy arrays."""
         inputs = self._inputs()
         if inputs is None:
             raise TypeError("`search` was called without an `x`.")
@@ -91,13 +79,6 @@ def log_model(
 
     `mlflow.keras.load_model("models:/<id>")` loads the model. Import
     `keras_ext` first if the model uses classes of keras_ext.
-
-    Args:
-        writer: Writes to the run that the model belongs to.
-        name: The MLflow model's name.
-        model: The model.
-        inputs: The training input; without it the model has no signature.
-        params: The hyperparameters, shown with the model.
     """
     import mlflow.keras
 

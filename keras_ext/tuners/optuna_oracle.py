@@ -22,57 +22,24 @@ _ASKS = 4
 class OptunaOracle(keras_tuner.Oracle):
     """Suggests trials with one of Optuna's samplers.
 
-    Pass it to a tuner of your own; `OptunaSearch` is the ready one. The
-    oracle's files hold everything: Optuna's study lives in memory, and is
-    rebuilt from the trials when a search is resumed. Each suggestion has a
-    seed of its own, from `seed` and the number of the trial, so a resumed
-    search suggests the same values as an undisturbed one. This holds for the
-    named samplers; a sampler object starts in the state in which it is passed.
-
-    Args:
-        objective: Name of the metric to optimize, a `keras_tuner.Objective`,
-            or a list of them. With several, the sampler uses each value,
-            keras-tuner's `score` is their sum (objectives to maximize are
-            subtracted), and `pareto_trials()` returns the trials that no
-            other trial beats in all objectives.
-        max_trials: Number of trials. Defaults to `10`.
-        seed: Seed of the suggestions, `None` for a random one. `0` is a valid
-            seed.
-        hyperparameters: A `keras_tuner.HyperParameters` that overrides or
-            registers hyperparameters beforehand.
-        tune_new_entries: Whether to search hyperparameters that
-            `hyperparameters` does not name. Defaults to `True`.
-        allow_new_entries: Whether the hypermodel may request such
-            hyperparameters. Defaults to `True`.
-        max_retries_per_trial: How often to retry a failed trial. Defaults to
-            `0`.
-        max_consecutive_failed_trials: After this many failed trials in a row
-            the search fails. Defaults to `3`.
-        sampler: `"tpe"`, `"cmaes"`, `"gp"`, `"nsga2"`, `"random"` or an
-            `optuna.samplers.BaseSampler`. Defaults to `"tpe"`.
-        n_startup_trials: Number of random trials before the sampler uses its
-            model; for `"nsga2"` the size of a generation. Defaults to
-            Optuna's number: 10 for `"tpe"` and `"gp"`, 1 for `"cmaes"`, 50
-            for `"nsga2"`.
-        avoid_duplicates: Whether to try no values twice; the search ends when
-            all values were tried. Defaults to `True`.
-
-    Raises:
-        ImportError: If Optuna or a package of the sampler is missing.
-        ValueError: If an argument is invalid.
+    Pass it to a tuner of your own; `OptunaSearch` is the ready one, and
+    documents the arguments and errors. The oracle's files hold everything:
+    Optuna's study lives in memory, and is rebuilt from the trials when a search
+    is resumed. Each suggestion has a seed of its own, from `seed` and the
+    number of the trial, so a resumed search suggests the same values as an
+    undisturbed one. This holds for the named samplers; a sampler object starts
+    in the state in which it is passed.
 
     Reference: Akiba et al., 2019, https://arxiv.org/abs/1907.10902; TPE:
     Watanabe, 2023, https://arxiv.org/abs/2304.11127.
 
     Example:
     >>> import keras_ext, keras_tuner
-    >>> class MySearch(keras_ext.tuners.TrackedTuner, keras_tuner.Tuner):
-    ...     pass
-    >>> oracle = keras_ext.tuners.OptunaOracle(
-    ...     "val_loss", max_trials=20, seed=0, sampler="random"
-    ... )
-    >>> oracle.sampler
-    'random'
+    >>> hp = keras_tuner.HyperParameters()
+    >>> width = hp.Choice("width", [8])
+    >>> oracle = keras_ext.tuners.OptunaOracle("val_loss", hyperparameters=hp)
+    >>> oracle.populate_space("0")
+    {'status': 'RUNNING', 'values': {'width': 8}}
     """
 
     def __init__(
@@ -122,8 +89,8 @@ class OptunaOracle(keras_tuner.Oracle):
             trial_id: Id of the new trial.
 
         Returns:
-            The `status`, `"RUNNING"` or `"STOPPED"`, and the `values` of the
-            active hyperparameters.
+            A dict with the `status`, `"RUNNING"` or `"STOPPED"`, and the
+            `values` of the active hyperparameters.
         """
         study = self._updated_study()
         number = len(self.start_order)

@@ -22,12 +22,7 @@ _INSTALL = {
 
 
 def check_sampler(sampler: Any, objectives: int = 1) -> None:
-    """Raise if a sampler is unknown, or a package that it needs is missing.
-
-    Args:
-        sampler: One of `SAMPLERS`, or an `optuna.samplers.BaseSampler`.
-        objectives: Number of objectives.
-    """
+    """Raise if a sampler is unknown, or a package that it needs is missing."""
     optuna = _import("optuna", "`OptunaSearch`")
     if isinstance(sampler, optuna.samplers.BaseSampler):
         return
@@ -52,15 +47,7 @@ def make_sampler(
     n_startup_trials: int | None = None,
     others_running: bool = False,
 ) -> "BaseSampler":
-    """Return one of `SAMPLERS`.
-
-    Args:
-        name: Its name.
-        seed: Its seed.
-        n_startup_trials: See `OptunaOracle`.
-        others_running: Whether to avoid values near those of other running
-            trials.
-    """
+    """Return the sampler with this name, one of `SAMPLERS`."""
     from optuna import exceptions, samplers
 
     options: dict[str, Any] = {"seed": seed}

@@ -16,12 +16,7 @@ Values = Mapping[str, Any]
 
 
 def suggest(trial: "Trial", space: Sequence[Any]) -> dict[str, Any]:
-    """Return Optuna's suggestion for each active hyperparameter, by name.
-
-    Args:
-        trial: Optuna's trial.
-        space: keras-tuner's hyperparameters, parents before children.
-    """
+    """Return Optuna's suggestion for each active hyperparameter, by name."""
     values: dict[str, Any] = {}
     for parameter in active(space, values):
         axis = Axis(parameter)
@@ -58,12 +53,8 @@ def untried(
 ) -> dict[str, Any] | None:
     """Return random values that were not tried, or `None` if all were.
 
-    Args:
-        space: keras-tuner's hyperparameters, parents before children.
-        is_tried: Returns whether values were tried.
-        tried: Number of tried values. The search checks at most `tried + 1`
-            values, however large the space is.
-        rng: Source of the draws.
+    At most `tried + 1` values are checked, however large the space is; `tried`
+    is the number of tried values.
     """
 
     def walk(values: Values, rest: Sequence[Any]) -> dict[str, Any] | None:
@@ -89,9 +80,6 @@ class Axis:
     | `Int`, `Float` | integers, floats, on their linear or logarithmic scale |
     | `sampling="reverse_log"` | logarithmic, of `min + max - value` |
     | `Fixed` | nothing |
-
-    Args:
-        parameter: keras-tuner's hyperparameter.
 
     Attributes:
         key: Its name in Optuna's space, with its conditions: in keras-tuner,

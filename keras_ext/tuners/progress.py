@@ -23,7 +23,7 @@ class Progress:
         total: Number of trials, or `None` if it is not known.
         shown: Whether to print anything.
         live: Whether to show a live line, where the output is a terminal.
-        deadline: End of the search's time budget, by `time.monotonic`.
+        deadline: End of the time budget, by `time.monotonic`.
         start: Begin of the search. Defaults to `None`: now.
     """
 
@@ -41,7 +41,7 @@ class Progress:
         self._deadline = deadline
         self._start = time.monotonic() if start is None else start
         self._durations: list[float] = []
-        self._number = 0
+        self._number, self._trial = 0, ""
         self._began = self._start
         self._best: str | None = None
         # What the trial prints meanwhile is not to be wrapped.
@@ -52,31 +52,20 @@ class Progress:
         self, number: int, trial: str, hyperparameters: Mapping[str, Any]
     ) -> None:
         """Print the number, id and hyperparameters of a trial."""
-        self._number, self._began = number, time.monotonic()
+        self._number, self._trial = number, trial
+        self._began = time.monotonic()
         values = [f"{k}={_short(v)}" for k, v in hyperparameters.items()]
-        self._print(number, trial, " ".join(values) or "no hyperparameters")
+        self._print(" ".join(values) or "no hyperparameters")
 
     def end(
         self,
-        number: int,
-        trial: str,
         outcome: str,
         duration: float,
         best: str | None = None,
         min_grad_norm: float | None = None,
         dead_relu: float | None = None,
     ) -> None:
-        """Print how a trial ended.
-
-        Args:
-            number: Number of the trial, counted from 1.
-            trial: Its id.
-            outcome: The score, or why there is none.
-            duration: Its seconds.
-            best: The best score so far.
-            min_grad_norm: Smallest gradient norm among the layers.
-            dead_relu: Share of dead ReLU units.
-        """
+        """Print how the trial ended: `outcome` is its score or status."""
         self._durations.append(duration)
         self._best = best
         parts = [outcome]
@@ -88,20 +77,12 @@ class Progress:
             parts.append(f"dead ReLU {dead_relu:.0%}")
         parts.append(f"took {_clock(duration)}")
         parts.append(f"elapsed {_clock(time.monotonic() - self._start)}")
-        parts += self._left(number)
-        self._print(number, trial, " | ".join(parts))
+        self._print(" | ".join(parts + self._left()))
 
     def epoch(
         self, epoch: int, epochs: int, objective: str, logs: Mapping[str, Any]
     ) -> None:
-        """Update the live line.
-
-        Args:
-            epoch: Number of epochs that have ended.
-            epochs: Number of epochs of the trial.
-            objective: Name of the objective.
-            logs: The logs of the last epoch.
-        """
+        """Update the live line after an epoch; 0 is the begin of training."""
         parts = [f"  epoch {epoch}/{epochs}"]
         if objective in logs:
             parts.append(f"{objective} {float(logs[objective]):.4f}")
@@ -110,7 +91,7 @@ class Progress:
         parts += _worst_layers(logs)
         elapsed = time.monotonic() - self._began
         expected = elapsed * epochs / epoch if epoch else None
-        parts += self._left(self._number, expected, elapsed)
+        parts += self._left(expected, elapsed)
         line = Text(" | ".join(parts), no_wrap=True, overflow="ellipsis")
         self._line.start()
         self._line.update(line, refresh=True)
@@ -126,23 +107,18 @@ class Progress:
         self._line.stop()
 
     def _left(
-        self, number: int, expected: float | None = None, elapsed: float = 0.0
+        self, expected: float | None = None, elapsed: float = 0.0
     ) -> list[str]:
         """Return the time left for the trials, within the time budget.
 
-        Args:
-            number: Number of the trial.
-            expected: Seconds that the trial will take; `None` if it has ended.
-            elapsed: Seconds that it has taken so far.
+        A running trial has `expected` seconds in total and `elapsed` so far.
         """
-        durations = [
-            *self._durations,
-            *([] if expected is None else [expected]),
-        ]
+        running = [] if expected is None else [expected]
+        durations = self._durations + running
         left = math.inf
         if self.total is not None and durations:
             mean = sum(durations) / len(durations)
-            left = mean * (self.total - number)
+            left = mean * (self.total - self._number)
         until = max(0.0, self._deadline - time.monotonic())
         this = 0.0 if expected is None else expected - elapsed
         # A trial that has begun is trained to its end.
@@ -151,18 +127,14 @@ class Progress:
             return []
         return [f"left ~{_clock(left)}"]
 
-    def _print(self, number: int, trial: str, text: str) -> None:
+    def _print(self, text: str) -> None:
         total = "" if self.total is None else f"/{self.total}"
-        width = len(str(self.total or number))
-        self.print_line(f"[{number:>{width}}{total}] trial {trial}  {text}")
+        number = str(self._number).rjust(len(total) - 1)
+        self.print_line(f"[{number}{total}] trial {self._trial}  {text}")
 
 
 def opened_by(store: str) -> str:
-    """Return how to open a store in MLflow: a command, or the store's address.
-
-    Args:
-        store: The store's URI, without credentials.
-    """
+    """Return how to open a store in MLflow: a command, or its address."""
     if store.startswith(("http://", "https://")):
         return store
     return f"keras-ext ui --tracking-uri {shlex.quote(store)}"

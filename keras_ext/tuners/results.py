@@ -39,15 +39,8 @@ def with_all_epochs(result: Any, rows: Rows, objective: Any) -> Any:
     shorter column in Keras's `History`. keras-tuner reads its n-th value as
     that of the n-th epoch, and fails where it is missing. Here an epoch that
     does not report the objective has the worst possible value, so it is never
-    the best one. A column with other gaps is left out.
-
-    Args:
-        result: The result of `HyperModel.fit`.
-        rows: The logs of each epoch; the last ones are those of `result`.
-        objective: A `keras_tuner.Objective`, or several in one.
-
-    Returns:
-        `result`, if it is no history or its columns have equal lengths.
+    the best one. A column with other gaps is left out. `rows` are the logs of
+    each epoch, the last ones those of `result`.
     """
     if not isinstance(result, keras.callbacks.History):
         return result
@@ -76,9 +69,7 @@ def with_all_epochs(result: Any, rows: Rows, objective: Any) -> Any:
 def best_value(result: Any, objective: Any) -> float | None:
     """Return the best finite value of the objective in an execution.
 
-    Args:
-        result: A number, a dict of metrics, or a `History`.
-        objective: A `keras_tuner.Objective`.
+    `result` is a number, a dict of metrics, or a `History`.
     """
     if isinstance(result, keras.callbacks.History):
         columns = result.history
@@ -108,17 +99,10 @@ def best_value(result: Any, objective: Any) -> float | None:
 
 
 def spread(results: Any, objective: Any, executions: int = 1) -> float | None:
-    """Return the standard deviation of the best values.
+    """Return the standard deviation of the executions' best values.
 
-    Args:
-        results: The results of the executions, a list.
-        objective: A `keras_tuner.Objective`.
-        executions: Executions of each fold, which follow one another; their
-            mean counts as one value.
-
-    Returns:
-        The square root of the mean squared deviation from the mean; `None`
-        for a single value, or if a value is missing.
+    The values of each `executions` results in a row, those of one fold, are
+    averaged first. Returns `None` for a single value, or if one is missing.
     """
     if not isinstance(results, list) or len(results) < 2:
         return None

@@ -29,15 +29,8 @@ class Attempt:
     A JSON file holds the logs of the whole epochs. The file of weights and
     optimizer state for their number is written first, so a crash leaves two
     files that match. Callbacks lose their own state, such as the patience of
-    `EarlyStopping`.
-
-    Args:
-        folder: The trial's folder.
-        execution: Number of the execution in the trial.
-
-    Attributes:
-        rows: The logs of each whole epoch.
-        result: The result of an execution that finished earlier, or `None`.
+    `EarlyStopping`. `rows` are the logs of the whole epochs, `result` is the
+    result of an execution that finished earlier, or `None`.
     """
 
     def __init__(self, folder: Path, execution: int):
@@ -52,11 +45,7 @@ class Attempt:
             self.result = self._restored(state)
 
     def arguments(self, fit_kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments of `fit` that continue the execution.
-
-        Args:
-            fit_kwargs: The arguments of a new execution, with `callbacks`.
-        """
+        """Return the arguments of `fit` that continue the execution."""
         callbacks = [_Loader(self), *fit_kwargs["callbacks"], _Saver(self)]
         fit_kwargs = {**fit_kwargs, "callbacks": callbacks}
         if self._before:

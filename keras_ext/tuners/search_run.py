@@ -1,5 +1,6 @@
 """The MLflow run of one search: the parent of its trials' runs."""
 
+import dataclasses
 import json
 import sqlite3
 import time
@@ -36,15 +37,8 @@ _TAGS_OF_AN_END = ("reason", "exception")
 class SearchRun:
     """The parent run of a search: a new one, or that of a resumed search.
 
-    Args:
-        folder: The search's project directory, where `tracking.json` is.
-        experiment: Name of the MLflow experiment; created if missing.
-        tracking_uri: The MLflow store, or `None` for MLflow's own setting.
-        run_name: Name of a new run.
-        tags: Tags of a new run, beside those of the environment.
-
-    Attributes:
-        trial: The run of the current trial, or `None`.
+    The arguments other than `folder`, the project directory, are those of
+    `TrackedTuner`. `trial` is the run of the current trial, or `None`.
 
     Raises:
         TrackingError: If the store does not answer, or does not have the run
@@ -149,15 +143,14 @@ class SearchRun:
     ) -> None:
         """End the run of the trial, and store its row of the table."""
         assert self.trial is not None
-        state = self.state.trials[self.trial.trial_id]
-        state.status = status
-        state.reason = reason
-        state.duration = self.trial.duration
-        state.min_grad_norm = self.trial.min_grad_norm()
-        state.dead_relu = self.trial.dead_relu()
-        state.score = score
-        state.grad_norms = self.trial.of_layers("grad_norm/")
-        state.dead_units = self.trial.of_layers("dead_relu/")
+        trial_id = self.trial.trial_id
+        self.state.trials[trial_id] = dataclasses.replace(
+            self.state.trials[trial_id],
+            status=status,
+            reason=reason,
+            score=score,
+            **self.trial.summary(),
+        )
         self.trial.close(status, reason, score, step)
         self.trial = None
         self.state.save()
@@ -168,13 +161,7 @@ class SearchRun:
         reason: str | None = None,
         error: BaseException | None = None,
     ) -> None:
-        """End the run.
-
-        Args:
-            status: `FINISHED`, `FAILED` or `KILLED`.
-            reason: Why it did not finish.
-            error: The exception that ended it, if one did.
-        """
+        """End the run with a status, the reason for it, and an exception."""
         if reason is not None:
             self.writer.tags({"reason": reason})
         if error is not None:
@@ -187,13 +174,16 @@ class SearchRun:
 
     def end_torn_runs(self) -> None:
         """End the runs below this one that a crash left running."""
-        queue = self.outbox.queue
-        assert isinstance(queue, DiskQueue)
-        for run_id in queue.ids.still_open():
+        for run_id in self._queue.ids.still_open():
             if run_id != self.state.key:
                 writer = RunWriter(self.client, run_id)
                 writer.tags({"reason": "torn off: its process ended before it"})
                 writer.end("KILLED")
+
+    @property
+    def _queue(self) -> DiskQueue:
+        assert isinstance(self.outbox.queue, DiskQueue)
+        return self.outbox.queue
 
     def _outbox(self, folder: Path) -> Outbox:
         try:
@@ -208,8 +198,7 @@ class SearchRun:
 
     def _begin(self, experiment: str, run_name: str | None) -> None:
         """Create the run; raise if the store does not create it."""
-        state, queue = self.state, self.outbox.queue
-        assert isinstance(queue, DiskQueue)
+        state, queue = self.state, self._queue
         state.store = redact(self.client.tracking_uri)
         queue["store"] = from_anywhere(state.store)
         queue["experiment"] = experiment
@@ -240,8 +229,7 @@ class SearchRun:
 
     def _go_on(self, answers: bool, run_name: str | None) -> None:
         """Reopen the run in which the search began."""
-        state, queue = self.state, self.outbox.queue
-        assert isinstance(queue, DiskQueue)
+        state, queue = self.state, self._queue
         # `keras-ext replay` may have sent the run to another store.
         state.run_id = queue.ids.known.get(state.key or "") or state.run_id
         if answers:

@@ -12,7 +12,6 @@ from typing import Any
 
 import keras_tuner
 
-# Returns the space that a build with these values requests.
 Requested = Callable[[Mapping[str, Any]], keras_tuner.HyperParameters]
 
 
@@ -79,13 +78,8 @@ def adopt_space(
     New hyperparameters are added, and new ranges replace the stored ones. One
     warning names the differences. A hyperparameter that the hypermodel no
     longer requests stays in the space, because the finished trials have it.
-
-    Args:
-        new: The space of the current hypermodel, built with defaults.
-        oracle: The reloaded oracle.
-        folder: The project directory.
-        requested: Returns the space that a build requests; `None` if
-            hyperparameters may be requested outside `build`.
+    `requested` returns the space that a build with some values requests; it is
+    `None` if hyperparameters may be requested outside `build`.
 
     Raises:
         ValueError: If a trial has a value outside the new range.

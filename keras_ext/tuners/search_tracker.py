@@ -24,12 +24,6 @@ class SearchTracker:
 
     An interrupted oracle may hold its lock for ever, so this class calls none
     of its locking methods (`create_trial`, `update_trial`, `end_trial`).
-
-    Args:
-        tuner: The tuner.
-        run: The search's run.
-        progress: The terminal output.
-        pruning: Knows which trials have a score of their own.
     """
 
     def __init__(
@@ -54,14 +48,11 @@ class SearchTracker:
         """Begin the run of a trial with this number of executions."""
         values = trial.hyperparameters.values
         self.run.begin_trial(trial.trial_id, values, executions)
-        self.progress.begin(self._number(trial), trial.trial_id, values)
+        number = self.oracle.start_order.index(trial.trial_id) + 1
+        self.progress.begin(number, trial.trial_id, values)
 
     def end_trial(self, broken_by: BaseException | None = None) -> None:
-        """End the run of the current trial, if there is one.
-
-        Args:
-            broken_by: The exception that interrupted the trial, if any.
-        """
+        """End the run of the current trial, if there is one."""
         run = self.run.trial
         if run is None:
             return
@@ -81,32 +72,29 @@ class SearchTracker:
             self.run.end_trial("FAILED", reason)
         self._show_end(trial)
 
-    def log_best_model(
-        self, load: Callable[[], keras.Model], inputs: InputSource
-    ) -> None:
-        """Log the best model, unless an earlier `search` did so.
-
-        Args:
-            load: Loads the model.
-            inputs: The training input.
-        """
-        best = self.best_trial()
-        state = self.run.state
+    def log_best_model(self, inputs: InputSource) -> None:
+        """Log the best model, unless an earlier `search` did so."""
+        best, state = self.best_trial(), self.run.state
         if best is None or state.best_model_trial == best.trial_id:
             return
-        if self._log_model("best_model", best, load, inputs):
+
+        def load() -> keras.Model:
+            return self.tuner.get_best_models(1)[0]
+
+        writer = self.run.writer
+        if self._log_model("best_model", best, load, inputs, writer):
             state.best_model_trial = best.trial_id
             state.save()
 
-    def log_trial_model(
-        self, load: Callable[[], keras.Model], inputs: InputSource
-    ) -> None:
+    def log_trial_model(self, trial: Any, inputs: InputSource) -> None:
         """Log the model of the current trial, if the trial has a score."""
         run = self.run.trial
-        if run is not None:
-            trial = self.oracle.trials[run.trial_id]
-            if _is_finished(trial) and run.pruned is None:
-                self._log_model("model", trial, load, inputs, run.writer)
+        if run is not None and _is_finished(trial) and run.pruned is None:
+
+            def load() -> keras.Model:
+                return self.tuner.load_model(trial)
+
+            self._log_model("model", trial, load, inputs, run.writer)
 
     def break_off(self, error: BaseException) -> None:
         """End the runs of a search that an exception ended."""
@@ -138,16 +126,12 @@ class SearchTracker:
     ) -> None:
         """Write the table of trials and end the search's run.
 
-        Args:
-            status: Defaults to `None`: `FINISHED` if any trial finished.
-            error: The exception that ended the search, if any.
+        Without `status`, the run is `FINISHED` if any trial finished.
         """
         self._log_space()
-        self.run.log_table(
-            self.rows(),
-            search_space.names(self.oracle.get_space()),
-            self.oracle.objective.direction,
-        )
+        names = search_space.names(self.oracle.get_space())
+        direction = self.oracle.objective.direction
+        self.run.log_table(self.rows(), names, direction)
         reason = None if error is None else reason_of(error)
         if status is None and self.best_trial() is None:
             status, reason = "FAILED", "no trial finished"
@@ -186,9 +170,8 @@ class SearchTracker:
         trial: Any,
         load: Callable[[], keras.Model],
         inputs: InputSource,
-        writer: RunWriter | None = None,
+        writer: RunWriter,
     ) -> bool:
-        writer = writer or self.run.writer
         values = trial.hyperparameters.values
         try:
             log_model(writer, name, load(), inputs, values)
@@ -200,9 +183,6 @@ class SearchTracker:
             warnings.warn(f"{which} was not logged: {reason}", stacklevel=4)
             return False
         return True
-
-    def _number(self, trial: Any) -> int:
-        return self.oracle.start_order.index(trial.trial_id) + 1
 
     def _log_space(self) -> None:
         self.run.log_space(search_space.describe(self.oracle.get_space()))
@@ -222,8 +202,6 @@ class SearchTracker:
             outcome = f"{self.oracle.objective.name} {trial.score:.4f}"
         best = self.best_trial()
         self.progress.end(
-            self._number(trial),
-            trial.trial_id,
             outcome,
             state.duration or 0.0,
             f"{best.score:.4f}" if best else None,

@@ -335,9 +335,7 @@ class TrackedTuner(TrialExecution):
                 if begins and not self._begun:
                     progress.print_line(self._nothing_left())
                 if self.log_models is not None:
-                    self._tracker.log_best_model(
-                        lambda: self.get_best_models(1)[0], inputs
-                    )
+                    self._tracker.log_best_model(inputs)
         except BaseException as error:
             self._tracker.break_off(error)
             raise
@@ -364,11 +362,7 @@ class TrackedTuner(TrialExecution):
             raise _Paused
 
     def on_trial_begin(self, trial: Any) -> None:
-        """Begin the trial's run.
-
-        Args:
-            trial: A `keras_tuner` trial.
-        """
+        """Begin the trial's run."""
         super().on_trial_begin(trial)
         self._begun += 1
         if self._tracker:
@@ -381,11 +375,7 @@ class TrackedTuner(TrialExecution):
         self._interrupts.check()
 
     def on_trial_end(self, trial: Any) -> None:
-        """Score the trial and end its run.
-
-        Args:
-            trial: A `keras_tuner` trial.
-        """
+        """Score the trial and end its run."""
         try:
             super().on_trial_end(trial)
         except Exception as error:
@@ -407,9 +397,7 @@ class TrackedTuner(TrialExecution):
             self._pruning.rescore(self.get_trial_dir)
         if self._tracker:
             if self.log_models == "all" and self._inputs:
-                self._tracker.log_trial_model(
-                    lambda: self.load_model(trial), self._inputs
-                )
+                self._tracker.log_trial_model(trial, self._inputs)
             self._tracker.end_trial()
         if len(self.oracle.end_order) % TRIALS_BETWEEN == 0:
             forget_programs()
@@ -420,12 +408,7 @@ class TrackedTuner(TrialExecution):
         write_whole(self._get_tuner_fname(), self.get_state())
 
     def reload(self) -> None:
-        """Load the search from the project directory.
-
-        Raises:
-            ValueError: If a stored trial has a value that `hypermodel` does
-                not allow.
-        """
+        """Load the search from the project directory."""
         # keras-tuner does not compare the stored space with the hypermodel's.
         self._populate_initial_space()
         new = self.oracle.get_space()

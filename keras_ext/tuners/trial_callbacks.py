@@ -9,7 +9,6 @@ import keras
 import keras_tuner
 import numpy as np
 
-from keras_ext._interrupts import InterruptGuard
 from keras_ext.callbacks import (
     DeadReLULogger,
     GradientNormLogger,
@@ -33,13 +32,8 @@ def execution_callbacks(
     """Return `given` with monitors before it and loggers after it.
 
     The monitors stand first, so that the other callbacks find their values in
-    the logs. A monitor in `given` replaces the default monitor of its class.
-
-    Args:
-        given: The user's callbacks and keras-tuner's.
-        client: An `mlflow.MlflowClient`.
-        run_id: The run to log to.
-        tracker: Stores the logs of the epochs; comes last.
+    the logs; `tracker` stands last. A monitor in `given` replaces the default
+    monitor of its class.
     """
     # No warnings: a search also tries bad values, and its runs show the result.
     monitors = [
@@ -93,27 +87,12 @@ class EpochTracker(keras.callbacks.Callback):
         self.epochs.append({k: float(v) for k, v in (logs or {}).items()})
 
 
-class InterruptCheck(keras.callbacks.Callback):
-    """Raises a swallowed Ctrl-C at the end of the epoch."""
-
-    def __init__(self, guard: InterruptGuard):
-        super().__init__()
-        self._guard = guard
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Raise if a Ctrl-C was swallowed."""
-        self._guard.check()
-
-
 class BestEpochKeeper(keras.callbacks.Callback):
     """keras-tuner's checkpoint of the best epoch, fixed.
 
     keras-tuner saves every epoch that does not report the objective, and so
     overwrites the best one. Here such epochs are saved only until the first
     epoch reports the objective.
-
-    Args:
-        checkpoint: keras-tuner's `SaveBestEpoch`.
     """
 
     def __init__(self, checkpoint: Any):
@@ -154,10 +133,7 @@ class TunerEpochs(keras.callbacks.Callback):
 
 
 def patched(callback: Any) -> Any:
-    """Return the fixed version of a keras-tuner callback.
-
-    Other callbacks are returned as they are.
-    """
+    """Return a callback, or the fixed version of a keras-tuner callback."""
     # keras-tuner does not export its callbacks.
     kind = type(callback)
     if not kind.__module__.startswith("keras_tuner."):

@@ -20,7 +20,6 @@ from keras_ext.tuners.search_run import SearchRun
 from keras_ext.tuners.search_tracker import SearchTracker
 from keras_ext.tuners.trial_callbacks import (
     BestEpochKeeper,
-    InterruptCheck,
     execution_callbacks,
     patched,
 )
@@ -157,7 +156,10 @@ class TrialExecution(keras_tuner.Tuner):
         kwargs["callbacks"] = execution_callbacks(
             [*doctors, *given], run.client, run_id, tracker
         )
-        kwargs["callbacks"] += [*enders, InterruptCheck(self._interrupts)]
+        check = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda *_: self._interrupts.check()
+        )
+        kwargs["callbacks"] += [*enders, check]
         if self._tracker and self._tracker.progress.live:
             objective = self.oracle.objective.name
             line = LiveLine(self._tracker.progress, objective)

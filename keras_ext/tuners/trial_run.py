@@ -28,13 +28,6 @@ class TrialRun:
     this one (`execution 0`, ...), and this run has, for each epoch, the mean
     over the executions that reached it.
 
-    Args:
-        client: An `mlflow.MlflowClient`.
-        parent: The search's run.
-        trial_id: The trial.
-        attempt: 1, or more if the trial was begun before.
-        executions: Executions per trial.
-
     Attributes:
         reason: Why the trial failed, in one line; `None` if it did not.
         pruned: How the trial was pruned; `None` if it was not.
@@ -69,11 +62,6 @@ class TrialRun:
         self._histories: list[Rows] = []
         self._params: set[str] = set()
 
-    @property
-    def duration(self) -> float:
-        """Seconds since the trial began."""
-        return time.monotonic() - self._started
-
     def add_params(self, hyperparameters: Mapping[str, Any]) -> None:
         """Log the hyperparameters that are not logged yet."""
         new = {
@@ -92,11 +80,7 @@ class TrialRun:
     def begin_execution(
         self, name: str | None = None
     ) -> tuple[str, EpochTracker]:
-        """Return the id of the execution's run, and the execution's tracker.
-
-        Args:
-            name: Name of the run. Defaults to `execution` and its index.
-        """
+        """Return the id of the execution's run, and the execution's tracker."""
         tracker = EpochTracker()
         self._histories.append(tracker.epochs)
         if self._executions == 1:
@@ -109,12 +93,7 @@ class TrialRun:
         return run_id, tracker
 
     def log_before(self, rows: Rows, first: int = 0) -> None:
-        """Log the epochs of an earlier attempt at this execution.
-
-        Args:
-            rows: The logs of each epoch.
-            first: The first of these epochs.
-        """
+        """Log the epochs of an earlier attempt, counted from `first`."""
         writer = self._execution or self.writer
         self._histories[-1].extend(rows)
         for key, values in _mean([rows]).items():
@@ -136,34 +115,34 @@ class TrialRun:
         self.writer.tags({"exception": type(error).__name__})
         self.writer.text(trace, "traceback.txt")
 
-    def of_layers(self, kind: str) -> dict[str, float]:
-        """Return each layer's median over the last epochs.
+    def summary(self) -> dict[str, Any]:
+        """Return the numbers of the trial that its `TrialState` stores."""
+        means = _mean(self._histories)
 
-        Args:
-            kind: The prefix of the keys, such as `"grad_norm/"`.
-        """
+        def of_layers(kind: str) -> dict[str, list[float]]:
+            return {
+                key.removeprefix(kind): list(values.values())
+                for key, values in means.items()
+                if key.startswith(kind) and not key.endswith("/global")
+            }
+
+        def medians(layers: dict[str, list[float]]) -> dict[str, float]:
+            return {
+                layer: float(np.median(values[-_LAST_EPOCHS:]))
+                for layer, values in layers.items()
+            }
+
+        norms = of_layers("grad_norm/")
+        last = [values[-1] for values in norms.values()]
+        dead = list(means.get("dead_relu/global", {}).values())
         return {
-            key.removeprefix(kind): float(
-                np.median(list(values.values())[-_LAST_EPOCHS:])
-            )
-            for key, values in _mean(self._histories).items()
-            if key.startswith(kind) and not key.endswith("/global")
+            "duration": self._duration(),
+            # Unlike `min`, `np.min` returns NaN if there is one.
+            "min_grad_norm": float(np.min(last)) if last else None,
+            "dead_relu": dead[-1] if dead else None,
+            "grad_norms": medians(norms),
+            "dead_units": medians(of_layers("dead_relu/")),
         }
-
-    def min_grad_norm(self) -> float | None:
-        """Return the smallest of the layers' last gradient norms."""
-        norms = [
-            _last(values)
-            for key, values in _mean(self._histories).items()
-            if key.startswith("grad_norm/") and key != "grad_norm/global"
-        ]
-        # Unlike `min`, this returns NaN if there is one.
-        return float(np.min(norms)) if norms else None
-
-    def dead_relu(self) -> float | None:
-        """Return the last share of dead units, over all layers."""
-        values = _mean(self._histories).get("dead_relu/global")
-        return _last(values) if values else None
 
     def close(
         self,
@@ -174,11 +153,7 @@ class TrialRun:
     ) -> None:
         """Log the outcome of the trial, and end its runs.
 
-        Args:
-            status: `FINISHED`, `FAILED` or `KILLED`.
-            reason: Why it did not finish.
-            score: The objective's value, logged as `score`.
-            step: The epoch of that value.
+        `step` is the epoch of `score`.
         """
         self.end_execution(status)
         if self._executions > 1:
@@ -187,7 +162,7 @@ class TrialRun:
         if self._executions > 1 or not (status == "FINISHED" or self.pruned):
             # The logger draws only at the end of a `fit`.
             self._draw()
-        self.writer.metrics({"duration": self.duration}, step=0)
+        self.writer.metrics({"duration": self._duration()}, step=0)
         if score is not None and math.isfinite(score):
             self.writer.metrics({"score": score}, step=step)
         if self.score_std is not None and math.isfinite(self.score_std):
@@ -206,6 +181,9 @@ class TrialRun:
             self.writer.tags({"reason": reason})
         # The next trial does not wait for MLflow.
         self.writer.end(status)
+
+    def _duration(self) -> float:
+        return time.monotonic() - self._started
 
     def _draw(self) -> None:
         norms = {
@@ -230,7 +208,3 @@ def _mean(histories: list[Rows]) -> dict[str, dict[int, float]]:
         key: {epoch: float(np.mean(some)) for epoch, some in of_key.items()}
         for key, of_key in values.items()
     }
-
-
-def _last(values: dict[int, float]) -> float:
-    return values[max(values)]

@@ -28,16 +28,9 @@ _COLUMNS = (
 def trial_rows(
     trials: Iterable[Any], state: SearchState, hyperparameters: Iterable[str]
 ) -> list[dict[str, Any]]:
-    """Return one row per trial, in the order in which the trials began.
+    """Return one row per trial, as `TrackedTuner.trial_rows` documents it.
 
-    Args:
-        trials: keras-tuner's trials.
-        state: The stored state of the search.
-        hyperparameters: Names of all hyperparameters. The cells of those that
-            are inactive in a trial are empty.
-
-    Returns:
-        Rows as `TrackedTuner.trial_rows` documents them.
+    A hyperparameter that is inactive in a trial is `None`.
     """
     rows = []
     for trial in trials:
@@ -71,14 +64,7 @@ def search_figures(
     columns: Sequence[str],
     direction: str,
 ) -> Iterator[tuple[str, "Figure"]]:
-    """Yield the name of each figure that has enough trials, and the figure.
-
-    Args:
-        rows: See `trial_rows`.
-        state: The stored state of the search.
-        columns: The columns of the hyperparameters.
-        direction: `"min"` if low scores are good, `"max"` if high ones are.
-    """
+    """Yield the name of each figure that has enough trials, and the figure."""
     finished = [row for row in rows if row["status"] == "FINISHED"]
     if finished and columns:
         yield (

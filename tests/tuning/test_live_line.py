@@ -57,7 +57,7 @@ def test_the_line_of_a_trial(terminal):
     assert "smallest gradient norm 1.0e-03 in dense_1" in told
     assert "dead ReLU 75% in relu_2" in told
     assert "left ~0:00" in told
-    progress.end(1, "0", "val_accuracy 0.9", 1.0, "0.9000")
+    progress.end("val_accuracy 0.9", 1.0, "0.9000")
     # The line is wiped before the trial's last one is printed.
     assert terminal.getvalue().rpartition("\x1b[2K")[2].startswith("[1/2]")
     progress.begin(2, "1", {})
@@ -90,9 +90,9 @@ def test_nothing_of_it_where_nothing_is_shown(terminal):
 def test_the_time_left_is_that_of_the_budget(capsys):
     progress = Progress(100, deadline=time.monotonic() + 65.5)
     progress.begin(1, "0", {})
-    progress.end(1, "0", "done", 60.0)
+    progress.end("done", 60.0)
     assert "left ~1:05" in capsys.readouterr().out
     progress = Progress(100, deadline=math.inf)
     progress.begin(1, "0", {})
-    progress.end(1, "0", "done", 60.0)
+    progress.end("done", 60.0)
     assert "left ~1:39:00" in capsys.readouterr().out

@@ -15,7 +15,7 @@ PRUNED, UNSCORED = "PRUNED", "UNSCORED"
 
 
 class Curves:
-    """The reported values of a search's trials, in `pruning.jsonl`.
+    """The reported values of a search's trials, in the file `pruning.jsonl`.
 
     Each line is a JSON object: `{"trial": "3", "execution": 0, "epoch": 5,
     "value": 0.8}` for each epoch that reported the objective, with `null` for
@@ -24,10 +24,6 @@ class Curves:
 
     A repeated or resumed trial reports some epochs again. This replaces the
     earlier values of these and later epochs.
-
-    Args:
-        path: The file; created if missing.
-        direction: `"min"` or `"max"`.
     """
 
     def __init__(self, path: Path, direction: str):
@@ -67,16 +63,10 @@ class Curves:
         return bool(self._values.get(trial))
 
     def of(self, trial: str, executions: int) -> dict[int, float] | None:
-        """Return the best value up to each epoch, as a mean.
+        """Return the best value up to each epoch, averaged over executions.
 
-        Args:
-            trial: Id of the trial.
-            executions: Number of executions to average. The last one defines
-                the epochs; an earlier one that ended before keeps its last
-                value.
-
-        Returns:
-            Values by epoch; `None` if the trial has fewer executions.
+        The last execution defines the epochs; an earlier one that ended before
+        keeps its last value. Returns `None` for a trial with fewer executions.
         """
         key = trial, executions
         if key not in self._curves:
@@ -102,10 +92,7 @@ class Curves:
     ) -> Iterator[TrialHistory]:
         """Yield the trials other than `trial` with enough executions.
 
-        Args:
-            trial: Id of the trial to leave out.
-            executions: See `of`.
-            finished: Ids of the trials that ended without an error.
+        `finished` are the ids of the trials that the oracle completed.
         """
         for other in self._values:
             if other != trial:

@@ -1,8 +1,9 @@
 """Early ends of a search's trials, and the scores of these trials."""
 
+import dataclasses
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +22,19 @@ from keras_ext.tuners.results import best_value
 _NO_SCORE = {"min": 1e6, "max": -1e6}
 
 
+@dataclasses.dataclass(eq=False)
 class TrialPruned(Exception):
     """Ends a trial that was given up, with its remaining executions.
 
-    Args:
-        reason: Why.
-        metrics: The metrics for the oracle, with the objective.
-        step: The epoch of the metrics.
-        finding: The doctor's finding that ended the trial, if one did.
-        scored: Whether the objective's value is the trial's own.
+    `metrics` are those of epoch `step`, with the objective, for the oracle.
+    `scored` is whether the objective's value is the trial's own.
     """
 
-    def __init__(
-        self,
-        reason: str,
-        metrics: dict[str, float],
-        step: int,
-        finding: Finding | None,
-        scored: bool,
-    ):
-        super().__init__(reason)
-        self.reason = reason
-        self.metrics = metrics
-        self.step = step
-        self.finding = finding
-        self.scored = scored
+    reason: str
+    metrics: dict[str, float]
+    step: int
+    finding: Finding | None
+    scored: bool
 
 
 class SearchPruning:
@@ -57,12 +46,6 @@ class SearchPruning:
     example, gets the worst score that another trial has of its own, and a new
     one if a still worse trial comes. Oracles then avoid its values, and those
     that fit a function to the scores meet no outlier.
-
-    Args:
-        folder: The search's project directory, where `pruning.jsonl` is.
-        oracle: The search's oracle.
-        stop_unhealthy: Whether the doctor may end trials.
-        pruner: Ends trials that fall behind, or `None`.
     """
 
     def __init__(
@@ -94,14 +77,8 @@ class SearchPruning:
     ) -> tuple[list[keras.callbacks.Callback], list[keras.callbacks.Callback]]:
         """Return the callbacks that watch an execution.
 
-        Args:
-            trial_id: The trial.
-            execution: Index of the fold or execution.
-            callbacks: The other callbacks; a doctor among them is used.
-
-        Returns:
-            The callbacks to put before the others (a doctor, if one is
-            missing), and those to put after them, which end `fit`.
+        The first ones (a doctor, if `callbacks` lacks one) belong before the
+        other callbacks, the second ones, which end `fit`, after them.
         """
         self._ender = None
         if not self.is_on:
@@ -125,9 +102,7 @@ class SearchPruning:
     def end_execution(self, trial_id: str, result: Any) -> None:
         """Raise `TrialPruned` if the execution was pruned.
 
-        Args:
-            trial_id: The trial.
-            result: The result of `HyperModel.fit`.
+        `result` is that of `HyperModel.fit`.
         """
         ender = self._ender
         if ender is None:
@@ -155,12 +130,8 @@ class SearchPruning:
         """Return whether a trial reached its score itself."""
         return trial.trial_id not in self.curves.ended(UNSCORED)
 
-    def rescore(self, trial_folder: Any) -> None:
-        """Give the trials without a score of their own the worst score.
-
-        Args:
-            trial_folder: Takes a trial's id, returns its folder.
-        """
+    def rescore(self, trial_folder: Callable[[str], Any]) -> None:
+        """Give the trials without a score of their own the worst score."""
         for trial_id in self.curves.ended(UNSCORED):
             trial = self.oracle.trials.get(trial_id)
             worst = self._worst_score()
