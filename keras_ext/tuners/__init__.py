@@ -1,4 +1,4 @@
-"""keras-tuner searches that MLflow records, trial by trial."""
+"""keras-tuner searches that MLflow tracks, trial by trial."""
 
 try:
     import keras_tuner as _keras_tuner  # noqa: F401
@@ -14,9 +14,9 @@ from keras_ext.tuners.grid_search import GridSearch as GridSearch
 from keras_ext.tuners.hyperband import Hyperband as Hyperband
 from keras_ext.tuners.optuna_oracle import OptunaOracle as OptunaOracle
 from keras_ext.tuners.optuna_search import OptunaSearch as OptunaSearch
-from keras_ext.tuners.pruning import ASHAPruner as ASHAPruner
-from keras_ext.tuners.pruning import MedianPruner as MedianPruner
-from keras_ext.tuners.pruning import Pruner as Pruner
-from keras_ext.tuners.pruning import TrialHistory as TrialHistory
+from keras_ext.tuners.pruning.pruners import ASHAPruner as ASHAPruner
+from keras_ext.tuners.pruning.pruners import MedianPruner as MedianPruner
+from keras_ext.tuners.pruning.pruners import Pruner as Pruner
+from keras_ext.tuners.pruning.pruners import TrialHistory as TrialHistory
 from keras_ext.tuners.random_search import RandomSearch as RandomSearch
 from keras_ext.tuners.tracked_tuner import TrackedTuner as TrackedTuner

@@ -1,10 +1,9 @@
-"""State of a search that a kill at any moment leaves whole.
+"""Search state that survives a kill at any moment.
 
-keras-tuner writes a trial's file, then the oracle's, in the midst of ending
-the trial, and over the old contents: a process that is killed in between
-leaves half a file, or a trial that has ended and is still running. Here files
-are replaced whole, and the oracle's file is the one that counts: what it does
-not know of has not happened.
+keras-tuner writes a trial's file, then the oracle's, while it ends the trial,
+and overwrites the old contents. A kill in between leaves half a file, or a
+trial that has ended but still runs. Here files are replaced whole, and the
+oracle's file decides: a trial that it does not contain never began.
 """
 
 import contextlib
@@ -17,6 +16,7 @@ from typing import Any
 import keras_tuner
 
 from keras_ext._files import write_whole
+from keras_ext.tuners.search_space import BranchedSpace
 
 _ENDED = ("COMPLETED", "FAILED", "INVALID")
 
@@ -24,29 +24,30 @@ _ENDED = ("COMPLETED", "FAILED", "INVALID")
 class CrashSafe(keras_tuner.Oracle):
     """Mixin for oracles whose state survives a kill at any moment.
 
-    A trial that ends is saved once all is done, the trial's file first. So
-    when an oracle is reloaded, a trial that it does not know was never begun;
-    and one that runs for it and has ended in its own file is ended again.
+    The end of a trial is saved last, the trial's file before the oracle's. A
+    reloaded oracle removes trials that its file does not contain, and ends a
+    running trial again that has ended in its own file.
     """
 
     _ending = False
     _running: tuple[str, ...] = ()
 
+    def get_space(self) -> keras_tuner.HyperParameters:
+        """Return a copy of the search space."""
+        space = super().get_space()
+        space.__class__ = BranchedSpace
+        return space
+
     def save(self) -> None:
-        """Write the oracle's state, unless a trial is just being ended."""
+        """Write the oracle's state, unless a trial is ending."""
         if not self._ending:
             write_whole(self._get_oracle_fname(), self.get_state())
 
     def create_trial(self, tuner_id: str) -> Any:
-        """Return the next trial, a new one or one that is tried again.
-
-        Args:
-            tuner_id: Who asks.
-        """
+        """Return the next trial: a new one, or one to retry."""
         trial = super().create_trial(tuner_id)
         if trial.metrics.metrics:
-            # Of the attempt before: keras-tuner would take the new one's
-            # results for reported already.
+            # keras-tuner would not replace the metrics of an earlier attempt.
             trial.metrics = type(trial.metrics)()
             trial.score, trial.message = None, None
         return trial
@@ -65,11 +66,7 @@ class CrashSafe(keras_tuner.Oracle):
             return super().update_trial(trial_id, metrics, step)
 
     def end_trial(self, trial: Any) -> None:
-        """End a trial, and then save.
-
-        Args:
-            trial: A `keras_tuner` trial.
-        """
+        """End a trial, and then save."""
         self._ending = True
         try:
             with _nan_is_no_surprise():
@@ -79,7 +76,7 @@ class CrashSafe(keras_tuner.Oracle):
         self.save()
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take the state over, and note which trials were running."""
+        """Set the state, and store which trials were running."""
         known = set(self.trials)
         running = state["ongoing_trials"].items()
         state["ongoing_trials"] = {k: t for k, t in running if t in known}
@@ -87,11 +84,10 @@ class CrashSafe(keras_tuner.Oracle):
         self._running = tuple(state["ongoing_trials"].values())
 
     def reload(self) -> None:
-        """Read the state, and end what a crash kept from being ended."""
+        """Load the state; end the trials that a crash left half ended."""
         super().reload()
         for trial_id in set(self.trials) - set(self.start_order):
             del self.trials[trial_id]
-            # What it measured belongs to no trial.
             shutil.rmtree(self._get_trial_dir(trial_id), ignore_errors=True)
         for trial_id in self._running:
             trial = self.trials[trial_id]
@@ -103,9 +99,13 @@ class CrashSafe(keras_tuner.Oracle):
         try:
             self.end_trial(trial)
         except RuntimeError:
-            # Too many failures in a row. It may go better now.
+            # Too many failures in a row: the resumed search may do better.
             self.end_order.remove(trial.trial_id)
             self._retry_queue.append(trial.trial_id)
+
+    def _record_values(self, trial: Any) -> None:
+        trial.hyperparameters.__class__ = BranchedSpace
+        super()._record_values(trial)
 
     def _save_trial(self, trial: Any) -> None:
         folder = self._get_trial_dir(trial.trial_id)

@@ -1,4 +1,4 @@
-"""Scoring a trial by cross-validation: which rows each fold gets."""
+"""Cross-validation of a trial: the rows of each fold."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -11,18 +11,13 @@ _DATA = ("x", "y", "sample_weight")
 
 
 class Folds:
-    """The folds of a search: the same ones for all its trials.
+    """The folds of a search, the same ones for all its trials.
 
-    Args:
-        cross_validation: A number of folds or a scikit-learn splitter, or an
-            iterable of pairs `(train rows, validation rows)`. A number means
-            `StratifiedKFold` where the targets are classes, each of which
-            has a row for each fold, and `KFold` otherwise; as scikit-learn
-            does, neither shuffles. Classes are whole numbers, booleans or
-            strings of shape `(rows,)` or `(rows, 1)`, or one-hot rows.
-        fit_args: The positional arguments of `search`.
-        fit_kwargs: The keyword arguments of `search`.
-        groups: The group of each row, for splitters that want it.
+    `cross_validation` is a number of folds, a scikit-learn splitter, or an
+    iterable of pairs `(train rows, validation rows)`. A number means
+    `StratifiedKFold` if the targets are classes with a row for each fold, and
+    `KFold` otherwise; neither shuffles. Classes are whole numbers, booleans or
+    strings of shape `(rows,)` or `(rows, 1)`, or one-hot rows.
 
     Raises:
         ValueError: If the data cannot be split.
@@ -73,14 +68,8 @@ class Folds:
     ) -> dict[str, Any]:
         """Return the arguments of `fit` for a fold, all by name.
 
-        Args:
-            fold: Index of the fold.
-            fit_args: As passed to `search`.
-            fit_kwargs: As passed to `search`.
-
-        Returns:
-            The same with the fold's training rows as `x`, `y` and
-            `sample_weight`, and its other rows as `validation_data`.
+        The fold's training rows are `x`, `y` and `sample_weight`, its other
+        rows `validation_data`.
         """
         arguments = _by_name(fit_args, fit_kwargs)
         data = {k: arguments[k] for k in _DATA if arguments.get(k) is not None}
@@ -99,14 +88,7 @@ class Folds:
 
 
 def check_cross_validation(cross_validation: Any) -> Any:
-    """Return what was given if it can be one.
-
-    Args:
-        cross_validation: See `Folds`; `None` for none.
-
-    Raises:
-        ValueError: If it is none of these.
-    """
+    """Return the argument; raise if it is neither `None` nor for `Folds`."""
     is_number = isinstance(cross_validation, int)
     if (
         cross_validation is None
@@ -129,7 +111,7 @@ def _by_name(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _count_rows(arguments: Mapping[str, Any]) -> int:
-    """Return the number of rows; raise if these are no arrays of rows."""
+    """Return the number of rows; raise if the data are not arrays."""
     counts: dict[str, set[int]] = {}
     for name in [name for name in _DATA if arguments.get(name) is not None]:
         for leaf in keras.tree.flatten(arguments[name]):
@@ -156,11 +138,10 @@ def _count_rows(arguments: Mapping[str, Any]) -> int:
 
 
 def _labels(y: Any) -> np.ndarray | None:
-    """Return the targets as splitters want them, of shape `(rows,)`.
+    """Return the targets in the shape `(rows,)` that splitters need.
 
-    Returns:
-        One-hot rows as the index of the one; `None` if there is more than
-        one array or the rows are neither numbers nor one-hot.
+    One-hot rows become the index of the one. Returns `None` for several
+    arrays, or rows that are neither numbers nor one-hot.
     """
     leaves = keras.tree.flatten(y)
     if len(leaves) != 1 or leaves[0] is None:
@@ -202,7 +183,7 @@ def _rows(leaf: Any, rows: np.ndarray) -> Any:
         return leaf.tocsr()[rows]
     if isinstance(leaf, np.ndarray):
         return leaf[rows]
-    # Tensors of another framework than the backend.
+    # Tensors of a framework other than the backend.
     return np.asarray(leaf)[rows]
 
 

@@ -1,4 +1,4 @@
-"""Grid search, recorded in MLflow."""
+"""Grid search, tracked in MLflow."""
 
 import keras_tuner
 
@@ -6,17 +6,16 @@ from keras_ext.tuners.tracked_tuner import TrackedTuner
 
 
 class GridSearch(TrackedTuner, keras_tuner.GridSearch):
-    """keras-tuner's `GridSearch`, recorded in MLflow.
+    """keras-tuner's `GridSearch`, tracked in MLflow.
 
-    It tries all combinations: of `Float` and of logarithmic `Int`
-    hyperparameters without `step` ten values each. A grid that was broken off
-    is gone through to its end; keras-tuner's own ends at once when it is made
-    again.
+    It tries all combinations. A `Float` or a logarithmic `Int` without `step`
+    has ten values. A resumed grid search continues with the next combination;
+    keras-tuner's own ends at once.
 
     Args:
-        *args: See `keras_tuner.GridSearch`: `hypermodel`, `objective`,
-            `max_trials` (`None` for the whole grid), `seed`, ….
-        **kwargs: See there, and `TrackedTuner`.
+        *args: The arguments of `keras_tuner.GridSearch`: `hypermodel`,
+            `objective`, `max_trials` (`None` for the whole grid), `seed`, ….
+        **kwargs: The same by name, and those of `TrackedTuner`.
 
     Example:
     >>> import keras, keras_ext, numpy as np, tempfile

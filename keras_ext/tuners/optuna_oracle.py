@@ -1,4 +1,4 @@
-"""An oracle of keras-tuner that asks Optuna."""
+"""A keras-tuner oracle that uses Optuna."""
 
 import random
 from typing import TYPE_CHECKING, Any
@@ -6,63 +6,40 @@ from typing import TYPE_CHECKING, Any
 import keras_tuner
 
 from keras_ext.tuners.optuna_samplers import (
-    WITH_NOTES,
+    WITH_ATTRIBUTES,
     check_sampler,
     make_sampler,
 )
-from keras_ext.tuners.optuna_space import as_told, suggest, untried
+from keras_ext.tuners.optuna_space import optuna_parameters, suggest, untried
 
 if TYPE_CHECKING:
     import optuna
 
-# How often the sampler is asked for values that were not tried yet.
+# How many suggestions of the sampler may be duplicates.
 _ASKS = 4
 
 
 class OptunaOracle(keras_tuner.Oracle):
     """Suggests trials with one of Optuna's samplers.
 
-    The oracle's own files hold everything: Optuna's study lives in memory,
-    and is made again from the trials when a search is resumed. Each
-    suggestion has a seed of its own, made of `seed` and the trial's number,
-    so that a resumed search suggests what an undisturbed one would have. That
-    holds of the samplers with a name; one of your own goes on from the state
-    that it is given in.
-
-    Args:
-        objective: Name of the metric to optimize, a `keras_tuner.Objective`,
-            or a list of them. Of several, the sampler sees all values;
-            keras-tuner's `score` is their sum (those to be maximized
-            subtracted), and `pareto_trials()` returns the trials that none
-            other beats in all of them.
-        max_trials: Number of trials. Defaults to `10`.
-        seed: Seed of the suggestions, `None` for a random one. `0` is a seed,
-            too.
-        hyperparameters: A `keras_tuner.HyperParameters` that overrides or
-            registers hyperparameters beforehand.
-        tune_new_entries: Whether hyperparameters that `hyperparameters` does
-            not name are searched. Defaults to `True`.
-        allow_new_entries: Whether the hypermodel may ask for such. Defaults
-            to `True`.
-        max_retries_per_trial: How often a failed trial is tried again.
-            Defaults to `0`.
-        max_consecutive_failed_trials: After this many failed trials in a row
-            the search fails. Defaults to `3`.
-        sampler: `"tpe"`, `"cmaes"`, `"gp"`, `"nsga2"`, `"random"` or an
-            `optuna.samplers.BaseSampler`. Defaults to `"tpe"`.
-        n_startup_trials: Number of random trials before the sampler's model
-            is used; for `"nsga2"` the size of a generation. Defaults to
-            Optuna's number: 10 for `"tpe"` and `"gp"`, 1 for `"cmaes"`, 50
-            for `"nsga2"`.
-        avoid_duplicates: Whether values that were tried are never tried
-            again, and the search ends when all were. Defaults to `True`.
-
-    Raises:
-        ImportError: Optuna, or what the sampler needs, is missing.
-        ValueError: An argument is not one of those above.
+    Pass it to a tuner of your own; `OptunaSearch` is the ready one, and
+    documents the arguments and errors. The oracle's files hold everything:
+    Optuna's study lives in memory, and is rebuilt from the trials when a search
+    is resumed. Each suggestion has a seed of its own, from `seed` and the
+    number of the trial, so a resumed search suggests the same values as an
+    undisturbed one. This holds for the named samplers; a sampler object starts
+    in the state in which it is passed.
 
     Reference: Akiba et al., 2019, https://arxiv.org/abs/1907.10902; TPE:
     Watanabe, 2023, https://arxiv.org/abs/2304.11127.
+
+    Example:
+    >>> import keras_ext, keras_tuner
+    >>> hp = keras_tuner.HyperParameters()
+    >>> width = hp.Choice("width", [8])
+    >>> oracle = keras_ext.tuners.OptunaOracle("val_loss", hyperparameters=hp)
+    >>> oracle.populate_space("0")
+    {'status': 'RUNNING', 'values': {'width': 8}}
     """
 
     def __init__(
@@ -101,21 +78,21 @@ class OptunaOracle(keras_tuner.Oracle):
         self.sampler = sampler
         self.n_startup_trials = n_startup_trials
         self.avoid_duplicates = avoid_duplicates
-        # For each trial, how often the sampler had suggested tried values.
+        # For each trial, how many suggestions of the sampler were duplicates.
         self._rejected: dict[str, int] = {}
         self._forget()
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Return what to try next, and whether there is anything.
+        """Return the values to try next.
 
         Args:
             trial_id: Id of the new trial.
 
         Returns:
-            The `status`, `"RUNNING"` or `"STOPPED"`, and the `values` of the
-            active hyperparameters.
+            A dict with the `status`, `"RUNNING"` or `"STOPPED"`, and the
+            `values` of the active hyperparameters.
         """
-        study = self._told_study()
+        study = self._updated_study()
         number = len(self.start_order)
         for attempt in range(_ASKS):
             self._set_sampler(number, attempt)
@@ -144,9 +121,9 @@ class OptunaOracle(keras_tuner.Oracle):
 
         Returns:
             keras-tuner's trials, in the order in which they began. With one
-            objective these are the best trials.
+            objective, these are the best trials.
         """
-        best = {trial.number for trial in self._told_study().best_trials}
+        best = {trial.number for trial in self._updated_study().best_trials}
         return [
             self.trials[trial_id]
             for trial_id, asked in self._asked.items()
@@ -158,7 +135,7 @@ class OptunaOracle(keras_tuner.Oracle):
         return {**super().get_state(), "rejected": self._rejected}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Set the state; the study is made anew when it is next needed."""
+        """Set the state; the next use rebuilds the study."""
         super().set_state(state)
         self._rejected = dict(state.get("rejected", {}))
         self._forget()
@@ -166,24 +143,24 @@ class OptunaOracle(keras_tuner.Oracle):
     def _forget(self) -> None:
         self._study: optuna.Study | None = None
         self._asked: dict[str, optuna.Trial] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
-    def _told_study(self) -> "optuna.Study":
-        """Return the study, which knows all trials and their outcomes."""
+    def _updated_study(self) -> "optuna.Study":
+        """Return the study, with all trials and their outcomes."""
         if self._study is None:
             self._study = _new_study([o.direction for o in self._objectives()])
         for number, trial_id in enumerate(self.start_order):
-            if trial_id in self._told:
+            if trial_id in self._reported:
                 continue
             if trial_id not in self._asked:
                 self._ask_again(number, trial_id)
-            self._tell(number, trial_id)
+            self._report(number, trial_id)
         return self._study
 
     def _ask_again(self, number: int, trial_id: str) -> None:
-        """Put a trial of an earlier process into the study."""
+        """Add a trial of an earlier process to the study."""
         assert self._study is not None
-        if self.sampler in WITH_NOTES:
+        if self.sampler in WITH_ATTRIBUTES:
             for attempt in range(self._rejected.get(trial_id, 0)):
                 self._set_sampler(number, attempt)
                 asked = self._study.ask()
@@ -193,32 +170,34 @@ class OptunaOracle(keras_tuner.Oracle):
         values = self.trials[trial_id].hyperparameters.values
         self._asked[trial_id] = self._ask_for(values)
 
-    def _tell(self, number: int, trial_id: str) -> None:
-        """Tell how a trial ended, if it did."""
+    def _report(self, number: int, trial_id: str) -> None:
+        """Report the outcome of a trial to the study, if it has ended."""
         assert self._study is not None
         trial = self.trials[trial_id]
         if trial.status == "FAILED":
             self._give_up(self._asked[trial_id])
         elif trial.status == "COMPLETED":
-            known = as_told(
+            known = optuna_parameters(
                 self.hyperparameters.space, trial.hyperparameters.values
             )[0]
             if known.keys() != self._asked[trial_id].params.keys():
-                # The hypermodel had asked for more than was known before.
+                # The trial's build has requested new hyperparameters.
                 self._give_up(self._asked[trial_id])
                 self._ask_again(number, trial_id)
             self._study.tell(self._asked[trial_id], self._outcome(trial))
         else:
             return
-        self._told.add(trial_id)
+        self._reported.add(trial_id)
 
     def _ask_for(self, values: dict[str, Any]) -> "optuna.Trial":
         """Let the sampler suggest these values."""
         assert self._study is not None
-        known, distributions = as_told(self.hyperparameters.space, values)
+        known, distributions = optuna_parameters(
+            self.hyperparameters.space, values
+        )
         self._study.enqueue_trial(known)
         asked = self._study.ask(distributions)
-        # Only now is the sampler asked, and takes its notes.
+        # This calls the sampler, which then stores its attributes.
         _ = asked.relative_params
         return asked
 
@@ -231,20 +210,20 @@ class OptunaOracle(keras_tuner.Oracle):
     def _set_sampler(
         self, number: int, attempt: int, again: bool = False
     ) -> None:
-        """Give the study the sampler of one suggestion.
+        """Set the study's sampler for one suggestion.
 
         Args:
             number: The trial's number.
             attempt: How many suggestions for the trial were rejected.
-            again: Whether the values are known, and the sampler is asked for
-                its notes alone.
+            again: Whether the values are known, so that only the sampler's
+                attributes matter.
         """
         assert self._study is not None
         if not isinstance(self.sampler, str):
             self._study.sampler = self.sampler
             return
         name = self.sampler
-        if again and name not in WITH_NOTES:
+        if again and name not in WITH_ATTRIBUTES:
             name = "random"
         self._study.sampler = make_sampler(
             name,
@@ -260,7 +239,7 @@ class OptunaOracle(keras_tuner.Oracle):
         return getattr(self.objective, "objectives", [self.objective])
 
     def _outcome(self, trial: Any) -> list[float]:
-        """Return the objectives' values, of several those of one epoch."""
+        """Return the objectives' values; several are those of one epoch."""
         objectives = self._objectives()
         if len(objectives) == 1:
             return [float(trial.score)]

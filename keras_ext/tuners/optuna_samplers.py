@@ -1,4 +1,4 @@
-"""Optuna's samplers by name, and what has to be installed for them."""
+"""Optuna's samplers by name, and the packages that they need."""
 
 import importlib
 import warnings
@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
 SAMPLERS = ("tpe", "cmaes", "gp", "nsga2", "random")
-# Those that keep notes of their own in the study, beside scores and values.
-WITH_NOTES = ("cmaes", "nsga2")
+# Samplers that store attributes of their own in the study.
+WITH_ATTRIBUTES = ("cmaes", "nsga2")
 
 _NEEDS = {"cmaes": ["cmaes"], "gp": ["scipy", "torch"]}
 _EXTRA = 'pip install "keras-ext[optuna]"'
@@ -22,18 +22,7 @@ _INSTALL = {
 
 
 def check_sampler(sampler: Any, objectives: int = 1) -> None:
-    """Check that a sampler is known, and that what it needs is installed.
-
-    Args:
-        sampler: One of `SAMPLERS`, or an `optuna.samplers.BaseSampler`.
-        objectives: Number of objectives.
-
-    Raises:
-        ImportError: Optuna, or what the sampler needs, is missing; the
-            message says how to install it.
-        ValueError: There is no such sampler, or it knows no several
-            objectives.
-    """
+    """Raise if a sampler is unknown, or a package that it needs is missing."""
     optuna = _import("optuna", "`OptunaSearch`")
     if isinstance(sampler, optuna.samplers.BaseSampler):
         return
@@ -58,17 +47,7 @@ def make_sampler(
     n_startup_trials: int | None = None,
     others_running: bool = False,
 ) -> "BaseSampler":
-    """Return a sampler of Optuna.
-
-    Args:
-        name: One of `SAMPLERS`.
-        seed: Its seed.
-        n_startup_trials: Number of random trials before the sampler's model
-            is used; for `"nsga2"` the size of a generation. Defaults to
-            Optuna's number.
-        others_running: Whether other trials run at the same time, from which
-            the next one should keep away.
-    """
+    """Return the sampler with this name, one of `SAMPLERS`."""
     from optuna import exceptions, samplers
 
     options: dict[str, Any] = {"seed": seed}
@@ -76,7 +55,7 @@ def make_sampler(
         size = "population_size" if name == "nsga2" else "n_startup_trials"
         options[size] = n_startup_trials
     with warnings.catch_warnings():
-        # What Optuna may still rename: `group` and `constant_liar`.
+        # Optuna calls `group` and `constant_liar` experimental.
         warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
         if name == "tpe":
             return samplers.TPESampler(
@@ -91,8 +70,7 @@ def make_sampler(
             return samplers.NSGAIISampler(**options)
         if name == "random":
             return samplers.RandomSampler(seed)
-        # Categories and conditional hyperparameters, which these two do not
-        # know, are left to this one.
+        # These two have no categories and no conditional hyperparameters.
         others = samplers.TPESampler(multivariate=False, seed=seed)
         kind: Any = samplers.GPSampler
         if name == "cmaes":

@@ -1,4 +1,4 @@
-"""Search with Optuna's samplers, recorded in MLflow."""
+"""Search with Optuna's samplers, tracked in MLflow."""
 
 from typing import Any
 
@@ -11,59 +11,59 @@ from keras_ext.tuners.tracked_tuner import TrackedTuner
 class OptunaSearch(TrackedTuner, keras_tuner.Tuner):
     """Search that learns from its trials, with one of Optuna's samplers.
 
-    The default, TPE, models where good and where bad trials lie, all
-    hyperparameters together, and tries what is likely among the good ones.
-    Hyperparameters in a `conditional_scope` are modelled where they are
-    active, and are not part of a trial where they are not. Failed trials are
-    left out of the model, and never tried again. What is recorded, and how a
-    search is resumed, is told at `keras_ext.tuners.TrackedTuner`; a resumed
-    search makes the suggestions that an undisturbed one would have made.
+    The default sampler, TPE, models the regions of good and of bad trials,
+    with all hyperparameters together, and tries values that are likely among
+    the good ones. A hyperparameter in a `conditional_scope` is modelled where
+    it is active, and left out of the other trials. Failed trials are left out
+    of the model and never tried again. `keras_ext.tuners.TrackedTuner`
+    documents what is logged and how to resume a search. A resumed search
+    suggests the same values as an undisturbed one.
 
     | `sampler` | is good at | needs |
     |---|---|---|
     | `"tpe"` | all spaces, conditional ones too; the default | |
     | `"gp"` | few trials, numbers; slow after some hundreds | scipy, torch |
-    | `"cmaes"` | many trials, numbers; categories are left to TPE | cmaes |
+    | `"cmaes"` | many trials, numbers; TPE samples the categories | cmaes |
     | `"nsga2"` | several objectives and many trials | |
-    | `"random"` | comparing the others with it | |
+    | `"random"` | comparisons with the others | |
 
     Args:
         hypermodel: A function of the hyperparameters that returns a compiled
             model, or a `keras_tuner.HyperModel`.
         objective: Name of the metric to optimize, a `keras_tuner.Objective`,
-            or a list of them. Of several, the sampler sees each value;
-            keras-tuner's `score` is their sum, those to be maximized
-            subtracted, and `oracle.pareto_trials()` returns the trials that
-            none other beats in all of them.
+            or a list of them. With several, the sampler uses each value,
+            keras-tuner's `score` is their sum (objectives to maximize are
+            subtracted), and `oracle.pareto_trials()` returns the trials that
+            no other trial beats in all objectives.
         max_trials: Number of trials. Defaults to `10`.
-        seed: Seed of the suggestions, `None` for a random one. `0` is a seed,
-            too.
+        seed: Seed of the suggestions, `None` for a random one. `0` is a valid
+            seed.
         hyperparameters: A `keras_tuner.HyperParameters` that overrides or
             registers hyperparameters beforehand.
-        tune_new_entries: Whether hyperparameters that `hyperparameters` does
-            not name are searched. Defaults to `True`.
-        allow_new_entries: Whether the hypermodel may ask for such. Defaults
-            to `True`.
-        max_retries_per_trial: How often a failed trial is tried again.
-            Defaults to `0`.
+        tune_new_entries: Whether to search hyperparameters that
+            `hyperparameters` does not name. Defaults to `True`.
+        allow_new_entries: Whether the hypermodel may request such
+            hyperparameters. Defaults to `True`.
+        max_retries_per_trial: How often to retry a failed trial. Defaults to
+            `0`.
         max_consecutive_failed_trials: After this many failed trials in a row
             the search fails. Defaults to `3`.
-        sampler: One of the names above, or an `optuna.samplers.BaseSampler`,
-            which after a resumption goes on from the state that it is given
-            in. Defaults to `"tpe"`.
-        n_startup_trials: Number of random trials before the sampler's model
-            is used; for `"nsga2"` the size of a generation. Defaults to
+        sampler: One of the names above, or an `optuna.samplers.BaseSampler`.
+            In a resumed search, the latter starts in the state in which it is
+            passed. Defaults to `"tpe"`.
+        n_startup_trials: Number of random trials before the sampler uses its
+            model; for `"nsga2"` the size of a generation. Defaults to
             Optuna's number: 10 for `"tpe"` and `"gp"`, 1 for `"cmaes"`, 50
             for `"nsga2"`.
-        avoid_duplicates: Whether values that were tried are never tried
-            again, and the search ends when all were. Defaults to `True`.
-        **kwargs: What every `TrackedTuner` takes (`experiment`,
-            `tracking_uri`, …) and what every `keras_tuner.Tuner` does
-            (`directory`, `project_name`, `overwrite`, …).
+        avoid_duplicates: Whether to try no values twice; the search ends when
+            all values were tried. Defaults to `True`.
+        **kwargs: The arguments of `TrackedTuner` (`experiment`,
+            `tracking_uri`, …) and of `keras_tuner.Tuner` (`directory`,
+            `project_name`, `overwrite`, …).
 
     Raises:
-        ImportError: Optuna, or what the sampler needs, is missing.
-        ValueError: An argument is not one of those above.
+        ImportError: If Optuna or a package of the sampler is missing.
+        ValueError: If an argument is invalid.
 
     Example:
     >>> import keras, keras_ext, numpy as np, tempfile

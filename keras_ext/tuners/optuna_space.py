@@ -1,10 +1,12 @@
 """keras-tuner's hyperparameters as Optuna's distributions, and back."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras_tuner.engine import hyperparameters as kinds
+
+from keras_ext.tuners.search_space import active
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -13,30 +15,8 @@ if TYPE_CHECKING:
 Values = Mapping[str, Any]
 
 
-def active(space: Sequence[Any], values: Values) -> Iterator[Any]:
-    """Iterate over the hyperparameters of which `values` wants a value.
-
-    Whoever iterates puts the value of each into `values` before the next one,
-    whose conditions may ask for it. Of several active ones of the same name
-    the first counts.
-    """
-    for parameter in space:
-        if parameter.name not in values and all(
-            condition.is_active(values) for condition in parameter.conditions
-        ):
-            yield parameter
-
-
 def suggest(trial: "Trial", space: Sequence[Any]) -> dict[str, Any]:
-    """Return a value for each active hyperparameter, as Optuna suggests it.
-
-    Args:
-        trial: Optuna's trial.
-        space: keras-tuner's hyperparameters, parents before children.
-
-    Returns:
-        Values by name.
-    """
+    """Return Optuna's suggestion for each active hyperparameter, by name."""
     values: dict[str, Any] = {}
     for parameter in active(space, values):
         axis = Axis(parameter)
@@ -44,13 +24,13 @@ def suggest(trial: "Trial", space: Sequence[Any]) -> dict[str, Any]:
     return values
 
 
-def as_told(
+def optuna_parameters(
     space: Sequence[Any], values: Values
 ) -> tuple[dict[str, Any], dict[str, "BaseDistribution"]]:
     """Return values as Optuna's parameters, and their distributions.
 
-    What is inactive or has no value is left out. A value beside the space (a
-    default, say) is told as the nearest one in it.
+    Hyperparameters that are inactive or have no value are left out. A value
+    outside the space, such as a default, becomes the nearest one inside.
     """
     parameters, distributions = {}, {}
     seen: dict[str, Any] = {}
@@ -73,12 +53,8 @@ def untried(
 ) -> dict[str, Any] | None:
     """Return random values that were not tried, or `None` if all were.
 
-    Args:
-        space: keras-tuner's hyperparameters, parents before children.
-        is_tried: Says whether values were tried.
-        tried: Number of values that were. No more than `tried + 1` are looked
-            at, however large the space.
-        rng: Source of the draws.
+    At most `tried + 1` values are checked, however large the space is; `tried`
+    is the number of tried values.
     """
 
     def walk(values: Values, rest: Sequence[Any]) -> dict[str, Any] | None:
@@ -101,17 +77,13 @@ class Axis:
     |---|---|
     | `Boolean`, unordered `Choice` | categories |
     | ordered `Choice`, `Int` and `Float` with a step | their levels, 0, 1, … |
-    | `Int`, `Float` | integers, floats, on a logarithmic scale if asked for |
+    | `Int`, `Float` | integers, floats, on their linear or logarithmic scale |
     | `sampling="reverse_log"` | logarithmic, of `min + max - value` |
     | `Fixed` | nothing |
 
-    Args:
-        parameter: keras-tuner's hyperparameter.
-
     Attributes:
-        key: Its name in Optuna's space, with its conditions, since
-            keras-tuner takes those of one name for different ones if their
-            conditions differ.
+        key: Its name in Optuna's space, with its conditions: in keras-tuner,
+            hyperparameters with one name and different conditions differ.
         distribution: Optuna's distribution, `None` for a `Fixed` one.
         levels: Its values in increasing order if they are numbered, or its
             categories; `None` if they are a range.
@@ -140,7 +112,7 @@ class Axis:
         return self.levels[number] if self.levels else self._mirrored(number)
 
     def to_optuna(self, value: Any) -> Any:
-        """Return the place of a value on the axis."""
+        """Return the position of a value on the axis."""
         if _is_categorical(self.parameter):
             return value
         if self.levels is not None:
@@ -152,8 +124,7 @@ class Axis:
     def draw(self, most: int, rng: random.Random) -> list[Any]:
         """Return up to `most` different values in random order.
 
-        Of a `Float` without a step there is one, since there is no end to
-        them.
+        A `Float` without a step has endless values and returns one.
         """
         if self.distribution is None:
             return [self.parameter.value]
@@ -184,7 +155,7 @@ class Axis:
         return self.levels is not None or isinstance(self.parameter, kinds.Int)
 
     def _mirrored(self, number: Any) -> Any:
-        """Exchange the ends of the range, if small gaps are at its top."""
+        """Exchange the ends of the range for `"reverse_log"`."""
         if self.parameter.sampling != "reverse_log":
             return number
         low, high = self._ends()
@@ -201,7 +172,7 @@ def _is_categorical(parameter: Any) -> bool:
 
 
 def _levels(parameter: Any) -> list[Any] | None:
-    """Return the values of a hyperparameter that has few, each once."""
+    """Return the values of a hyperparameter that lists them, each once."""
     if isinstance(parameter, kinds.Fixed):
         return None
     if isinstance(parameter, (kinds.Choice, kinds.Boolean)):
@@ -213,7 +184,7 @@ def _levels(parameter: Any) -> list[Any] | None:
         and parameter.step == 1
     ):
         return None
-    # Of an `Int` on a logarithmic scale, `values` holds floats.
+    # The `values` of an `Int` on a logarithmic scale are floats.
     count = len(tuple(parameter.values))
     probs = [(i + 0.5) / count for i in range(count)]
     return sorted({parameter.prob_to_value(prob) for prob in probs})

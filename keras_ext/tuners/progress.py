@@ -1,18 +1,19 @@
-"""What a person sees of a search in the terminal: two lines per trial.
+"""The terminal output of a search: two lines per trial.
 
-Between them, where the terminal is one, a line that is written again and
-again tells how the trial is going.
+In a terminal, a live line between the two shows the current epoch.
 """
 
 import math
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import keras
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
 
 class Progress:
@@ -20,11 +21,10 @@ class Progress:
 
     Args:
         total: Number of trials, or `None` if it is not known.
-        shown: False prints nothing.
-        live: Whether there may be a line that is rewritten; there is none
-            where the output is not a terminal.
-        deadline: When the search's time is up, by `time.monotonic`.
-        start: When it began. Defaults to `None`: now.
+        shown: Whether to print anything.
+        live: Whether to show a live line, where the output is a terminal.
+        deadline: End of the time budget, by `time.monotonic`.
+        start: Begin of the search. Defaults to `None`: now.
     """
 
     def __init__(
@@ -41,46 +41,31 @@ class Progress:
         self._deadline = deadline
         self._start = time.monotonic() if start is None else start
         self._durations: list[float] = []
-        self._number = 0
+        self._number, self._trial = 0, ""
         self._began = self._start
         self._best: str | None = None
-        self._rewritten = False
+        # What the trial prints meanwhile is not to be wrapped.
+        console = Console(soft_wrap=True)
+        self._line = Live(console=console, auto_refresh=False, transient=True)
 
     def begin(
         self, number: int, trial: str, hyperparameters: Mapping[str, Any]
     ) -> None:
-        """Say what a trial tries.
-
-        Args:
-            number: Number of the trial, counted from 1.
-            trial: Its id.
-            hyperparameters: Its values, by name.
-        """
-        self._number, self._began = number, time.monotonic()
+        """Print the number, id and hyperparameters of a trial."""
+        self._number, self._trial = number, trial
+        self._began = time.monotonic()
         values = [f"{k}={_short(v)}" for k, v in hyperparameters.items()]
-        self._print(number, trial, " ".join(values) or "no hyperparameters")
+        self._print(" ".join(values) or "no hyperparameters")
 
     def end(
         self,
-        number: int,
-        trial: str,
         outcome: str,
         duration: float,
         best: str | None = None,
         min_grad_norm: float | None = None,
         dead_relu: float | None = None,
     ) -> None:
-        """Say what came of it.
-
-        Args:
-            number: Number of the trial.
-            trial: Its id.
-            outcome: The score, or why there is none.
-            duration: Seconds that it took.
-            best: The best score so far.
-            min_grad_norm: Smallest gradient norm among the layers.
-            dead_relu: Share of dead ReLU units.
-        """
+        """Print how the trial ended: `outcome` is its score or status."""
         self._durations.append(duration)
         self._best = best
         parts = [outcome]
@@ -92,20 +77,12 @@ class Progress:
             parts.append(f"dead ReLU {dead_relu:.0%}")
         parts.append(f"took {_clock(duration)}")
         parts.append(f"elapsed {_clock(time.monotonic() - self._start)}")
-        parts += self._left(number)
-        self._print(number, trial, " | ".join(parts))
+        self._print(" | ".join(parts + self._left()))
 
     def epoch(
         self, epoch: int, epochs: int, objective: str, logs: Mapping[str, Any]
     ) -> None:
-        """Rewrite the line that tells how the trial is going.
-
-        Args:
-            epoch: Number of epochs that have ended.
-            epochs: Number of epochs of the trial.
-            objective: Name of the objective.
-            logs: Of the last epoch.
-        """
+        """Update the live line after an epoch; 0 is the begin of training."""
         parts = [f"  epoch {epoch}/{epochs}"]
         if objective in logs:
             parts.append(f"{objective} {float(logs[objective]):.4f}")
@@ -114,70 +91,57 @@ class Progress:
         parts += _worst_layers(logs)
         elapsed = time.monotonic() - self._began
         expected = elapsed * epochs / epoch if epoch else None
-        parts += self._left(self._number, expected, elapsed)
-        width = shutil.get_terminal_size().columns - 1
-        sys.stdout.write(f"\r\x1b[K{' | '.join(parts)[:width]}")
-        sys.stdout.flush()
-        self._rewritten = True
+        parts += self._left(expected, elapsed)
+        line = Text(" | ".join(parts), no_wrap=True, overflow="ellipsis")
+        self._line.start()
+        self._line.update(line, refresh=True)
 
-    def say(self, text: str) -> None:
-        """Print a line of its own."""
-        if self._rewritten:
-            sys.stdout.write("\r\x1b[K")
-            self._rewritten = False
+    def print_line(self, text: str) -> None:
+        """Print a line in place of the live line."""
+        self.close()
         if self.shown:
             print(text, flush=True)
 
-    def _left(
-        self, number: int, expected: float | None = None, elapsed: float = 0.0
-    ) -> list[str]:
-        """Return what is left: of the trials, or of the time for them.
+    def close(self) -> None:
+        """Remove the live line."""
+        self._line.stop()
 
-        Args:
-            number: Number of the trial.
-            expected: Seconds that it will take; `None` if it has ended.
-            elapsed: Seconds that it has taken of them.
+    def _left(
+        self, expected: float | None = None, elapsed: float = 0.0
+    ) -> list[str]:
+        """Return the time left for the trials, within the time budget.
+
+        A running trial has `expected` seconds in total and `elapsed` so far.
         """
-        durations = [
-            *self._durations,
-            *([] if expected is None else [expected]),
-        ]
+        running = [] if expected is None else [expected]
+        durations = self._durations + running
         left = math.inf
         if self.total is not None and durations:
             mean = sum(durations) / len(durations)
-            left = mean * (self.total - number)
+            left = mean * (self.total - self._number)
         until = max(0.0, self._deadline - time.monotonic())
         this = 0.0 if expected is None else expected - elapsed
-        # What has begun is ended after the time is up, too.
+        # A trial that has begun is trained to its end.
         left = max(this, min(this + left, until))
         if not math.isfinite(left) or (expected is None and left <= 0):
             return []
         return [f"left ~{_clock(left)}"]
 
-    def _print(self, number: int, trial: str, text: str) -> None:
+    def _print(self, text: str) -> None:
         total = "" if self.total is None else f"/{self.total}"
-        width = len(str(self.total or number))
-        self.say(f"[{number:>{width}}{total}] trial {trial}  {text}")
+        number = str(self._number).rjust(len(total) - 1)
+        self.print_line(f"[{number}{total}] trial {self._trial}  {text}")
 
 
 def opened_by(store: str) -> str:
-    """Return what shows a store in MLflow: a command, or its own address.
-
-    Args:
-        store: The store's URI, without credentials.
-    """
+    """Return how to open a store in MLflow: a command, or its address."""
     if store.startswith(("http://", "https://")):
         return store
     return f"keras-ext ui --tracking-uri {shlex.quote(store)}"
 
 
 class LiveLine(keras.callbacks.Callback):
-    """Shows the epochs of a trial; the last callback, which sees all logs.
-
-    Args:
-        progress: Where.
-        objective: Name of the objective.
-    """
+    """Shows the epochs of a trial. The last callback, so it sees all logs."""
 
     def __init__(self, progress: Progress, objective: str):
         super().__init__()
@@ -185,11 +149,11 @@ class LiveLine(keras.callbacks.Callback):
         self._objective = objective
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Show that training has begun."""
+        """Show the live line."""
         self._show(0, {})
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Show what the epoch came to."""
+        """Show the values of the epoch."""
         self._show(epoch + 1, logs or {})
 
     def _show(self, epoch: int, logs: Mapping[str, Any]) -> None:
@@ -198,7 +162,7 @@ class LiveLine(keras.callbacks.Callback):
 
 
 def _worst_layers(logs: Mapping[str, Any]) -> list[str]:
-    """Return the smallest gradient norm and the most dead units, and where."""
+    """Return the smallest gradient norm, the most dead units, their layers."""
     worst = []
     for kind, name, choose, form in (
         ("grad_norm/", "smallest gradient norm", min, ".1e"),

@@ -1,4 +1,4 @@
-"""Random search, recorded in MLflow."""
+"""Random search, tracked in MLflow."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,11 +9,11 @@ from keras_ext.tuners.tracked_tuner import TrackedTuner
 
 
 class RandomSearch(TrackedTuner, keras_tuner.RandomSearch):
-    """keras-tuner's `RandomSearch`, recorded in MLflow.
+    """keras-tuner's `RandomSearch`, tracked in MLflow.
 
     Each trial draws every hyperparameter independently of the others, from
-    the distribution that its `sampling` names. What is recorded, and how a
-    search is resumed, is told at `keras_ext.tuners.TrackedTuner`.
+    the distribution that its `sampling` names. `keras_ext.tuners.TrackedTuner`
+    documents what is logged and how to resume a search.
 
     Args:
         hypermodel: A function of the hyperparameters that returns a compiled
@@ -21,18 +21,18 @@ class RandomSearch(TrackedTuner, keras_tuner.RandomSearch):
         objective: Name of the metric to optimize, a `keras_tuner.Objective`,
             or a list of them.
         max_trials: Number of trials. Defaults to `10`.
-        seed: Seed of the draws, `None` for a random one. `0` is a seed, too.
-            keras-tuner counts upwards from it, one for each value that it
-            draws, so neighbouring seeds share most of their trials: take
-            seeds that lie far apart to repeat a search independently.
+        seed: Seed of the draws, `None` for a random one. `0` is a valid seed.
+            keras-tuner adds 1 for each value that it draws, so neighbouring
+            seeds share most of their trials: to repeat a search
+            independently, use seeds that lie far apart.
         hyperparameters: A `keras_tuner.HyperParameters` that overrides or
             registers hyperparameters beforehand.
-        tune_new_entries: Whether hyperparameters that `hyperparameters` does
-            not name are searched. Defaults to `True`.
-        allow_new_entries: Whether the hypermodel may ask for such. Defaults
-            to `True`.
-        max_retries_per_trial: How often a failed trial is tried again.
-            Defaults to `0`.
+        tune_new_entries: Whether to search hyperparameters that
+            `hyperparameters` does not name. Defaults to `True`.
+        allow_new_entries: Whether the hypermodel may request such
+            hyperparameters. Defaults to `True`.
+        max_retries_per_trial: How often to retry a failed trial. Defaults to
+            `0`.
         max_consecutive_failed_trials: After this many failed trials in a row
             the search fails. Defaults to `3`.
         experiment: Name of the MLflow experiment. Defaults to
@@ -40,12 +40,11 @@ class RandomSearch(TrackedTuner, keras_tuner.RandomSearch):
         tracking_uri: The MLflow store. Defaults to MLflow's own setting.
         run_name: Name of the search's run. Defaults to `project_name`.
         tags: Further tags of the search's run.
-        stop_unhealthy: Whether hopeless trials are ended. Defaults to
-            `False`.
-        **kwargs: What `TrackedTuner` takes: `pruner`, `cross_validation`,
-            `log_models`, `resume_trials`; and what every `keras_tuner.Tuner`
-            does: `directory`, `project_name`, `overwrite`,
-            `executions_per_trial`, ….
+        stop_unhealthy: Whether to end hopeless trials. Defaults to `False`.
+        **kwargs: The other arguments of `TrackedTuner` (`pruner`,
+            `cross_validation`, `log_models`, `resume_trials`, …) and of
+            `keras_tuner.Tuner` (`directory`, `project_name`, `overwrite`,
+            `executions_per_trial`, …).
 
     Example:
     >>> import keras, keras_ext, numpy as np, tempfile

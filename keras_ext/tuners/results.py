@@ -1,37 +1,51 @@
-"""What `HyperModel.fit` returns, read as values of the objective."""
+"""The results of `HyperModel.fit`, read as values of the objective."""
 
 import math
 from typing import Any
 
 import keras
+import keras_tuner
 import numpy as np
 
 # The logs of each epoch.
 Rows = list[dict[str, float]]
 
 
+def check_objective(result: Any, objective: Any) -> None:
+    """Raise if a trial did not report the objective.
+
+    This ends the search, because no other trial would report it either.
+    """
+    if isinstance(result, keras.callbacks.History):
+        reported = set(result.history)
+    elif isinstance(result, dict):
+        reported = set(result)
+    else:
+        return
+    parts = _parts(objective)
+    missing = [part.name for part in parts if part.name not in reported]
+    # A subclass may compute its value from several metrics.
+    if missing and all(type(p) is keras_tuner.Objective for p in parts):
+        raise keras_tuner.errors.FatalValueError(
+            "`objective` must be a metric that the trials report, one of "
+            f"{sorted(reported)}. Received: objective={missing[0]!r}"
+        )
+
+
 def with_all_epochs(result: Any, rows: Rows, objective: Any) -> Any:
-    """Return a `History` that has each column's value of each epoch.
+    """Return a `History` whose columns have a value for each epoch.
 
     A metric that some epochs do not report (`validation_freq=2`) has a
-    shorter column in Keras's `History`, and keras-tuner takes its n-th value
-    for that of the n-th epoch, and fails where there is none. Here an epoch
-    that does not report the objective has the worst value there is, so that
-    it is never the best; a column that is not known in each of the others is
-    left out.
-
-    Args:
-        result: What `HyperModel.fit` returned.
-        rows: The logs of each epoch, the last ones being those of `result`.
-        objective: A `keras_tuner.Objective`, or several in one.
-
-    Returns:
-        `result`, if it is no history or has equal columns.
+    shorter column in Keras's `History`. keras-tuner reads its n-th value as
+    that of the n-th epoch, and fails where it is missing. Here an epoch that
+    does not report the objective has the worst possible value, so it is never
+    the best one. A column with other gaps is left out. `rows` are the logs of
+    each epoch, the last ones those of `result`.
     """
     if not isinstance(result, keras.callbacks.History):
         return result
     columns = result.history
-    parts = getattr(objective, "objectives", [objective])
+    parts = _parts(objective)
     if len({len(column) for column in columns.values()}) < 2 or any(
         part.name not in columns for part in parts
     ):
@@ -53,15 +67,9 @@ def with_all_epochs(result: Any, rows: Rows, objective: Any) -> Any:
 
 
 def best_value(result: Any, objective: Any) -> float | None:
-    """Return the best value of the objective that an execution came to.
+    """Return the best finite value of the objective in an execution.
 
-    Args:
-        result: A number, a dict of metrics, or a `History`.
-        objective: A `keras_tuner.Objective`.
-
-    Returns:
-        The number; the dict's value; the best of all epochs of the history.
-        What is not finite is left out; `None` if nothing is left.
+    `result` is a number, a dict of metrics, or a `History`.
     """
     if isinstance(result, keras.callbacks.History):
         columns = result.history
@@ -91,16 +99,10 @@ def best_value(result: Any, objective: Any) -> float | None:
 
 
 def spread(results: Any, objective: Any, executions: int = 1) -> float | None:
-    """Return the standard deviation of the best values.
+    """Return the standard deviation of the executions' best values.
 
-    Args:
-        results: What the executions returned, as a list.
-        objective: A `keras_tuner.Objective`.
-        executions: So many in a row are those of one fold; their mean counts.
-
-    Returns:
-        The square root of the mean squared deviation from the mean; `None`
-        of a single value, or if any is not known.
+    The values of each `executions` results in a row, those of one fold, are
+    averaged first. Returns `None` for a single value, or if one is missing.
     """
     if not isinstance(results, list) or len(results) < 2:
         return None
@@ -111,3 +113,7 @@ def spread(results: Any, objective: Any, executions: int = 1) -> float | None:
     if len(known) > executions:
         return float(np.std(np.reshape(known, (-1, executions)).mean(axis=1)))
     return float(np.std(known))
+
+
+def _parts(objective: Any) -> list[Any]:
+    return getattr(objective, "objectives", [objective])

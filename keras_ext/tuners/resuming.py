@@ -1,4 +1,4 @@
-"""Going on with a trial that a crash tore off, from its last whole epoch."""
+"""Continuing an interrupted trial after its last whole epoch."""
 
 import json
 from pathlib import Path
@@ -11,11 +11,7 @@ from keras_ext.tuners.results import Rows
 
 
 class LastState(keras.callbacks.Callback):
-    """Saves weights and optimizer state when training ends.
-
-    Args:
-        path: A file `….weights.h5`.
-    """
+    """Saves weights and optimizer state when training ends."""
 
     def __init__(self, path: Path):
         super().__init__()
@@ -29,19 +25,11 @@ class LastState(keras.callbacks.Callback):
 class Attempt:
     """One execution of a trial, which another process may have begun.
 
-    What it came to is in a JSON file that names the number of whole epochs;
-    the file of weights and optimizer state for that number is written before
-    it, so a crash leaves a pair that fits. What callbacks keep to themselves
-    (the patience of `EarlyStopping`, for example) begins anew.
-
-    Args:
-        folder: The trial's folder.
-        execution: Number of the execution in the trial.
-
-    Attributes:
-        rows: What each whole epoch came to: its logs.
-        result: What the execution returned if it was finished before, or
-            `None`.
+    A JSON file holds the logs of the whole epochs. The file of weights and
+    optimizer state for their number is written first, so a crash leaves two
+    files that match. Callbacks lose their own state, such as the patience of
+    `EarlyStopping`. `rows` are the logs of the whole epochs, `result` is the
+    result of an execution that finished earlier, or `None`.
     """
 
     def __init__(self, folder: Path, execution: int):
@@ -56,11 +44,7 @@ class Attempt:
             self.result = self._restored(state)
 
     def arguments(self, fit_kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments of `fit` with which the execution goes on.
-
-        Args:
-            fit_kwargs: Those of a new one, `callbacks` among them.
-        """
+        """Return the arguments of `fit` that continue the execution."""
         callbacks = [_Loader(self), *fit_kwargs["callbacks"], _Saver(self)]
         fit_kwargs = {**fit_kwargs, "callbacks": callbacks}
         if self._before:
@@ -68,12 +52,10 @@ class Attempt:
             fit_kwargs["initial_epoch"] = first + self._before
         return fit_kwargs
 
-    def tell_best(self, checkpoint: Any) -> None:
-        """Let keras-tuner's checkpoint know the epochs that it has not seen.
+    def restore_best(self, checkpoint: Any) -> None:
+        """Restore the best value of keras-tuner's `SaveBestEpoch`.
 
-        Args:
-            checkpoint: Its `SaveBestEpoch`; it keeps the best epoch's
-                weights, of which the file is still there.
+        The checkpoint's file still holds the weights of that epoch.
         """
         objective = checkpoint.objective
         for logs in self.rows:
@@ -83,11 +65,7 @@ class Attempt:
                     checkpoint.best_value = value
 
     def finished(self, result: Any) -> Any:
-        """Keep what the execution returned, and return it for all epochs.
-
-        Args:
-            result: What `HyperModel.fit` returned.
-        """
+        """Store the result of `HyperModel.fit`; return it for all epochs."""
         kind = "value"
         if isinstance(result, keras.callbacks.History):
             result.history = _columns(self.rows)
@@ -99,12 +77,12 @@ class Attempt:
         return result
 
     def load(self, model: keras.Model) -> None:
-        """Give the model the state after the last whole epoch."""
+        """Load the model's state after the last whole epoch."""
         if self._before:
             load_state(model, self._weights(self._before))
 
     def save(self, model: keras.Model, logs: Any) -> None:
-        """Save what an epoch came to, and the model's state."""
+        """Save the logs of an epoch and the model's state."""
         self.rows.append({k: float(v) for k, v in (logs or {}).items()})
         save_state(model, self._weights(len(self.rows)))
         self._write({})
@@ -149,25 +127,14 @@ class _Saver(keras.callbacks.Callback):
 
 
 def save_state(model: keras.Model, path: Path) -> None:
-    """Save weights and optimizer state; a crash leaves the old file.
-
-    Args:
-        model: A built model.
-        path: A file `….weights.h5`.
-    """
+    """Save weights and optimizer state; a crash leaves the old file."""
     with replacing(path) as draft:
         model.save_weights(draft, overwrite=True)
 
 
 def load_state(model: keras.Model, path: Path) -> None:
-    """Load what `save_state` saved.
-
-    Keras leaves the optimizer's state out where the optimizer is not built.
-
-    Args:
-        model: A built model.
-        path: The file.
-    """
+    """Load weights and optimizer state into a built model."""
+    # Keras skips the optimizer's state if the optimizer is not built.
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and not optimizer.built:
         optimizer.build(model.trainable_variables)
@@ -180,7 +147,7 @@ def _columns(rows: Rows) -> dict[str, list[float]]:
 
 
 def _plain(value: Any) -> Any:
-    """Return numbers in lists and dicts as JSON knows them."""
+    """Return lists and dicts with numbers that JSON can hold."""
     if isinstance(value, dict):
         return {key: _plain(v) for key, v in value.items()}
     if isinstance(value, list | tuple):

@@ -1,25 +1,21 @@
-"""The settings of a search, as its run records them."""
+"""The settings of a search, as parameters of its run."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from keras_ext.tuners.cross_validation import Folds
+from keras_ext.tuners.search_state import SearchState
 
-# keras-tuner takes 0 for "no seed"; this number stands in for it. It is far
-# from other seeds because keras-tuner counts upwards from its seed.
+# keras-tuner reads 0 as "no seed"; this number replaces it. It is far from
+# other seeds because keras-tuner counts upwards from its seed.
 SEED_FOR_ZERO = 2**31 - 1
 
 
 def search_params(
     tuner: Any, fit_kwargs: Mapping[str, Any], folds: Folds | None
 ) -> dict[str, Any]:
-    """Return what distinguishes this search from another.
-
-    Args:
-        tuner: A `TrackedTuner`.
-        fit_kwargs: What `search` was given by name.
-        folds: The folds of cross-validation, if there are any.
-    """
+    """Return the settings of a `TrackedTuner` and of its `fit`."""
     oracle = tuner.oracle
     early_ends = {
         "stop_unhealthy": tuner.stop_unhealthy,
@@ -41,8 +37,21 @@ def search_params(
     return settings
 
 
+def check_same_search(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Raise if the project directory holds a search of another kind."""
+    known = SearchState.load(folder / "tracking.json").settings
+    for name in ("tuner", "objective", "direction"):
+        if name in known and known[name] != str(settings[name]):
+            raise ValueError(
+                f"`project_name` and `directory` name a search with "
+                f"{name} {known[name]!r}. Use another name, or pass "
+                "`overwrite=True` to delete that search. Received: "
+                f"project_name={folder.name!r} and {name} {settings[name]!r}"
+            )
+
+
 def _scalars(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that a parameter can hold."""
+    """Return the settings that fit into a parameter."""
     return {
         name: value
         for name, value in settings.items()

@@ -1,5 +1,6 @@
 """The MLflow run of one search: the parent of its trials' runs."""
 
+import dataclasses
 import json
 import sqlite3
 import time
@@ -24,31 +25,23 @@ from keras_ext.tracking.outboxes import outbox_in
 from keras_ext.tracking.run_ids import NeverMade
 from keras_ext.tracking.runs import Parent, experiment_id
 from keras_ext.tracking.transport import is_refusal
-from keras_ext.tuners.search_figures import search_figures
 from keras_ext.tuners.search_state import SearchState, TrialState
 from keras_ext.tuners.trial_run import TrialRun
-from keras_ext.tuners.trial_table import column
+from keras_ext.tuners.trial_table import column, search_figures
 
-# Tags of an ending, which a resumed search has not come to yet.
-_ENDINGS = ("reason", "exception")
+# A resumed search has not ended yet, so these tags are removed.
+_TAGS_OF_AN_END = ("reason", "exception")
 
 
 class SearchRun:
-    """The parent run of a search, a new one or the one that it began in.
+    """The parent run of a search: a new one, or that of a resumed search.
 
-    Args:
-        folder: The search's project directory, where `tracking.json` is.
-        experiment: Name of the MLflow experiment; made if there is none.
-        tracking_uri: The MLflow store, or `None` for MLflow's own setting.
-        run_name: Name of a new run.
-        tags: Tags of a new run, beside those of the environment.
-
-    Attributes:
-        trial: The run of the trial that is running, or `None`.
+    The arguments other than `folder`, the project directory, are those of
+    `TrackedTuner`. `trial` is the run of the current trial, or `None`.
 
     Raises:
-        TrackingError: If the store does not answer, or does not know the run
-            that the search began in.
+        TrackingError: If the store does not answer, or does not have the run
+            of a resumed search.
     """
 
     def __init__(
@@ -86,10 +79,9 @@ class SearchRun:
         return self.state.run_id
 
     def log_settings(self, settings: Mapping[str, Any]) -> None:
-        """Log parameters; what changed since the search began becomes a tag.
+        """Log parameters; a changed one becomes a tag `resumed.<name>`.
 
-        MLflow keeps the first value of a parameter for ever, so that a later
-        one is logged as the tag `resumed.<name>`.
+        MLflow keeps the first value of a parameter for ever.
         """
         known = self.state.settings
         new = {k: v for k, v in settings.items() if k not in known}
@@ -104,7 +96,7 @@ class SearchRun:
         self.state.save()
 
     def log_space(self, space: Sequence[Mapping[str, Any]]) -> None:
-        """Log the search space, if it is not what was logged last."""
+        """Log the search space, if it has changed."""
         text = json.dumps(space, indent=2)
         if text != self._space:
             self._space = text
@@ -116,8 +108,8 @@ class SearchRun:
         hyperparameters: Sequence[str],
         direction: str,
     ) -> None:
-        """Log the table of trials and the figures of it."""
-        # Two threads that draw take longer than one.
+        """Log the table of trials and its figures."""
+        # Two threads need longer to draw than one.
         self.outbox.background.wait()
         self.writer.table(rows, "trials.csv")
         for name, figure in search_figures(
@@ -148,17 +140,16 @@ class SearchRun:
         score: float | None = None,
         step: int = 0,
     ) -> None:
-        """End the run of the trial, and remember what the table needs."""
+        """End the run of the trial, and store its row of the table."""
         assert self.trial is not None
-        seen = self.state.trials[self.trial.trial_id]
-        seen.status = status
-        seen.reason = reason
-        seen.duration = self.trial.duration
-        seen.min_grad_norm = self.trial.min_grad_norm()
-        seen.dead_relu = self.trial.dead_relu()
-        seen.score = score
-        seen.grad_norms = self.trial.of_layers("grad_norm/")
-        seen.dead_units = self.trial.of_layers("dead_relu/")
+        trial_id = self.trial.trial_id
+        self.state.trials[trial_id] = dataclasses.replace(
+            self.state.trials[trial_id],
+            status=status,
+            reason=reason,
+            score=score,
+            **self.trial.summary(),
+        )
         self.trial.close(status, reason, score, step)
         self.trial = None
         self.state.save()
@@ -169,13 +160,7 @@ class SearchRun:
         reason: str | None = None,
         error: BaseException | None = None,
     ) -> None:
-        """End the run.
-
-        Args:
-            status: `FINISHED`, `FAILED` or `KILLED`.
-            reason: Why it did not finish.
-            error: What it ended with, if it was an exception.
-        """
+        """End the run with a status, the reason for it, and an exception."""
         if reason is not None:
             self.writer.tags({"reason": reason})
         if error is not None:
@@ -183,13 +168,12 @@ class SearchRun:
             trace = "".join(traceback.format_exception(error))
             self.writer.text(trace, "traceback.txt")
         self.writer.end(status)
-        # A search that has ended waits for the store, but not for ever.
+        # This waits for the store, but not for ever.
         self.outbox.finish()
 
     def end_torn_runs(self) -> None:
-        """End what a crash left running below the run."""
-        queue = self.outbox.queue
-        for run_id in queue.ids.still_open():
+        """End the runs below this one that a crash left running."""
+        for run_id in self.outbox.queue.ids.still_open():
             if run_id != self.state.key:
                 writer = RunWriter(self.client, run_id)
                 writer.tags({"reason": "torn off: its process ended before it"})
@@ -201,79 +185,76 @@ class SearchRun:
         except InUse:
             problem = "is running in another process."
         except (sqlite3.Error, OSError) as error:
-            problem = f"cannot keep records in {str(folder)!r}: {error}."
+            problem = f"cannot store messages in {str(folder)!r}: {error}."
         else:
             return outbox
         raise TrackingError(f"The search in {str(folder.parent)!r} {problem}")
 
     def _begin(self, experiment: str, run_name: str | None) -> None:
-        """Make the run; a search that cannot do that does not begin."""
-        record, queue = self.state, self.outbox.queue
-        record.store = redact(self.client.tracking_uri)
-        queue["store"] = from_anywhere(record.store)
+        """Create the run; raise if the store does not create it."""
+        state, queue = self.state, self.outbox.queue
+        state.store = redact(self.client.tracking_uri)
+        queue["store"] = from_anywhere(state.store)
         queue["experiment"] = experiment
-        if record.key is None:
-            record.experiment_id = experiment_id(self.client, experiment)
-            record.key = uuid.uuid4().hex
-            record.save()
-        if record.key not in queue.ids.known:
+        if state.key is None:
+            state.experiment_id = experiment_id(self.client, experiment)
+            state.key = uuid.uuid4().hex
+            state.save()
+        if state.key not in queue.ids.known:
             self.outbox.put([self._creation(run_name)])
         if not self.outbox.wait(self.outbox.put()):
-            raise TrackingError(f"MLflow store {record.store!r} is too slow.")
+            raise TrackingError(f"MLflow store {state.store!r} is too slow.")
         try:
-            record.run_id = queue.ids.of(record.key)
+            state.run_id = queue.ids.of(state.key)
         except NeverMade:
             reasons = [reason for _, reason in self.outbox.retries.rejected]
-            record.key = None
-            record.save()
+            state.key = None
+            state.save()
             raise TrackingError(
-                f"MLflow store {record.store!r} makes no run: {reasons[-1:]}"
+                f"MLflow store {state.store!r} creates no run: {reasons[-1:]}"
             ) from None
-        record.save()
+        state.save()
 
     def _creation(self, run_name: str | None) -> Create:
-        record = self.state
-        assert record.key is not None
+        state = self.state
+        assert state.key is not None
         now = time.time_ns() // 1_000_000
-        return Create(
-            record.key, record.experiment_id, run_name, self._tags, now
-        )
+        return Create(state.key, state.experiment_id, run_name, self._tags, now)
 
     def _go_on(self, answers: bool, run_name: str | None) -> None:
         """Reopen the run in which the search began."""
-        record, queue = self.state, self.outbox.queue
-        # A replay may have taken it to another store.
-        record.run_id = queue.ids.known.get(record.key or "") or record.run_id
+        state, queue = self.state, self.outbox.queue
+        # `keras-ext replay` may have sent the run to another store.
+        state.run_id = queue.ids.known.get(state.key or "") or state.run_id
         if answers:
             self._check_run()
-        key = record.key = record.key or self.run_id
+        key = state.key = state.key or self.run_id
         if key not in queue.ids.known:
-            queue.ids.adopt(self._creation(run_name), record.run_id)
-        record.save()
-        self.outbox.put([Reopen(key, _ENDINGS)])
+            queue.ids.adopt(self._creation(run_name), state.run_id)
+        state.save()
+        self.outbox.put([Reopen(key, _TAGS_OF_AN_END)])
         self.end_torn_runs()
 
     def _check_run(self) -> None:
-        """Raise if the store answers, but has not the search's run."""
+        """Raise if the store answers, but does not have the search's run."""
         run_id = self.run_id
         folder = str(self.state.path.parent)
         try:
             seen = self.outbox.retries.transport.see(run_id)
         except Exception as error:
             if not is_refusal(error):
-                # It has gone away since it answered.
+                # The store has gone away since it answered.
                 return
             seen = None
         if seen is None:
             raise TrackingError(
                 f"MLflow store {redact(self.client.tracking_uri)!r} does not "
-                f"know run {run_id}, in which the search in {folder!r} "
-                f"began. Pass the store that it began with: "
-                f"{self.state.store!r}."
+                f"have run {run_id}, in which the search in {folder!r} "
+                f"began. Pass the store of that run: {self.state.store!r}."
             )
         if not seen.is_active:
             raise TrackingError(
                 f"Run {run_id}, in which the search in {folder!r} began, was "
-                "deleted. Restore it, or search anew in another directory."
+                "deleted. Restore it, or use another directory."
             )
         self.state.experiment_id = seen.experiment_id

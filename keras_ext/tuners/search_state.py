@@ -1,4 +1,4 @@
-"""What a search remembers in its project directory about its MLflow runs."""
+"""What a project directory stores about the MLflow runs of its search."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ from keras_ext._files import write_whole
 class TrialState:
     """The latest attempt at one trial.
 
-    `run_id` is not MLflow's: the run bears it as the tag `keras_ext.id`.
+    `run_id` is not MLflow's id: it is the run's tag `keras_ext.id`.
     `grad_norms` and `dead_units` have one number per layer, of the last
     epochs.
     """
@@ -30,15 +30,14 @@ class TrialState:
 
 @dataclass
 class SearchState:
-    """The MLflow runs of one search, kept as `tracking.json`.
+    """The MLflow runs of one search, stored in `tracking.json`.
 
     The file names the parent run, so that the search can be resumed in it,
-    and each trial's run with the numbers that the table of trials needs. It
+    and the run of each trial with its row of the table of trials. The file
     holds no credentials: `store` is redacted.
 
-    `key` is the parent's id in the records that wait for MLflow, `run_id`
-    MLflow's, once it is known; `settings` are the parameters that it was
-    given.
+    `key` is the parent's id in the messages that wait for MLflow; `run_id` is
+    MLflow's id, once it is known; `settings` are the parent's parameters.
     """
 
     path: Path
@@ -52,7 +51,7 @@ class SearchState:
 
     @classmethod
     def load(cls, path: Path) -> "SearchState":
-        """Return what `path` holds; an empty record if it does not exist."""
+        """Return the stored state; an empty one if there is no file."""
         if not path.exists():
             return cls(path)
         state = json.loads(path.read_text(encoding="utf-8"))

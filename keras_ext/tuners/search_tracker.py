@@ -1,4 +1,4 @@
-"""What a search's trials come to, told to MLflow and to the terminal."""
+"""Reporting the trials of a search to MLflow and to the terminal."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -12,25 +12,18 @@ from keras_ext._files import write_whole
 from keras_ext.tracking import RunWriter
 from keras_ext.tracking.redaction import scrub
 from keras_ext.tuners import search_space
-from keras_ext.tuners.models import log_model
+from keras_ext.tuners.models import InputSource, log_model
 from keras_ext.tuners.progress import Progress
 from keras_ext.tuners.pruning.search_pruning import SearchPruning, TrialPruned
-from keras_ext.tuners.samples import InputSource
 from keras_ext.tuners.search_run import SearchRun
 from keras_ext.tuners.trial_table import trial_rows
 
 
 class SearchTracker:
-    """Reads a tuner's oracle and records the search in its MLflow run.
+    """Reads a tuner's oracle and logs the search in its MLflow run.
 
-    An interrupted oracle may hold its lock for ever, so none of its locking
-    methods (`create_trial`, `update_trial`, `end_trial`) is called here.
-
-    Args:
-        tuner: The tuner.
-        run: The search's run.
-        progress: What the terminal shows.
-        pruning: Knows which scores are the trials' own.
+    An interrupted oracle may hold its lock for ever, so this class calls none
+    of its locking methods (`create_trial`, `update_trial`, `end_trial`).
     """
 
     def __init__(
@@ -47,26 +40,19 @@ class SearchTracker:
         self.pruning = pruning
 
     def begin(self, settings: Mapping[str, Any]) -> None:
-        """Record the search's settings and its space.
-
-        Args:
-            settings: Parameters of the parent run.
-        """
+        """Log the search's settings and its space."""
         self.run.log_settings(settings)
         self._log_space()
 
     def begin_trial(self, trial: Any, executions: int) -> None:
-        """Begin the run of a trial that trains so many models."""
+        """Begin the run of a trial with this number of executions."""
         values = trial.hyperparameters.values
         self.run.begin_trial(trial.trial_id, values, executions)
-        self.progress.begin(self._number(trial), trial.trial_id, values)
+        number = self.oracle.start_order.index(trial.trial_id) + 1
+        self.progress.begin(number, trial.trial_id, values)
 
     def end_trial(self, broken_by: BaseException | None = None) -> None:
-        """End the run of the trial that is running, if one is.
-
-        Args:
-            broken_by: What tore it off, if something did.
-        """
+        """End the run of the current trial, if there is one."""
         run = self.run.trial
         if run is None:
             return
@@ -86,62 +72,51 @@ class SearchTracker:
             self.run.end_trial("FAILED", reason)
         self._show_end(trial)
 
-    def log_best_model(
-        self, load: Callable[[], keras.Model], inputs: InputSource
-    ) -> None:
-        """Log the best model, unless an earlier `search` did so.
-
-        Args:
-            load: Returns it.
-            inputs: What the search trained on.
-        """
-        best = self.best_trial()
-        record = self.run.state
-        if best is None or record.best_model_trial == best.trial_id:
+    def log_best_model(self, inputs: InputSource) -> None:
+        """Log the best model, unless an earlier `search` did so."""
+        best, state = self.best_trial(), self.run.state
+        if best is None or state.best_model_trial == best.trial_id:
             return
-        if self._log_model("best_model", best, load, inputs):
-            record.best_model_trial = best.trial_id
-            record.save()
 
-    def log_trial_model(
-        self, load: Callable[[], keras.Model], inputs: InputSource
-    ) -> None:
-        """Log the model of the trial that is running, if it has a score.
+        def load() -> keras.Model:
+            return self.tuner.get_best_models(1)[0]
 
-        Args:
-            load: Returns it.
-            inputs: What the search trained on.
-        """
+        writer = self.run.writer
+        if self._log_model("best_model", best, load, inputs, writer):
+            state.best_model_trial = best.trial_id
+            state.save()
+
+    def log_trial_model(self, trial: Any, inputs: InputSource) -> None:
+        """Log the model of the current trial, if the trial has a score."""
         run = self.run.trial
-        if run is not None:
-            trial = self.oracle.trials[run.trial_id]
-            if _is_finished(trial) and run.pruned is None:
-                self._log_model("model", trial, load, inputs, run.writer)
+        if run is not None and _is_finished(trial) and run.pruned is None:
+
+            def load() -> keras.Model:
+                return self.tuner.load_model(trial)
+
+            self._log_model("model", trial, load, inputs, run.writer)
 
     def break_off(self, error: BaseException) -> None:
-        """End the runs of a search that did not come to its end.
-
-        Args:
-            error: What ended it.
-        """
+        """End the runs of a search that an exception ended."""
+        self.progress.close()
         interrupt = _is_interrupt(error)
         try:
             if interrupt:
-                self.progress.say("Interrupted: ending the runs.")
+                self.progress.print_line("Interrupted: ending the runs.")
             self.end_trial(error)
             if interrupt:
                 self._rewrite_state()
                 self.run.end_torn_runs()
             self.end("KILLED" if interrupt else "FAILED", error)
         except Exception as failure:
-            # The error that ended the search is the one to be raised.
+            # The caller raises the error that ended the search.
             warnings.warn(
                 f"The search's runs were not ended: {reason_of(failure)}",
                 stacklevel=3,
             )
 
     def pause(self) -> None:
-        """Let the store have what was recorded; the search goes on later."""
+        """Send all messages to the store; the search continues later."""
         outbox = self.run.outbox
         outbox.background.wait()
         outbox.wait(outbox.put())
@@ -151,16 +126,12 @@ class SearchTracker:
     ) -> None:
         """Write the table of trials and end the search's run.
 
-        Args:
-            status: `None`: `FINISHED` if any trial did.
-            error: What ended the search, if something did.
+        Without `status`, the run is `FINISHED` if any trial finished.
         """
         self._log_space()
-        self.run.log_table(
-            self.rows(),
-            search_space.names(self.oracle.get_space()),
-            self.oracle.objective.direction,
-        )
+        names = search_space.names(self.oracle.get_space())
+        direction = self.oracle.objective.direction
+        self.run.log_table(self.rows(), names, direction)
         reason = None if error is None else reason_of(error)
         if status is None and self.best_trial() is None:
             status, reason = "FAILED", "no trial finished"
@@ -199,23 +170,19 @@ class SearchTracker:
         trial: Any,
         load: Callable[[], keras.Model],
         inputs: InputSource,
-        writer: RunWriter | None = None,
+        writer: RunWriter,
     ) -> bool:
-        writer = writer or self.run.writer
         values = trial.hyperparameters.values
         try:
             log_model(writer, name, load(), inputs, values)
         except Exception as error:
-            # The training is done, and its results are worth keeping.
+            # A failure to log is no reason to lose the search.
             reason = reason_of(error)
             writer.tags({f"{name}_error": reason})
-            told = "The best model" if name == "best_model" else "A model"
-            warnings.warn(f"{told} was not logged: {reason}", stacklevel=4)
+            which = "The best model" if name == "best_model" else "A model"
+            warnings.warn(f"{which} was not logged: {reason}", stacklevel=4)
             return False
         return True
-
-    def _number(self, trial: Any) -> int:
-        return self.oracle.start_order.index(trial.trial_id) + 1
 
     def _log_space(self) -> None:
         self.run.log_space(search_space.describe(self.oracle.get_space()))
@@ -229,23 +196,21 @@ class SearchTracker:
         self.run.writer.tags({"best_trial": best.trial_id})
 
     def _show_end(self, trial: Any) -> None:
-        seen = self.run.state.trials[trial.trial_id]
-        outcome = f"{seen.status}: {seen.reason}"
-        if seen.status == "FINISHED":
+        state = self.run.state.trials[trial.trial_id]
+        outcome = f"{state.status}: {state.reason}"
+        if state.status == "FINISHED":
             outcome = f"{self.oracle.objective.name} {trial.score:.4f}"
         best = self.best_trial()
         self.progress.end(
-            self._number(trial),
-            trial.trial_id,
             outcome,
-            seen.duration or 0.0,
+            state.duration or 0.0,
             f"{best.score:.4f}" if best else None,
-            seen.min_grad_norm,
-            seen.dead_relu,
+            state.min_grad_norm,
+            state.dead_relu,
         )
 
     def _rewrite_state(self) -> None:
-        """Write again what the interrupt may have torn in the writing."""
+        """Write the files again that the interrupt may have torn."""
         for trial in self.oracle.ongoing_trials.values():
             folder = self.tuner.get_trial_dir(trial.trial_id)
             write_whole(Path(folder, "trial.json"), trial.get_state())
@@ -253,7 +218,7 @@ class SearchTracker:
 
 
 def reason_of(error: BaseException | None) -> str:
-    """Return one line that says what went wrong, without credentials."""
+    """Return the error in one line, without credentials."""
     if _is_interrupt(error):
         return f"interrupted ({type(error).__name__})"
     return scrub(f"{type(error).__name__}: {error}")

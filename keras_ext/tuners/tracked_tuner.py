@@ -1,4 +1,4 @@
-"""A mixin that records a keras-tuner search in MLflow."""
+"""A mixin that tracks a keras-tuner search in MLflow."""
 
 import inspect
 import math
@@ -11,28 +11,28 @@ from typing import Any
 import keras_tuner
 
 from keras_ext._files import write_whole
+from keras_ext._interrupts import InterruptGuard
 from keras_ext.tracking import redact
-from keras_ext.tuners.changed_space import go_on_in
 from keras_ext.tuners.cross_validation import Folds, check_cross_validation
-from keras_ext.tuners.interrupts import Interrupts
 from keras_ext.tuners.memory import (
     TRIALS_BETWEEN,
     forget_programs,
     quick_collections,
 )
+from keras_ext.tuners.models import InputSource
 from keras_ext.tuners.oracles import make_crash_safe
 from keras_ext.tuners.progress import Progress, opened_by
-from keras_ext.tuners.pruning import Pruner, get_pruner
+from keras_ext.tuners.pruning.pruners import Pruner, get_pruner
 from keras_ext.tuners.pruning.search_pruning import SearchPruning
-from keras_ext.tuners.samples import InputSource
-from keras_ext.tuners.search_params import SEED_FOR_ZERO, search_params
+from keras_ext.tuners.search_params import (
+    SEED_FOR_ZERO,
+    check_same_search,
+    search_params,
+)
 from keras_ext.tuners.search_run import SearchRun
+from keras_ext.tuners.search_space import adopt_space
 from keras_ext.tuners.search_tracker import SearchTracker
 from keras_ext.tuners.trial_execution import TrialExecution
-from keras_ext.tuners.validation import (
-    check_same_search,
-    too_many_failures,
-)
 
 
 class _OutOfTime(Exception):
@@ -40,72 +40,74 @@ class _OutOfTime(Exception):
 
 
 class _Paused(Exception):
-    """Ends it, too; another call goes on."""
+    """Ends the loop; another call continues the search."""
 
 
 class TrackedTuner(TrialExecution):
-    """Mixin that records a search in MLflow, one run per trial.
+    """Mixin that tracks a search in MLflow, one run per trial.
 
-    Put it before a tuner, one of keras-tuner's or one of your own:
+    Put the mixin before a tuner of keras-tuner or your own:
     `class MyTuner(TrackedTuner, keras_tuner.BayesianOptimization)`.
 
-    **The search** has a parent run: the search space
-    (`search_space.json`), the settings as parameters, the best score so far
-    (`best/<objective>`, the step being the number of finished trials), and at
-    the end the table of trials (`trials.csv`), figures of it
+    **The search** has a parent run. It holds the search space
+    (`search_space.json`), the settings as parameters, and the best score so
+    far (`best/<objective>`; the step is the number of finished trials). At the
+    end it gets the table of trials (`trials.csv`), the table's figures
     (`parallel_coordinates.png`, `optimization_history.png`,
-    `parameter_importance.png`, `trial_health.png`),
-    the tag `best_trial` and the best model as the logged model `best_model`.
+    `parameter_importance.png`, `trial_health.png`), the tag `best_trial` and
+    the best model as the logged model `best_model`.
 
-    **Each trial** has a child run (`trial <id>`): each active hyperparameter
-    under its own name, the metrics of every epoch with the epoch as step,
-    gradient norms and dead ReLU ratios per layer, `gradient_norms.png`, and
-    the metrics `score` and `duration` (seconds). Its status is `FINISHED`;
-    `FAILED`, with the artifact `traceback.txt` and the tag `exception`; or
-    `KILLED`; the tag `reason` says why. With several executions per trial
-    each has a run of its own below the trial's, and the trial's run gets the
-    mean over the executions for each epoch.
+    **Each trial** has a child run (`trial <id>`). It holds each active
+    hyperparameter under its own name, the metrics of every epoch with the
+    epoch as step, gradient norms and dead ReLU ratios per layer,
+    `gradient_norms.png`, and the metrics `score` and `duration` (seconds). Its
+    status is `FINISHED`; `FAILED`, with the artifact `traceback.txt` and the
+    tag `exception`; or `KILLED`. The tag `reason` explains the last two. With
+    several executions per trial, each execution has a run below the trial's
+    run, which then holds the mean over the executions for each epoch.
 
     `GradientNormLogger` and `DeadReLULogger` are added to every fit, unless
-    `search(callbacks=...)` has its own.
+    `search(callbacks=...)` contains one of them.
 
-    **Pruned** trials (`stop_unhealthy`, `pruner`) end before their last
-    epoch, their run with the status `KILLED` and a `reason` such as `pruned:
+    **Pruned** trials (`stop_unhealthy`, `pruner`) end before their last epoch.
+    Their run has the status `KILLED` and a `reason` such as `pruned:
     vanishing_gradient in dense_3 (epoch 4)`; epochs count from 0. For the
-    oracle they are completed trials: not tried again, no failures, and their
-    score is the best value of the objective that they came to. One that came
-    to none has the score of the worst other trial. With several executions or
-    folds a trial is judged in each, and pruned as a whole.
+    oracle, pruned trials are completed: it does not retry them and counts no
+    failure. Their score is their best value of the objective. A trial without
+    any value gets the score of the worst other trial. With several executions
+    or folds, a trial is judged in each and pruned as a whole.
 
     **Cross-validated** trials (`cross_validation`) train a new model on each
-    fold, with runs of their own (`fold 0`, ...) below the trial's, and their
-    score is the mean over the folds of the objective's best value; its
-    standard deviation is the metric `score_std`. The folds are those of
-    scikit-learn's `check_cv`: stratified for a number of folds and targets
-    that are classes, never shuffled unless the splitter does so, and the same
-    for all trials; give a splitter that shuffles a `random_state`, or a
-    resumed search gets other folds. `search` takes arrays then, `groups=` if
-    the splitter wants them, and no validation data. With
-    `executions_per_trial` each fold is trained so often. No model is refitted
-    on all rows: `get_best_models` returns the model of the best fold.
+    fold, with a run for each (`fold 0`, ...) below the trial's run. The score
+    is the mean over the folds of the objective's best value; the metric
+    `score_std` is its standard deviation. scikit-learn's `check_cv` chooses
+    the folds: stratified for a number of folds and targets that are classes,
+    shuffled only if the splitter shuffles, and the same for all trials. Give a
+    shuffling splitter a `random_state`, or a resumed search gets other folds.
+    `search` then takes arrays, `groups=` if the splitter needs it, and no
+    validation data. `executions_per_trial` is the number of trainings of each
+    fold. No model is trained on all rows: `get_best_models` returns the model
+    of the best fold.
 
-    **Interrupted** by Ctrl-C or an error, the search ends its runs
-    truthfully, writes the table so far, and raises. Made again with the same
-    `directory` and `project_name` and without `overwrite`, it goes on in the
-    same parent run: finished trials are not repeated, what a crash left
-    running is set to `KILLED`, and the interrupted trial is tried again in a
-    new child run (tag `attempt`).
+    **Interrupted** by Ctrl-C or an error, the search ends its runs with their
+    true status, writes the table so far, and raises. To resume, make the tuner
+    again with the same `directory` and `project_name` and without `overwrite`.
+    The search continues in the same parent run: it does not repeat finished
+    trials, sets the runs that a crash left running to `KILLED`, and tries the
+    interrupted trial again in a new child run (tag `attempt`).
 
-    **In the terminal** there are two lines per trial in place of
+    **In the terminal** the search prints two lines per trial instead of
     keras-tuner's tables. `search` without `verbose` keeps `fit` silent;
-    `verbose=1` or `2` shows the output of `fit` too, `verbose=0` nothing.
+    `verbose=1` or `2` also shows the output of `fit`, `verbose=0` nothing.
 
-    MLflow's global state (tracking URI, active run) is not touched.
+    The search does not change MLflow's tracking URI or active run.
 
     Attributes:
-        began: When the search began, by `time.monotonic`, if that was in
-            another process: the time budget and the time in the terminal
-            count from it. Defaults to `None`: with the call of `search`.
+        is_out_of_time: Whether `time_budget` ended the last `search`.
+        is_paused: Whether `trials_per_call` ended the last `search`.
+        began: When the search began, by `time.monotonic`, if another process
+            began it: the time budget and the time in the terminal count from
+            then. Defaults to `None`: from the call of `search`.
 
     Args:
         *args: The tuner's positional arguments.
@@ -114,37 +116,62 @@ class TrackedTuner(TrialExecution):
         tracking_uri: The MLflow store. Defaults to MLflow's own setting.
         run_name: Name of the parent run. Defaults to `project_name`.
         tags: Further tags of the parent run.
-        stop_unhealthy: Whether a trial ends as soon as the doctor is sure
-            that it is hopeless: NaN, gradients that explode or vanish, dead
-            units, identical units, without progress. Defaults to `False`.
-        pruner: What ends trials that fall behind the others: `"median"`
+        stop_unhealthy: Whether to end a trial once the doctor is certain that
+            it is hopeless: NaN, exploding or vanishing gradients, dead units
+            or identical units, without progress. Defaults to `False`.
+        pruner: Ends trials that fall behind the others: `"median"`
             (`MedianPruner`), `"asha"` (`ASHAPruner`), a `Pruner` or `None`.
             Defaults to `None`.
-        cross_validation: A number of folds or a scikit-learn splitter, by
-            which each trial is scored. Defaults to `None`.
+        cross_validation: A number of folds or a scikit-learn splitter that
+            scores each trial. Defaults to `None`.
         log_models: `"best"` logs the best model of the search in the search's
-            run, `"all"` each trial's in its run, too; `None` logs none.
-            Defaults to `"best"`.
-        resume_trials: Whether a trial that was torn off goes on after its
-            last whole epoch, with weights, optimizer state and records; it
-            costs the writing of a checkpoint in each epoch. What callbacks
-            keep to themselves, and the order of the data, begin anew.
-            Defaults to `False`: it is trained from its first epoch.
+            run, `"all"` also logs each trial's model in its run; `None` logs
+            none. Defaults to `"best"`.
+        resume_trials: Whether an interrupted trial continues after its last
+            whole epoch, with weights, optimizer state and logged values. This
+            costs a checkpoint in each epoch. Callbacks lose their own state,
+            and the order of the data begins anew. Defaults to `False`: the
+            trial is trained from its first epoch.
         time_budget: Seconds of a call of `search` after which no trial
-            begins. The search ends like any other, `is_out_of_time` says
-            why, and made again it goes on. Defaults to `None`: no limit.
-        trials_per_call: Number of trials of a call of `search` after which
-            none begins. The search's run stays open, without figures and
-            best model; `is_paused` says so, and made again the search goes
-            on. A new process for every few trials gives back the memory that
-            backends keep. Defaults to `None`: no limit.
-        **kwargs: The tuner's keyword arguments. `seed=0` is a seed like any
-            other here, while keras-tuner draws a random one for it.
+            begins. The search ends as usual, `is_out_of_time` is `True`, and
+            the search can be resumed. Defaults to `None`: no limit.
+        trials_per_call: Number of trials in a call of `search` after which no
+            trial begins. The search's run stays open, without figures and
+            best model, `is_paused` is `True`, and the search can be resumed. A
+            new process every few trials frees the memory that backends keep.
+            Defaults to `None`: no limit.
+        **kwargs: The tuner's keyword arguments. `seed=0` is a valid seed
+            here; keras-tuner alone would draw a random one.
+
+    Raises:
+        ValueError: If an argument is invalid, or if a stored trial of a
+            resumed search has a value that `hypermodel` does not allow.
+
+    Example:
+    >>> import keras, keras_ext, keras_tuner, numpy as np, tempfile
+    >>> class MySearch(
+    ...     keras_ext.tuners.TrackedTuner, keras_tuner.RandomSearch
+    ... ):
+    ...     pass
+    >>> def build(hp):
+    ...     model = keras.Sequential([keras.layers.Dense(1)])
+    ...     rate = hp.Float("learning_rate", 1e-3, 1e-1, sampling="log")
+    ...     model.compile(keras.optimizers.SGD(rate), "mse")
+    ...     return model
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> tuner = MySearch(
+    ...     build, "val_loss", max_trials=1, directory=folder.name,
+    ...     tracking_uri=f"sqlite:///{folder.name}/mlflow.db",
+    ... )
+    >>> x, y = np.ones((32, 2)), np.ones((32, 1))
+    >>> tuner.search(x, y, validation_split=0.5, verbose=0)
+    >>> [(row["trial"], row["status"]) for row in tuner.trial_rows()]
+    [('0', 'FINISHED')]
     """
 
     began: float | None = None
-    # Whether the search tells in the end what was best, and where to see it.
-    _tells_best = True
+    # Whether `search` prints the best trial, and how to open MLflow.
+    _prints_best = True
 
     def __init__(
         self,
@@ -187,7 +214,6 @@ class TrackedTuner(TrialExecution):
         if given.arguments.get("seed") == 0:
             given.arguments["seed"] = SEED_FOR_ZERO
         super().__init__(*given.args, **given.kwargs)
-        make_crash_safe(self.oracle)
         self.experiment = experiment or self.project_name
         self.tracking_uri = tracking_uri
         self.run_name = run_name or self.project_name
@@ -211,7 +237,7 @@ class TrackedTuner(TrialExecution):
         self.cross_validation = cross_validation
         self._folds: Folds | None = None
         self._pruning: SearchPruning | None = None
-        self._interrupts = Interrupts()
+        self._interrupts = InterruptGuard()
         self._inputs: InputSource | None = None
         self._run: SearchRun | None = None
         self._tracker: SearchTracker | None = None
@@ -230,14 +256,17 @@ class TrackedTuner(TrialExecution):
         """Return the trials so far, as in `trials.csv`.
 
         Returns:
-            One dict per trial, in the order in which they began: `trial`,
-            `status`, `score`, every hyperparameter, `min_grad_norm`,
-            `dead_relu`, `duration`. Empty before `search`.
+            One dict per trial, in the order in which the trials began:
+            `trial`, `status` (of the MLflow run), `score` (also of a pruned
+            trial, if it has one), every hyperparameter, `min_grad_norm` (the
+            smallest of the layers' gradient norms in the last epoch),
+            `dead_relu` (share of all ReLU units, in the last epoch) and
+            `duration` (seconds). Empty before `search`.
         """
         return self._tracker.rows() if self._tracker else []
 
     def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
-        """Search, as keras-tuner does, and record it.
+        """Search as keras-tuner does, and track the search in MLflow.
 
         Args:
             *fit_args: Passed to `fit`.
@@ -247,7 +276,7 @@ class TrackedTuner(TrialExecution):
         Raises:
             ValueError: If `cross_validation` cannot split the data.
             keras_ext.tracking.TrackingError: If the MLflow store does not
-                answer; nothing was trained then.
+                answer; nothing has been trained then.
         """
         if os.environ.get("KERASTUNER_ORACLE_IP"):
             raise NotImplementedError(
@@ -304,19 +333,17 @@ class TrackedTuner(TrialExecution):
                 # A later process of the same search may find nothing to do.
                 begins = self.began is None and not self.is_out_of_time
                 if begins and not self._begun:
-                    progress.say(self._nothing_left())
+                    progress.print_line(self._nothing_left())
                 if self.log_models is not None:
-                    self._tracker.log_best_model(
-                        lambda: self.get_best_models(1)[0], inputs
-                    )
+                    self._tracker.log_best_model(inputs)
         except BaseException as error:
             self._tracker.break_off(error)
             raise
         self._tracker.end()
-        if self._begun and self._tells_best:
+        if self._begun and self._prints_best:
             store = redact(self._run.client.tracking_uri)
             where = f"See the search in MLflow: {opened_by(store)}"
-            progress.say(f"{self._told_best()}{where}")
+            progress.print_line(f"{self._best_trial_text()} {where}")
 
     def on_search_begin(self) -> None:
         """Silence keras-tuner's tables; make even the first trial resumable."""
@@ -325,7 +352,7 @@ class TrackedTuner(TrialExecution):
         self.save()
 
     def pre_create_trial(self) -> None:
-        """Let no trial begin once the time is up, or enough have begun."""
+        """End the search at its time budget or its number of trials."""
         super().pre_create_trial()
         if len(self.oracle.end_order) == self.oracle.max_trials:
             return
@@ -335,78 +362,71 @@ class TrackedTuner(TrialExecution):
             raise _Paused
 
     def on_trial_begin(self, trial: Any) -> None:
-        """Begin the trial's run.
-
-        Args:
-            trial: A `keras_tuner` trial.
-        """
+        """Begin the trial's run."""
         super().on_trial_begin(trial)
         self._begun += 1
         if self._tracker:
             done = len(self.oracle.end_order)
-            if done and self._begun == 1 and self._tells_best:
-                told = f"Goes on after {_trials(done)}. {self._told_best()}"
-                self._tracker.progress.say(told.rstrip())
+            if done and self._begun == 1 and self._prints_best:
+                self._tracker.progress.print_line(
+                    f"Resumed after {_trials(done)}. {self._best_trial_text()}"
+                )
             self._tracker.begin_trial(trial, self._models_per_trial())
         self._interrupts.check()
 
     def on_trial_end(self, trial: Any) -> None:
-        """Score the trial and end its run.
-
-        Args:
-            trial: A `keras_tuner` trial.
-        """
+        """Score the trial and end its run."""
         try:
             super().on_trial_end(trial)
         except Exception as error:
-            # The oracle gives up after too many failures in a row.
+            # The oracle raises after too many failures in a row.
             if not self._run or not self._tracker:
                 raise
             self._tracker.end_trial()
             if not isinstance(error, RuntimeError):
                 raise
-            raise too_many_failures(
-                self.oracle.max_consecutive_failed_trials,
-                trial.trial_id,
-                self._run.state.trials[trial.trial_id].reason or "no score",
+            number = self.oracle.max_consecutive_failed_trials
+            reason = self._run.state.trials[trial.trial_id].reason or "no score"
+            raise RuntimeError(
+                f"{number} trials failed in a row; trial {trial.trial_id} with "
+                f"{reason}. The tracebacks are in MLflow, as traceback.txt of "
+                "each trial; `max_consecutive_failed_trials` allows more "
+                "failures."
             ) from None
         if self._pruning:
             self._pruning.rescore(self.get_trial_dir)
         if self._tracker:
             if self.log_models == "all" and self._inputs:
-                self._tracker.log_trial_model(
-                    lambda: self.load_model(trial), self._inputs
-                )
+                self._tracker.log_trial_model(trial, self._inputs)
             self._tracker.end_trial()
         if len(self.oracle.end_order) % TRIALS_BETWEEN == 0:
             forget_programs()
 
     def save(self) -> None:
-        """Save the search, so that a crash leaves it whole."""
+        """Save the search; a crash leaves the old files or the new ones."""
         self.oracle.save()
         write_whole(self._get_tuner_fname(), self.get_state())
 
     def reload(self) -> None:
-        """Read the search that was begun in the project directory.
-
-        Raises:
-            ValueError: If its trials have values that the hypermodel does
-                not ask for.
-        """
-        make_crash_safe(self.oracle)
-        # As for a new search: keras-tuner does not look at what is asked for.
+        """Load the search from the project directory."""
+        # keras-tuner does not compare the stored space with the hypermodel's.
         self._populate_initial_space()
-        asked = self.oracle.get_space()
+        new = self.oracle.get_space()
         super().reload()
         if self.hypermodel is not None:
             only_build = self._fits_as_usual() and (
                 type(self).run_trial is TrialExecution.run_trial
             )
-            asks = self._asked_for if only_build else None
-            go_on_in(asked, self.oracle, self.project_dir, asks)
+            requested = self._requested if only_build else None
+            adopt_space(new, self.oracle, self.project_dir, requested)
 
-    def _asked_for(self, values: Mapping[str, Any]) -> Any:
-        """Return the space that a build with these values asks for."""
+    def _populate_initial_space(self) -> None:
+        # keras-tuner calls this before it uses or reloads the oracle.
+        make_crash_safe(self.oracle)
+        super()._populate_initial_space()
+
+    def _requested(self, values: Mapping[str, Any]) -> Any:
+        """Return the space that a build with these values requests."""
         space = keras_tuner.HyperParameters()
         space.values = dict(values)
         self.hypermodel.build(space)
@@ -414,25 +434,24 @@ class TrackedTuner(TrialExecution):
 
     def _nothing_left(self) -> str:
         done = len(self.oracle.end_order)
+        ways = "Pass `overwrite=True` to begin anew."
         if done == self.oracle.max_trials:
-            ways = "A higher `max_trials` goes on, `overwrite=True` begins anew"
-        else:
-            ways = "`overwrite=True` begins anew"
-        told = self._told_best()
-        return f"Nothing is left to try after {_trials(done)}. {told}{ways}."
+            ways = f"Raise `max_trials` to continue. {ways}"
+        best = self._best_trial_text()
+        return f"Nothing is left to try after {_trials(done)}. {best} {ways}"
 
-    def _told_best(self) -> str:
+    def _best_trial_text(self) -> str:
         best = self._tracker.best_trial() if self._tracker else None
         if best is None:
-            return "No trial has a score. "
+            return "No trial has a score."
         name = self.oracle.objective.name
-        return f"The best is trial {best.trial_id}, {name} {best.score:.4f}. "
+        return f"The best is trial {best.trial_id}, {name} {best.score:.4f}."
 
     def _quiet(self, fit_kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Keep `fit` silent if not told otherwise.
+        """Keep `fit` silent by default.
 
-        A `HyperModel` with a `fit` of its own may set `verbose` itself, and
-        must not get it twice.
+        A user's `HyperModel.fit` may set `verbose` itself, and must not get
+        it twice.
         """
         if self._fits_as_usual():
             return {"verbose": 0, **fit_kwargs}

@@ -1,4 +1,4 @@
-"""What happens in one trial of a search."""
+"""The execution of one trial of a search."""
 
 import json
 import traceback
@@ -10,34 +10,33 @@ import keras
 import keras_tuner
 from keras_tuner.engine.tuner import maybe_distribute
 
+from keras_ext._interrupts import InterruptGuard
 from keras_ext.tuners.cross_validation import Folds
-from keras_ext.tuners.interrupts import InterruptCheck, Interrupts
-from keras_ext.tuners.monitoring import callbacks_of_an_execution
 from keras_ext.tuners.progress import LiveLine
 from keras_ext.tuners.pruning.search_pruning import SearchPruning, TrialPruned
-from keras_ext.tuners.results import spread, with_all_epochs
+from keras_ext.tuners.results import check_objective, spread, with_all_epochs
 from keras_ext.tuners.resuming import Attempt, load_state
 from keras_ext.tuners.search_run import SearchRun
 from keras_ext.tuners.search_tracker import SearchTracker
+from keras_ext.tuners.trial_callbacks import (
+    BestEpochKeeper,
+    execution_callbacks,
+    patched,
+)
 from keras_ext.tuners.trial_run import TrialRun
-from keras_ext.tuners.tuner_callbacks import BestEpochKeeper, patched
-from keras_ext.tuners.validation import check_objective
 
 
 class TrialExecution(keras_tuner.Tuner):
-    """Mixin that trains, prunes, resumes and records the trials of a search.
+    """Mixin that trains, prunes, resumes and logs the trials of a search.
 
-    What a search is, the subclass knows: `TrackedTuner`.
-
-    Attributes:
-        resume_trials: See `TrackedTuner`.
-        execution: Index of the fold or execution that is trained.
+    The subclass `TrackedTuner` runs the search.
     """
 
     executions_per_trial: int
     resume_trials = False
-    execution = 0
-    _interrupts: Interrupts
+    # Index of the current fold or execution.
+    _execution = 0
+    _interrupts: InterruptGuard
     _folds: Folds | None = None
     _pruning: SearchPruning | None = None
     _run: SearchRun | None = None
@@ -67,13 +66,15 @@ class TrialExecution(keras_tuner.Tuner):
         return results
 
     def load_model(self, trial: Any) -> Any:
-        """Load a trial's model, as it was after its best epoch.
+        """Load a trial's model as it was after its best epoch.
 
-        keras-tuner loads the weights before the optimizer is built, and so
-        leaves the optimizer's state out; here it is loaded, too.
+        Unlike keras-tuner, this also loads the optimizer's state.
 
         Args:
             trial: A `keras_tuner` trial.
+
+        Returns:
+            The compiled model.
         """
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Skipping variable loading for")
@@ -81,19 +82,13 @@ class TrialExecution(keras_tuner.Tuner):
         optimizer = getattr(model, "optimizer", None)
         if optimizer is not None and not optimizer.built:
             path = Path(self._get_checkpoint_fname(trial.trial_id))
-            self.load_weights(model, trial.trial_id, path)
+            self._load_state(model, trial.trial_id, path)
         return model
 
-    def load_weights(
+    def _load_state(
         self, model: keras.Model, trial_id: str, path: Path
     ) -> None:
-        """Load weights and optimizer state that a trial left.
-
-        Args:
-            model: A compiled model of the trial's.
-            trial_id: The trial; it knows how its model was built.
-            path: A file `….weights.h5`.
-        """
+        """Load weights and optimizer state of a trial into its model."""
         with maybe_distribute(self.distribution_strategy):
             if not model.built:
                 config = Path(self._get_build_config_fname(trial_id))
@@ -105,8 +100,7 @@ class TrialExecution(keras_tuner.Tuner):
             len(self._folds) if self._folds else 1
         )
 
-    # From here on: methods of keras-tuner that it keeps to itself. It has not
-    # changed them since 2023.
+    # Overrides of private keras-tuner methods, unchanged there since 2023.
 
     def _run_and_update_trial(
         self, trial: Any, *args: Any, **kwargs: Any
@@ -122,7 +116,7 @@ class TrialExecution(keras_tuner.Tuner):
         except Exception as error:
             # Some libraries catch Ctrl-C and raise something else.
             self._interrupts.check()
-            # keras-tuner keeps nothing but the traceback.
+            # keras-tuner stores the traceback alone.
             if self._run and self._run.trial:
                 self._run.trial.failed(error)
             raise
@@ -130,8 +124,8 @@ class TrialExecution(keras_tuner.Tuner):
     def _try_run_and_update_trial(
         self, trial: Any, *args: Any, **kwargs: Any
     ) -> None:
-        # As keras-tuner does, but for printing each traceback: it is in
-        # MLflow, and the reason in the trial's line.
+        # Unlike keras-tuner, this prints no traceback: it is in MLflow, and
+        # the trial's line shows the reason.
         try:
             self._run_and_update_trial(trial, *args, **kwargs)
             trial.status = "COMPLETED"
@@ -148,7 +142,7 @@ class TrialExecution(keras_tuner.Tuner):
         run, pruning = self._run and self._run.trial, self._pruning
         if not run or not pruning:
             return super()._build_and_fit_model(trial, *args, **kwargs)
-        self.execution, name = run.executions, None
+        self._execution, name = run.executions, None
         if self._folds:
             fold, name = self._fold(self._folds)
             args, kwargs = (), self._folds.arguments(fold, args, kwargs)
@@ -157,12 +151,15 @@ class TrialExecution(keras_tuner.Tuner):
             patched(callback) for callback in kwargs.get("callbacks") or []
         ]
         doctors, enders = pruning.begin_execution(
-            trial.trial_id, self.execution, given
+            trial.trial_id, self._execution, given
         )
-        kwargs["callbacks"] = callbacks_of_an_execution(
+        kwargs["callbacks"] = execution_callbacks(
             [*doctors, *given], run.client, run_id, tracker
         )
-        kwargs["callbacks"] += [*enders, InterruptCheck(self._interrupts)]
+        check = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda *_: self._interrupts.check()
+        )
+        kwargs["callbacks"] += [*enders, check]
         if self._tracker and self._tracker.progress.live:
             objective = self.oracle.objective.name
             line = LiveLine(self._tracker.progress, objective)
@@ -185,23 +182,23 @@ class TrialExecution(keras_tuner.Tuner):
         return results
 
     def _fold(self, folds: Folds) -> tuple[int, str]:
-        """Return which fold the execution belongs to, and a name for both."""
-        # In `run_trial`, the number is that of all folds together.
+        """Return the fold of the execution, and the name of the run."""
+        # `run_trial` sets the number to that of all folds together.
         of_a_fold = self.executions_per_trial // len(folds)
-        fold, execution = divmod(self.execution, of_a_fold)
+        fold, execution = divmod(self._execution, of_a_fold)
         name = f"fold {fold}"
         return fold, name if of_a_fold == 1 else f"{name} execution {execution}"
 
     def _resumed(
         self, run: TrialRun, trial: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        """Train what an earlier attempt has left of the execution."""
+        """Train the epochs that an earlier attempt did not finish."""
         folder = Path(self.get_trial_dir(trial.trial_id))
-        attempt = Attempt(folder, self.execution)
+        attempt = Attempt(folder, self._execution)
         run.log_before(attempt.rows, kwargs.get("initial_epoch", 0))
         for callback in kwargs["callbacks"]:
             if isinstance(callback, BestEpochKeeper):
-                attempt.tell_best(callback.checkpoint)
+                attempt.restore_best(callback.checkpoint)
         if attempt.result is not None:
             return attempt.result
         results = super()._build_and_fit_model(
@@ -213,7 +210,7 @@ class TrialExecution(keras_tuner.Tuner):
     def _configure_tensorboard_dir(
         self, callbacks: list[Any], trial: Any, execution: int = 0
     ) -> None:
-        # keras-tuner imports tensorboard, which TensorFlow no longer
-        # installs, whether it is used or not.
+        # keras-tuner always imports tensorboard, which TensorFlow no longer
+        # installs.
         if any(isinstance(c, keras.callbacks.TensorBoard) for c in callbacks):
             super()._configure_tensorboard_dir(callbacks, trial, execution)

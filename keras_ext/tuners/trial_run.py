@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_ext.plots.layers_over_epochs import gradient_heatmap
@@ -16,6 +15,7 @@ from keras_ext.tracking.redaction import scrub
 from keras_ext.tracking.runs import Parent, begin_run
 from keras_ext.tuners.pruning.search_pruning import TrialPruned
 from keras_ext.tuners.results import Rows
+from keras_ext.tuners.trial_callbacks import EpochTracker
 
 _LAST_EPOCHS = 3
 
@@ -23,23 +23,16 @@ _LAST_EPOCHS = 3
 class TrialRun:
     """The child run of one attempt at one trial.
 
-    With one execution per trial, the epochs of its `fit` are logged into this
-    run, the epoch being the step. With more, each execution has a run of its
-    own below this one (`execution 0`, ...), and this run gets, for each
-    epoch, the mean over the executions that reached it.
-
-    Args:
-        client: An `mlflow.MlflowClient`.
-        parent: The search's run.
-        trial_id: The trial.
-        attempt: 1, or more if the trial was begun before.
-        executions: Executions per trial.
+    With one execution per trial, this run has the metrics of each epoch, with
+    the epoch as step. With more, each execution has a run of its own below
+    this one (`execution 0`, ...), and this run has, for each epoch, the mean
+    over the executions that reached it.
 
     Attributes:
         reason: Why the trial failed, in one line; `None` if it did not.
-        pruned: What ended it before its last epoch; `None` if nothing did.
+        pruned: How the trial was pruned; `None` if it was not.
         score_std: Standard deviation of the score over folds or executions;
-            `None` where there is one of them.
+            `None` for a single one.
     """
 
     def __init__(
@@ -69,13 +62,8 @@ class TrialRun:
         self._histories: list[Rows] = []
         self._params: set[str] = set()
 
-    @property
-    def duration(self) -> float:
-        """Seconds since the trial began."""
-        return time.monotonic() - self._started
-
     def add_params(self, hyperparameters: Mapping[str, Any]) -> None:
-        """Log those `hyperparameters` that are not logged yet."""
+        """Log the hyperparameters that are not logged yet."""
         new = {
             name: value
             for name, value in hyperparameters.items()
@@ -86,18 +74,13 @@ class TrialRun:
 
     @property
     def executions(self) -> int:
-        """Executions that have begun."""
+        """Number of executions that have begun."""
         return len(self._histories)
 
     def begin_execution(
         self, name: str | None = None
-    ) -> tuple[str, "EpochTracker"]:
-        """Return the run that this execution logs to, and its tracker.
-
-        Args:
-            name: Name of the run, if the execution gets one of its own.
-                Defaults to `execution` and its index.
-        """
+    ) -> tuple[str, EpochTracker]:
+        """Return the id of the execution's run, and the execution's tracker."""
         tracker = EpochTracker()
         self._histories.append(tracker.epochs)
         if self._executions == 1:
@@ -110,12 +93,7 @@ class TrialRun:
         return run_id, tracker
 
     def log_before(self, rows: Rows, first: int = 0) -> None:
-        """Log what an earlier attempt at this execution came to.
-
-        Args:
-            rows: The logs of each epoch.
-            first: The first of these epochs.
-        """
+        """Log the epochs of an earlier attempt, counted from `first`."""
         writer = self._execution or self.writer
         self._histories[-1].extend(rows)
         for key, values in _mean([rows]).items():
@@ -125,46 +103,46 @@ class TrialRun:
             writer.tags({"resumed_at_epoch": str(first + len(rows))})
 
     def end_execution(self, status: str) -> None:
-        """End the run of the execution, if it has one of its own."""
+        """End the execution's run, if it has one of its own."""
         if self._execution is not None:
             self._execution.end(status)
             self._execution = None
 
     def failed(self, error: BaseException) -> None:
-        """Log the exception that the trial failed with."""
+        """Log the exception of a failed trial."""
         self.reason = scrub(f"{type(error).__name__}: {error}")
         trace = "".join(traceback.format_exception(error))
         self.writer.tags({"exception": type(error).__name__})
         self.writer.text(trace, "traceback.txt")
 
-    def of_layers(self, kind: str) -> dict[str, float]:
-        """Return each layer's value in the last epochs, their median.
+    def summary(self) -> dict[str, Any]:
+        """Return the numbers of the trial that its `TrialState` stores."""
+        means = _mean(self._histories)
 
-        Args:
-            kind: What the keys begin with, such as `"grad_norm/"`.
-        """
+        def of_layers(kind: str) -> dict[str, list[float]]:
+            return {
+                key.removeprefix(kind): list(values.values())
+                for key, values in means.items()
+                if key.startswith(kind) and not key.endswith("/global")
+            }
+
+        def medians(layers: dict[str, list[float]]) -> dict[str, float]:
+            return {
+                layer: float(np.median(values[-_LAST_EPOCHS:]))
+                for layer, values in layers.items()
+            }
+
+        norms = of_layers("grad_norm/")
+        last = [values[-1] for values in norms.values()]
+        dead = list(means.get("dead_relu/global", {}).values())
         return {
-            key.removeprefix(kind): float(
-                np.median(list(values.values())[-_LAST_EPOCHS:])
-            )
-            for key, values in _mean(self._histories).items()
-            if key.startswith(kind) and not key.endswith("/global")
+            "duration": self._duration(),
+            # Unlike `min`, `np.min` returns NaN if there is one.
+            "min_grad_norm": float(np.min(last)) if last else None,
+            "dead_relu": dead[-1] if dead else None,
+            "grad_norms": medians(norms),
+            "dead_units": medians(of_layers("dead_relu/")),
         }
-
-    def min_grad_norm(self) -> float | None:
-        """Return the smallest of the layers' gradient norms at the end."""
-        norms = [
-            _last(values)
-            for key, values in _mean(self._histories).items()
-            if key.startswith("grad_norm/") and key != "grad_norm/global"
-        ]
-        # Unlike `min`, this lets no NaN go unseen.
-        return float(np.min(norms)) if norms else None
-
-    def dead_relu(self) -> float | None:
-        """Return the share of dead units at the end, over all layers."""
-        values = _mean(self._histories).get("dead_relu/global")
-        return _last(values) if values else None
 
     def close(
         self,
@@ -173,28 +151,24 @@ class TrialRun:
         score: float | None = None,
         step: int = 0,
     ) -> None:
-        """Log what the trial came to, and end its runs.
+        """Log the outcome of the trial, and end its runs.
 
-        Args:
-            status: `FINISHED`, `FAILED` or `KILLED`.
-            reason: Why it did not finish.
-            score: The objective's value, logged as `score`.
-            step: The epoch of that value.
+        `step` is the epoch of `score`.
         """
         self.end_execution(status)
         if self._executions > 1:
             for key, values in _mean(self._histories).items():
                 self.writer.series(key, [*values], [*values.values()])
         if self._executions > 1 or not (status == "FINISHED" or self.pruned):
-            # A `fit` that did not come to its end has drawn nothing.
+            # The logger draws only at the end of a `fit`.
             self._draw()
-        self.writer.metrics({"duration": self.duration}, step=0)
+        self.writer.metrics({"duration": self._duration()}, step=0)
         if score is not None and math.isfinite(score):
             self.writer.metrics({"score": score}, step=step)
         if self.score_std is not None and math.isfinite(self.score_std):
             self.writer.metrics({"score_std": self.score_std}, step=step)
         if self._executions > 1 and self.pruned and self.pruned.finding:
-            # With one execution, its doctor tells more.
+            # With one execution, its doctor logs more.
             finding = self.pruned.finding
             self.writer.tags(
                 {
@@ -208,6 +182,9 @@ class TrialRun:
         # The next trial does not wait for MLflow.
         self.writer.end(status)
 
+    def _duration(self) -> float:
+        return time.monotonic() - self._started
+
     def _draw(self) -> None:
         norms = {
             key: list(values.values())
@@ -219,20 +196,8 @@ class TrialRun:
             self.writer.figure_later(draw, "gradient_norms.png")
 
 
-class EpochTracker(keras.callbacks.Callback):
-    """Keeps the logs of every epoch; the last callback to see them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.epochs: Rows = []
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Keep the epoch's logs."""
-        self.epochs.append({k: float(v) for k, v in (logs or {}).items()})
-
-
 def _mean(histories: list[Rows]) -> dict[str, dict[int, float]]:
-    """Average, for each epoch, over the executions that report a key."""
+    """Return each key's mean over the executions, for each epoch."""
     values: dict[str, dict[int, list[float]]] = {}
     for epoch in range(max(map(len, histories), default=0)):
         for rows in histories:
@@ -243,7 +208,3 @@ def _mean(histories: list[Rows]) -> dict[str, dict[int, float]]:
         key: {epoch: float(np.mean(some)) for epoch, some in of_key.items()}
         for key, of_key in values.items()
     }
-
-
-def _last(values: dict[int, float]) -> float:
-    return values[max(values)]

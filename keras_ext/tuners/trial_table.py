@@ -1,11 +1,21 @@
-"""The table of a search's trials."""
+"""The table of a search's trials, and the figures of the table."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from keras_ext.plots.optimization_history import optimization_history
+from keras_ext.plots.parallel_coordinates import parallel_coordinates
+from keras_ext.plots.parameter_importance import (
+    FEWEST_TRIALS,
+    parameter_importance,
+)
+from keras_ext.plots.trial_health import trial_health
 from keras_ext.tuners.search_state import SearchState
 
-COLUMNS = (
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLUMNS = (
     "trial",
     "status",
     "score",
@@ -16,38 +26,27 @@ COLUMNS = (
 
 
 def trial_rows(
-    trials: Iterable[Any], record: SearchState, hyperparameters: list[str]
+    trials: Iterable[Any], state: SearchState, hyperparameters: Iterable[str]
 ) -> list[dict[str, Any]]:
-    """Return one row per trial, in the order in which they began.
+    """Return one row per trial, as `TrackedTuner.trial_rows` documents it.
 
-    Args:
-        trials: keras-tuner's trials.
-        record: What was recorded about them.
-        hyperparameters: Names of all the hyperparameters; a trial leaves the
-            cells of those that are not active in it empty.
-
-    Returns:
-        Rows with `trial`, `status` (of the MLflow run), `score` (of a
-        pruned one, too, if it came to any), each hyperparameter,
-        `min_grad_norm` (the smallest of the layers' gradient norms in the
-        last epoch), `dead_relu` (share of all ReLU units, in the last epoch)
-        and `duration` in seconds.
+    A hyperparameter that is inactive in a trial is `None`.
     """
     rows = []
     for trial in trials:
-        seen = record.trials.get(trial.trial_id)
-        if seen is None:
+        known = state.trials.get(trial.trial_id)
+        if known is None:
             continue
         values = trial.hyperparameters.values
         rows.append(
             {
                 "trial": trial.trial_id,
-                "status": seen.status,
-                "score": seen.score,
+                "status": known.status,
+                "score": known.score,
                 **{column(n): values.get(n) for n in hyperparameters},
-                "min_grad_norm": seen.min_grad_norm,
-                "dead_relu": seen.dead_relu,
-                "duration": seen.duration and round(seen.duration, 3),
+                "min_grad_norm": known.min_grad_norm,
+                "dead_relu": known.dead_relu,
+                "duration": known.duration and round(known.duration, 3),
             }
         )
     return rows
@@ -55,5 +54,37 @@ def trial_rows(
 
 def column(hyperparameter: str) -> str:
     """Return the column of a hyperparameter: its name, if that is free."""
-    taken = hyperparameter in COLUMNS
+    taken = hyperparameter in _COLUMNS
     return f"{hyperparameter} (hyperparameter)" if taken else hyperparameter
+
+
+def search_figures(
+    rows: Sequence[Mapping[str, Any]],
+    state: SearchState,
+    columns: Sequence[str],
+    direction: str,
+) -> Iterator[tuple[str, "Figure"]]:
+    """Yield the name of each figure that has enough trials, and the figure."""
+    finished = [row for row in rows if row["status"] == "FINISHED"]
+    if finished and columns:
+        yield (
+            "parallel_coordinates",
+            parallel_coordinates(finished, columns, "score", direction),
+        )
+    if rows:
+        yield (
+            "optimization_history",
+            optimization_history(rows, "score", direction),
+        )
+    if columns and len(finished) >= FEWEST_TRIALS:
+        yield "parameter_importance", parameter_importance(finished, columns)
+    trials = [
+        {
+            **row,
+            "grad_norms": state.trials[row["trial"]].grad_norms,
+            "dead_units": state.trials[row["trial"]].dead_units,
+        }
+        for row in rows
+    ]
+    if any(trial["grad_norms"] for trial in trials):
+        yield "trial_health", trial_health(trials, direction)

@@ -107,19 +107,19 @@ def test_an_interrupt_in_disguise(tmp_path, tracking_uri):
     assert parent(tuner).info.status == "KILLED"
 
 
-def test_a_search_that_goes_on_says_after_what(tmp_path, tracking_uri, capsys):
+def test_a_resumed_search_prints_what_it_has(tmp_path, tracking_uri, capsys):
     tuner = searching.tuner(tmp_path, tracking_uri, max_trials=1)
     searching.search(tuner)
-    assert "Goes on" not in capsys.readouterr().out
+    assert "Resumed" not in capsys.readouterr().out
     (best,) = tuner.oracle.get_best_trials()
     searching.search(searching.tuner(tmp_path, tracking_uri, max_trials=2))
     lines = capsys.readouterr().out.splitlines()
     first = lines.index(
-        "Goes on after 1 trial. The best is trial 0, val_loss "
+        "Resumed after 1 trial. The best is trial 0, val_loss "
         f"{best.score:.4f}."
     )
     assert lines[first + 1].startswith("[2/2] trial 1  ")
-    assert sum("Goes on" in line for line in lines) == 1
+    assert sum("Resumed" in line for line in lines) == 1
 
 
 def test_a_torn_search_is_resumed_with_more_trials(tmp_path, tracking_uri):

@@ -201,7 +201,7 @@ def test_failed_and_retried_trials(tmp_path):
     assert again.trial_id == first.trial_id
     end(searched, again, {"loss": float("nan")})
     run(searched, 2)
-    states = [trial.state.name for trial in searched._told_study().trials]
+    states = [trial.state.name for trial in searched._updated_study().trials]
     assert states == ["FAIL", "COMPLETE", "COMPLETE"]
 
 
@@ -209,7 +209,7 @@ def test_scores_are_told_truthfully(tmp_path):
     searched = oracle(tmp_path)
     run(searched, 5)
     for asked, trial in zip(
-        searched._told_study().trials, searched.trials.values(), strict=True
+        searched._updated_study().trials, searched.trials.values(), strict=True
     ):
         assert asked.values == [trial.score]
         values = trial.hyperparameters.values
@@ -232,7 +232,7 @@ def test_a_space_that_grows(sampler, tmp_path):
     assert late[0] == 5 and len(set(late)) > 3
     done = [
         trial.params["late"]
-        for trial in searched._told_study().trials
+        for trial in searched._updated_study().trials
         if trial.state.name == "COMPLETE"
     ]
     assert done == late
@@ -306,7 +306,7 @@ def test_several_objectives_are_those_of_the_best_step(tmp_path):
         )
     trial.status = "COMPLETED"
     searched.end_trial(trial)
-    assert searched._told_study().trials[0].values == [3.0, 3.0]
+    assert searched._updated_study().trials[0].values == [3.0, 3.0]
 
 
 def test_a_sampler_of_one_s_own(tmp_path):
@@ -316,7 +316,7 @@ def test_a_sampler_of_one_s_own(tmp_path):
     resumed = oracle(tmp_path, sampler=optuna.samplers.TPESampler(seed=2))
     resumed.reload()
     assert len(run(resumed, 6)) == 6
-    assert len(resumed._told_study().trials) >= 12
+    assert len(resumed._updated_study().trials) >= 12
 
 
 def test_optuna_s_own_settings_stay(tmp_path, capfd):

@@ -7,7 +7,12 @@ import keras_tuner
 import optuna
 import pytest
 
-from keras_ext.tuners.optuna_space import Axis, as_told, suggest, untried
+from keras_ext.tuners.optuna_space import (
+    Axis,
+    optuna_parameters,
+    suggest,
+    untried,
+)
 
 # No backend takes part: once is enough.
 pytestmark = pytest.mark.backend("torch")
@@ -77,7 +82,7 @@ def test_a_told_value_comes_back(kind):
     space = space_of(kind)
     asking = study()
     for value in drawn(space, 30):
-        told, distributions = as_told(space, {"a": value})
+        told, distributions = optuna_parameters(space, {"a": value})
         asking.enqueue_trial(told)
         asked = asking.ask(distributions)
         back = suggest(asked, space)["a"]
@@ -112,7 +117,7 @@ def test_a_value_beside_the_space_is_told_as_the_nearest():
     hp = keras_tuner.HyperParameters()
     hp.Float("step", 0, 1, step=0.25, default=0.3)
     hp.Float("high", 0, 1, default=7.0)
-    told, _ = as_told(hp.space, hp.values)
+    told, _ = optuna_parameters(hp.space, hp.values)
     assert told == {"step": 1, "high": 1.0}
 
 
@@ -145,11 +150,13 @@ def test_conditional_values_are_the_active_ones():
 
 def test_inactive_values_are_not_told():
     values = {"kind": "cnn", "units": 11, "norm": True, "momentum": 0.9}
-    told, distributions = as_told(conditional(), values)
+    told, distributions = optuna_parameters(conditional(), values)
     assert told == {"kind": "cnn", "units | kind in ['cnn']": 11}
     assert told.keys() == distributions.keys()
     # What the space grew by after a trial, the trial says nothing about.
-    assert as_told(conditional(), {"kind": "mlp"})[0] == {"kind": "mlp"}
+    assert optuna_parameters(conditional(), {"kind": "mlp"})[0] == {
+        "kind": "mlp"
+    }
 
 
 def test_the_untried_are_found_to_the_last():

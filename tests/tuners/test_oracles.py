@@ -8,6 +8,7 @@ import oracle_runs
 import pytest
 from oracle_runs import begun, end, run, space
 
+from keras_ext import tuners
 from keras_ext.tuners import oracles
 from keras_ext.tuners.crash_safety import CrashSafe
 
@@ -322,3 +323,60 @@ def test_killed_at_any_write(tmp_path, moment, monkeypatch):
         trial.score for trial in whole
     ]
     assert oracle_runs.run(grid(tmp_path / "torn"), product) == []
+
+
+SIZES = {"a": [1, 2], "b": [3, 4], "c": [5]}
+
+
+def branches(hp):
+    """Request the name `size` in three branches, with different values."""
+    kind = hp.Choice("kind", list(SIZES))
+    found = {}
+    for branch in SIZES:
+        with hp.conditional_scope("kind", [branch]):
+            found[branch] = hp.Choice("size", SIZES[branch])
+    assert found[kind] in SIZES[kind]
+    return kind, found[kind]
+
+
+ORACLES = {
+    "random": (KERAS_TUNERS.RandomSearchOracle, {}),
+    "grid": (KERAS_TUNERS.GridSearchOracle, {}),
+    "bayesian": (
+        KERAS_TUNERS.BayesianOptimizationOracle,
+        {"num_initial_points": 2},
+    ),
+    "hyperband": (KERAS_TUNERS.HyperbandOracle, {}),
+    "optuna": (tuners.OptunaOracle, {}),
+}
+
+
+@pytest.mark.parametrize("name", ORACLES)
+def test_one_name_in_several_branches(tmp_path, name):
+    """keras-tuner deletes the active value, and the trial fails."""
+
+    def oracle():
+        hp = keras_tuner.HyperParameters()
+        branches(hp)
+        kind, options = ORACLES[name]
+        objective = keras_tuner.Objective("val_loss", "min")
+        return begun(kind(objective, hyperparameters=hp, **options), tmp_path)
+
+    def score(trial):
+        trained.append(branches(trial.hyperparameters))
+        return float(trained[-1][1])
+
+    trained = []
+    trials = run(oracle(), score, most=3) + run(oracle(), score, most=9)
+    assert len({kind for kind, _ in trained}) > 1
+    # A trial keeps the values that it was trained with.
+    values = [trial.hyperparameters.values for trial in trials]
+    assert trained == [(v["kind"], v["size"]) for v in values]
+    if name == "grid":
+        assert trained == [(k, size) for k in SIZES for size in SIZES[k]]
+
+
+def test_a_tuner_explores_one_name_in_several_branches(tmp_path):
+    tuner = tuners.RandomSearch(branches, "val_loss", directory=str(tmp_path))
+    space = tuner.oracle.get_space().space
+    assert [parameter.name for parameter in space] == ["kind"] + ["size"] * 3

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from keras_ext.tuners import ASHAPruner, MedianPruner, TrialHistory
-from keras_ext.tuners.pruning import get_pruner
+from keras_ext.tuners.pruning.pruners import get_pruner
 
 # No backend takes part: once is enough.
 pytestmark = pytest.mark.backend("torch")

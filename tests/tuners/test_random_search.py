@@ -220,7 +220,7 @@ def test_searched_again_there_is_nothing_left_to_do(
     assert capsys.readouterr().out.splitlines()[-1] == (
         "Nothing is left to try after 3 trials. The best is trial "
         f"{best.trial_id}, {again.oracle.objective.name} {best.score:.4f}. "
-        "A higher `max_trials` goes on, `overwrite=True` begins anew."
+        "Raise `max_trials` to continue. Pass `overwrite=True` to begin anew."
     )
     # A process that goes on for another one may find nothing to do.
     later = searching.tuner(finished.directory, tracking_uri)

@@ -8,7 +8,7 @@ import pytest
 import searching
 
 from keras_ext import tuners
-from keras_ext.tuners.tuner_callbacks import patched
+from keras_ext.tuners.trial_callbacks import patched
 
 STEPS = 72 // 24
 

@@ -52,17 +52,18 @@ def test_the_line_of_a_trial(terminal):
     line.set_params({"epochs": 4})
     line.on_train_begin()
     line.on_epoch_end(1, LOGS)
-    told = terminal.getvalue().rpartition("\r\x1b[K")[2]
+    told = terminal.getvalue().rpartition("\r\x1b[2K")[2]
     assert told.startswith("  epoch 2/4 | val_accuracy 0.9000 | ")
     assert "smallest gradient norm 1.0e-03 in dense_1" in told
     assert "dead ReLU 75% in relu_2" in told
     assert "left ~0:00" in told
-    progress.end(1, "0", "val_accuracy 0.9", 1.0, "0.9000")
+    progress.end("val_accuracy 0.9", 1.0, "0.9000")
     # The line is wiped before the trial's last one is printed.
-    assert terminal.getvalue().rpartition("\r\x1b[K")[2].startswith("[1/2]")
+    assert terminal.getvalue().rpartition("\x1b[2K")[2].startswith("[1/2]")
     progress.begin(2, "1", {})
     line.on_train_begin()
     assert "| best 0.9000" in terminal.getvalue().splitlines()[-1]
+    progress.close()
 
 
 @in_a_terminal
@@ -70,7 +71,9 @@ def test_it_fits_into_the_terminal(terminal):
     os.environ["COLUMNS"] = "40"
     progress = Progress(2, live=True)
     progress.epoch(1, 4, "val_accuracy", LOGS)
-    assert len(terminal.getvalue().removeprefix("\r\x1b[K")) == 39
+    line = terminal.getvalue().rpartition("\x1b[?25l")[2]
+    assert len(line) == 40 and line.endswith("…")
+    progress.close()
 
 
 def test_nothing_of_it_in_a_pipe(capsys):
@@ -87,9 +90,9 @@ def test_nothing_of_it_where_nothing_is_shown(terminal):
 def test_the_time_left_is_that_of_the_budget(capsys):
     progress = Progress(100, deadline=time.monotonic() + 65.5)
     progress.begin(1, "0", {})
-    progress.end(1, "0", "done", 60.0)
+    progress.end("done", 60.0)
     assert "left ~1:05" in capsys.readouterr().out
     progress = Progress(100, deadline=math.inf)
     progress.begin(1, "0", {})
-    progress.end(1, "0", "done", 60.0)
+    progress.end("done", 60.0)
     assert "left ~1:39:00" in capsys.readouterr().out

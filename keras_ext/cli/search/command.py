@@ -8,7 +8,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from keras_ext.cli.search import folders, interrupts, processes
+from keras_ext._interrupts import InterruptGuard
+from keras_ext.cli.search import folders, processes
 from keras_ext.cli.search.arguments import definitions
 from keras_ext.cli.search.definition import REGRESSION, Data
 from keras_ext.cli.search.settings import OBJECTIVES, Settings
@@ -46,7 +47,7 @@ def run_search(args: argparse.Namespace) -> int:
     else:
         settings = _resumed_settings(args, resumed)
     folders.check_writable(directory)
-    with interrupts.kept_until_the_end():
+    with InterruptGuard():
         definition = definitions()[settings.dataset]
         data = definition.load(settings)
         settings.objective = _objective(settings.objective, data)

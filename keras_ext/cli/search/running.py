@@ -271,7 +271,7 @@ def _numbering(kind: Any) -> Any:
     class Numbering(kind):
         """The tuner of a ready search."""
 
-        _tells_best = False  # The report prints the best trial.
+        _prints_best = False  # The report prints the best trial.
 
         def on_search_begin(self) -> None:
             super().on_search_begin()

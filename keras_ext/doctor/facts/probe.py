@@ -13,7 +13,6 @@ from keras import ops
 
 from keras_ext.doctor.facts import graph
 from keras_ext.doctor.facts.losses import LossFacts
-from keras_ext.taps._backend import StepCapture
 from keras_ext.taps.patch import all_replaced
 from keras_ext.taps.points import (
     ActivationPoint,
@@ -139,8 +138,11 @@ def probe(
 class _Pass:
     """A single forward and backward pass.
 
-    The private attributes are set while the pass is traced.
+    It is a gauge, too, for a `keras_ext.taps.capture.StepCapture`. The private
+    attributes are set while the pass is traced.
     """
+
+    gradients = weights = False
 
     model: Any
     data: tuple[Any, Any, Any]
@@ -193,7 +195,7 @@ class _Pass:
         x, y, weights = self.data
         takes_training = getattr(self.model, "_call_has_training_arg", True)
         with (
-            capture.capturing(self.model, self.points),
+            capture.capturing(self.model),
             self._noting_layers() as makers,
         ):
             outputs, _, losses = self.model.stateless_call(
@@ -354,8 +356,10 @@ def _squares(gradients: Sequence[Tensor | None]) -> Tensor:
 def _run_jax(run: _Pass, values: list[Tensor]) -> tuple[Tensor, Tensor]:
     import jax
 
+    from keras_ext.taps.jax import JaxStepCapture
+
     def function(values: list[Tensor]) -> tuple[Tensor, Tensor]:
-        capture = StepCapture(True, values)
+        capture = JaxStepCapture([run], values)
         forward = functools.partial(run.forward, capture)
         results, gradients = jax.value_and_grad(forward, has_aux=True)(values)
         return run.measured(capture, *results), _squares(gradients)
@@ -373,8 +377,10 @@ def _run_jax(run: _Pass, values: list[Tensor]) -> tuple[Tensor, Tensor]:
 def _run_tensorflow(run: _Pass, values: list[Tensor]) -> tuple[Tensor, Tensor]:
     import tensorflow as tf
 
+    from keras_ext.taps.tensorflow_capture import TensorFlowStepCapture
+
     values = [tf.convert_to_tensor(value) for value in values]
-    capture = StepCapture(False)
+    capture = TensorFlowStepCapture([run], False)
     with tf.GradientTape() as tape:
         tape.watch(values)
         loss, output_rms = run.forward(capture, values)
@@ -388,8 +394,10 @@ def _run_tensorflow(run: _Pass, values: list[Tensor]) -> tuple[Tensor, Tensor]:
 def _run_torch(run: _Pass, values: list[Tensor]) -> tuple[Tensor, Tensor]:
     import torch
 
+    from keras_ext.taps.torch import TorchStepCapture
+
     values = [v.detach().requires_grad_(v.is_floating_point()) for v in values]
-    capture = StepCapture(False)
+    capture = TorchStepCapture([run])
     with torch.enable_grad():
         loss, output_rms = run.forward(capture, values)
         gradients: Sequence[Tensor | None] = [None for _ in values]

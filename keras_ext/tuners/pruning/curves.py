@@ -1,4 +1,4 @@
-"""The objective of all trials, epoch by epoch, kept on disk."""
+"""The objective of all trials, epoch by epoch, stored on disk."""
 
 import json
 import math
@@ -15,20 +15,15 @@ PRUNED, UNSCORED = "PRUNED", "UNSCORED"
 
 
 class Curves:
-    """What the trials of a search reported, in the file `pruning.jsonl`.
+    """The reported values of a search's trials, in the file `pruning.jsonl`.
 
     Each line is a JSON object: `{"trial": "3", "execution": 0, "epoch": 5,
-    "value": 0.8}` for each epoch that reported the objective, with `null`
-    for what is not finite, and `{"trial": "3", "end": "PRUNED"}`. The file
-    grows by a line at a time, so that a crash tears the last one at most;
-    what is known is rebuilt from it.
+    "value": 0.8}` for each epoch that reported the objective, with `null` for
+    a value that is not finite, and `{"trial": "3", "end": "PRUNED"}`. Lines
+    are appended, so a crash tears at most the last one.
 
-    A trial that is run again, or goes on in the midst, reports some epochs
-    anew: what it reported before for them and later ones no longer counts.
-
-    Args:
-        path: The file; made if there is none.
-        direction: `"min"` or `"max"`.
+    A repeated or resumed trial reports some epochs again. This replaces the
+    earlier values of these and later epochs.
     """
 
     def __init__(self, path: Path, direction: str):
@@ -45,14 +40,7 @@ class Curves:
     def report(
         self, trial: str, execution: int, epoch: int, value: float
     ) -> None:
-        """Keep a value of the objective.
-
-        Args:
-            trial: Id of the trial.
-            execution: Index of the fold or execution.
-            epoch: The epoch, counted from 0.
-            value: The objective, NaN included.
-        """
+        """Store a value of the objective, NaN included."""
         self._add(
             {
                 "trial": trial,
@@ -63,11 +51,11 @@ class Curves:
         )
 
     def end(self, trial: str, how: str) -> None:
-        """Keep that a trial was pruned: `PRUNED` or `UNSCORED`."""
+        """Store that a trial was pruned: `PRUNED` or `UNSCORED`."""
         self._add({"trial": trial, "end": how})
 
     def ended(self, how: str) -> list[str]:
-        """Return the trials that ended so."""
+        """Return the ids of the trials that ended this way."""
         return [trial for trial, end in self._ends.items() if end == how]
 
     def knows(self, trial: str) -> bool:
@@ -75,16 +63,10 @@ class Curves:
         return bool(self._values.get(trial))
 
     def of(self, trial: str, executions: int) -> dict[int, float] | None:
-        """Return the best value up to each epoch, as a mean.
+        """Return the best value up to each epoch, averaged over executions.
 
-        Args:
-            trial: Id of the trial.
-            executions: Of how many executions the mean is taken. The last of
-                them gives the epochs; what an earlier one had at its end, it
-                keeps.
-
-        Returns:
-            Epochs and values; `None` if the trial has fewer executions.
+        The last execution defines the epochs; an earlier one that ended before
+        keeps its last value. Returns `None` for a trial with fewer executions.
         """
         key = trial, executions
         if key not in self._curves:
@@ -108,12 +90,9 @@ class Curves:
     def other_trials(
         self, trial: str, executions: int, finished: set[str]
     ) -> Iterator[TrialHistory]:
-        """Yield the other trials.
+        """Yield the trials other than `trial` with enough executions.
 
-        Args:
-            trial: Id of the trial that is left out.
-            executions: See `of`; who has fewer is left out.
-            finished: Ids of the trials that came to their end.
+        `finished` are the ids of the trials that the oracle completed.
         """
         for other in self._values:
             if other != trial:
@@ -123,15 +102,10 @@ class Curves:
                     yield TrialHistory(curve, is_finished)
 
     def score(self, trial: str) -> tuple[float, int] | None:
-        """Return what a trial has come to: the mean of the best values.
+        """Return the score of a trial and its epoch.
 
-        Args:
-            trial: Id of the trial.
-
-        Returns:
-            The mean over its executions of their best finite values and of
-            the epochs of these, rounded down; `None` if there is no such
-            value.
+        Both are means over the executions, of the best finite values and of
+        their epochs (rounded down). Returns `None` without such a value.
         """
         bests = []
         for values in self._values.get(trial, {}).values():
@@ -179,7 +153,7 @@ class Curves:
         text = self._path.read_text(encoding="utf-8")
         whole, _, torn = text.rpartition("\n")
         if torn:
-            # What is added must not continue the torn line.
+            # The next line must not continue the torn one.
             self._path.write_text(whole + "\n" if whole else "", "utf-8")
         for line in whole.splitlines():
             yield json.loads(line)

@@ -1,4 +1,4 @@
-"""Whether a training can still come to something: findings, weighed."""
+"""Whether the doctor's findings mean that a training is hopeless."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -11,72 +11,58 @@ from keras_ext.doctor.rules.learning_summary import LearningSummary
 from keras_ext.doctor.run_history import RunHistory
 
 BROKEN = "numerical_instability"
-# What no training comes back from, if it has learned nothing with it.
+# Problems that end a training which makes no progress.
 HOPELESS = (
     "exploding_gradient",
     "dying_relu",
     "vanishing_gradient",
     "symmetric_units",
 )
-# Ends of epochs in a row at which it must be found.
+# Number of epochs in a row at whose end the doctor must find the problem.
 PATIENCE = 2
-# Share of the way from a guess to a perfect fit that counts as progress.
+# Normalized improvement over the constant-prediction baseline that counts as
+# progress.
 PROGRESS = 0.05
 
 
 class Prognosis:
-    """Tells of a running training whether it is hopeless.
+    """Decides whether a running training is hopeless.
 
-    The doctor says what is wrong; much of that a training outgrows. Hopeless
-    is one
+    A training outgrows many of the doctor's findings. It is hopeless if
 
-    - whose numbers are not finite, and still are not in the last sampled
-      step. It is given up at once; or
-    - in which the doctor found an error of `HOPELESS` at the ends of
-      `PATIENCE` epochs in a row, which had its time (three epochs, or 30 %
-      of those planned), has come less than `PROGRESS` of the way from a guess
-      to a perfect fit, and whose loss does not fall.
+    - its numbers are not finite, still in the last sampled step (at once); or
+    - the doctor found an error of `HOPELESS` at the ends of `PATIENCE` epochs
+      in a row, three epochs or 30 % of the planned ones are over, the
+      normalized improvement is below `PROGRESS`, and the loss does not fall.
 
-    A gradient that vanishes may come back: it then grows by a factor from
-    epoch to epoch, long before the loss moves. So a vanished gradient is
-    hopeless only if it would, at the pace of the last epochs, still be
-    vanished when the planned epochs are over.
+    A vanished gradient may grow again, by a factor from epoch to epoch, long
+    before the loss moves. So it is hopeless only if, at the pace of the last
+    epochs, it would still be vanished at the end of the planned epochs.
     """
 
     def __init__(self) -> None:
         self._times: dict[str, int] = {}
 
     def is_broken(
-        self, findings: Sequence[Finding], records: RunHistory
+        self, findings: Sequence[Finding], history: RunHistory
     ) -> Finding | None:
-        """Return what says that the numbers are no longer finite.
+        """Return the finding of numbers that are not finite.
 
-        Args:
-            findings: The doctor's.
-            records: The doctor's.
-
-        Returns:
-            The finding; `None` if there is none, or if only some earlier
-            step was so, which something mended.
+        Returns `None` without one, or if the last sampled step is finite.
         """
         for finding in _all(findings):
             if finding.problem == BROKEN:
-                return finding if _ends_nonfinite(records) else None
+                return finding if _ends_nonfinite(history) else None
         return None
 
     def at_epoch_end(
-        self, findings: Sequence[Finding], records: RunHistory
+        self, findings: Sequence[Finding], history: RunHistory
     ) -> Finding | None:
-        """Return why the training is hopeless; call it once an epoch.
+        """Return the finding that makes the training hopeless, or `None`.
 
-        Args:
-            findings: The doctor's.
-            records: The doctor's.
-
-        Returns:
-            The finding, or `None`.
+        Call this once in each epoch.
         """
-        broken = self.is_broken(findings, records)
+        broken = self.is_broken(findings, history)
         if broken is not None:
             return broken
         errors = [
@@ -90,51 +76,50 @@ class Prognosis:
         }
         if not errors:
             return None
-        summary = LearningSummary(records)
+        summary = LearningSummary(history)
         if not summary.fails or summary.improvement >= PROGRESS:
             return None
         for finding in errors:
-            comes_back = (
-                finding.problem == "vanishing_gradient"
-                and _comes_back(finding, records)
+            recovers = finding.problem == "vanishing_gradient" and _recovers(
+                finding, history
             )
-            if self._times[finding.problem] >= PATIENCE and not comes_back:
+            if self._times[finding.problem] >= PATIENCE and not recovers:
                 return finding
         return None
 
 
 def _all(findings: Sequence[Finding]) -> Iterator[Finding]:
-    """Yield findings and what follows from them, the causes first."""
+    """Yield findings, each before its consequences."""
     for finding in findings:
         yield finding
         yield from finding.consequences
 
 
-def _ends_nonfinite(records: RunHistory) -> bool:
+def _ends_nonfinite(history: RunHistory) -> bool:
     """Return whether the last sampled step is not finite."""
-    if "grad_norm/global" in records.series:
-        series = {key: values[-1:] for key, values in records.series.items()}
+    if "grad_norm/global" in history.series:
+        series = {key: values[-1:] for key, values in history.series.items()}
         end = dataclasses.replace(
-            records, logs={}, steps=records.steps[-1:], series=series
+            history, logs={}, steps=history.steps[-1:], series=series
         )
     else:
-        logs = {key: values[-1:] for key, values in records.logs.items()}
-        end = dataclasses.replace(records, logs=logs)
+        logs = {key: values[-1:] for key, values in history.logs.items()}
+        end = dataclasses.replace(history, logs=logs)
     return LearningSummary(end).first_nonfinite is not None
 
 
-def _comes_back(finding: Finding, records: RunHistory) -> bool:
-    """Return whether a vanished gradient grows fast enough to return."""
-    norms = records.epochs.get(f"grad_norm/{finding.layer}", np.zeros(0))
+def _recovers(finding: Finding, history: RunHistory) -> bool:
+    """Return whether a vanished gradient grows fast enough."""
+    norms = history.epochs.get(f"grad_norm/{finding.layer}", np.zeros(0))
     latest = [
         float(values[-1])
-        for key, values in records.epochs.items()
+        for key, values in history.epochs.items()
         if key.startswith("grad_norm/") and len(values)
     ]
     if len(norms) < 3 or not min(norms[-1], norms[-3]) > 0:
         return False
     pace = np.sqrt(norms[-1] / norms[-3])
-    left = max((records.planned_epochs or 2 * len(norms)) - len(norms), 0)
+    left = max((history.planned_epochs or 2 * len(norms)) - len(norms), 0)
     # In logarithms: the power overflows.
     forecast = np.log(norms[-1]) + left * np.log(pace)
     return bool(forecast > np.log(VANISHED * np.nanmax(latest)))

@@ -1,4 +1,4 @@
-"""Which trial falls behind: rules on numbers alone."""
+"""Rules that decide from plain numbers which trial falls behind."""
 
 import abc
 import math
@@ -8,14 +8,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrialHistory:
-    """What another trial has come to.
+    """The values of another trial, for a `Pruner`.
 
     Attributes:
         values: The best value of the objective up to and including each
-            epoch, by epoch, counted from 0. The worst that there is
-            (infinity or minus infinity) where it had none that was finite.
-            Epochs that did not report the objective are missing.
-        finished: Whether the trial came to its end; a pruned one did not.
+            epoch, by epoch, counted from 0. The worst possible value
+            (infinity or minus infinity) before the first finite one. Epochs
+            that did not report the objective are missing.
+        finished: Whether the trial reached its end; a pruned one did not.
+            Defaults to `True`.
+
+    Example:
+    >>> from keras_ext.tuners import TrialHistory
+    >>> history = TrialHistory({0: 0.6, 2: 0.8})
+    >>> history.at(1), history.at(9)
+    (0.6, 0.8)
     """
 
     values: Mapping[int, float]
@@ -24,14 +31,14 @@ class TrialHistory:
     def at(self, epoch: int) -> float | None:
         """Return the best value up to an epoch.
 
-        A finished trial that ended earlier, by early stopping, keeps what it
-        had.
+        A finished trial that ended earlier, by early stopping, keeps its last
+        value.
 
         Args:
             epoch: The epoch, counted from 0.
 
         Returns:
-            The value; `None` if the trial did not come that far.
+            The value; `None` if the trial did not reach the epoch.
         """
         known = [e for e in self.values if e <= epoch]
         if not known or not (self.finished or max(self.values) >= epoch):
@@ -40,13 +47,12 @@ class TrialHistory:
 
 
 class Pruner(abc.ABC):
-    """Decides which trials fall behind: the interface for your own.
+    """Base class of the rules that end trials which fall behind.
 
-    A subclass says in `judge` whether the running trial is to be ended. It
-    keeps nothing from one call to the next: all that is known is handed to
-    it, in a search that was resumed, too.
+    A subclass decides in `judge` whether to end the running trial. It stores
+    nothing between calls: each call gets all values, also in a resumed search.
 
-    Example: end whatever has not come to an accuracy of 0.5 after 5 epochs.
+    Example: end a trial that has no accuracy of 0.5 after 5 epochs.
 
     >>> from keras_ext.tuners import Pruner
     >>> class Threshold(Pruner):
@@ -65,23 +71,24 @@ class Pruner(abc.ABC):
         others: Sequence[TrialHistory],
         direction: str,
     ) -> str | None:
-        """Say why the running trial is to be ended, if it is.
+        """Return why to end the running trial, or `None` to continue.
 
-        It is called at the end of each epoch that reports the objective.
+        The search calls it at the end of each epoch that reports the
+        objective.
 
         Args:
             epoch: The epoch that ends, counted from 0.
             values: The best value up to each epoch of the running trial, by
-                epoch, as in `TrialHistory`; `epoch` is the last. In the
-                k-th fold or execution of a trial it is the mean over the
-                first k.
-            others: The other trials, by the same number of folds or
-                executions.
-            direction: `"min"` or `"max"`: what better is.
+                epoch, as in `TrialHistory`; `epoch` is the last one. In the
+                k-th fold or execution of a trial, the mean over the first k.
+            others: The other trials, as means over the same number of folds
+                or executions.
+            direction: `"min"` if low values are good, `"max"` if high ones
+                are.
 
         Returns:
             The reason, such as `"behind the median at epoch 5 (0.61 <
-            0.80)"`; `None` if the trial goes on.
+            0.80)"`; `None` if the trial continues.
         """
 
     def __repr__(self) -> str:
@@ -90,10 +97,10 @@ class Pruner(abc.ABC):
 
 
 class MedianPruner(Pruner):
-    """Ends a trial that is behind the median of the finished ones.
+    """Ends a trial that is behind the median of the finished trials.
 
-    At the end of each epoch, the trial's best value so far is compared with
-    the median of what the trials that came to their end had at that epoch.
+    At the end of each epoch, it compares the trial's best value so far with
+    the median of the finished trials' best values up to that epoch.
 
     Args:
         startup_trials: Number of finished trials before any is pruned.
@@ -106,8 +113,8 @@ class MedianPruner(Pruner):
 
     Reference:
         - [Golovin et al., 2017](https://doi.org/10.1145/3097983.3098043),
-          section 3.2.2: there the running mean of the trial counts, here
-          its best value, since a trial is scored by its best epoch.
+          section 3.2.2. The reference compares the trial's running mean;
+          here its best value counts, as in its score.
 
     Example:
     >>> from keras_ext.tuners import MedianPruner, TrialHistory
@@ -141,11 +148,11 @@ class MedianPruner(Pruner):
         """See `Pruner.judge`."""
         if epoch < self.warmup_epochs:
             return None
-        known = [r.at(epoch) for r in others if r.finished]
+        known = [other.at(epoch) for other in others if other.finished]
         theirs = [value for value in known if value is not None]
         if len(theirs) < self.startup_trials:
             return None
-        # Not `np.median`: it makes NaN of two values that are infinite.
+        # `np.median` returns NaN for two infinite values.
         theirs.sort()
         middle = len(theirs) // 2
         low, high = theirs[(len(theirs) - 1) // 2], theirs[middle]
@@ -158,24 +165,24 @@ class MedianPruner(Pruner):
 class ASHAPruner(Pruner):
     """Asynchronous successive halving: few trials get many epochs.
 
-    After `min_epochs`, `min_epochs * factor`, `min_epochs * factor**2`, …
-    epochs (the rungs), a trial goes on if it is among the best `1 / factor`
-    of those that came to this rung before it, itself included; the best one
-    always does. It needs no waiting for others, so early trials are judged
-    leniently.
+    The rungs are `min_epochs`, `min_epochs * factor`, `min_epochs *
+    factor**2`, … epochs. At a rung, a trial continues if it is among the best
+    `1 / factor` of the trials that have reached the rung so far, itself
+    included; the best one always continues. No trial waits for others, so
+    early trials meet little competition.
 
     Args:
         min_epochs: Epochs that each trial gets. Defaults to `3`.
-        factor: One in so many trials goes on from each rung. Defaults to
+        factor: One of `factor` trials continues from each rung. Defaults to
             `4`, as in the reference's experiments.
 
     Raises:
         ValueError: If `min_epochs < 1` or `factor < 2`.
 
     Reference:
-        - [Li et al., 2020](https://arxiv.org/abs/1810.05934). There a trial
-          waits at a rung and goes on as soon as it is among the best; here
-          it is judged once, when it gets there.
+        - [Li et al., 2020](https://arxiv.org/abs/1810.05934). In the
+          reference a trial waits at a rung and continues as soon as it is
+          among the best; here it is judged once, when it reaches the rung.
 
     Example:
     >>> from keras_ext.tuners import ASHAPruner, TrialHistory
@@ -227,7 +234,7 @@ class ASHAPruner(Pruner):
         )
 
     def _is_rung(self, epoch: int, values: Mapping[int, float]) -> bool:
-        """Return whether a rung lies after this report and not the last."""
+        """Return whether this epoch, not an earlier one, reaches a rung."""
         before = max((e + 1 for e in values if e < epoch), default=0)
         rung = self.min_epochs
         while rung <= before:
@@ -239,17 +246,7 @@ _NAMED: dict[str, type[Pruner]] = {"median": MedianPruner, "asha": ASHAPruner}
 
 
 def get_pruner(identifier: str | Pruner | None) -> Pruner | None:
-    """Return the pruner of that name.
-
-    Args:
-        identifier: `"median"`, `"asha"`, a `Pruner` or `None`.
-
-    Returns:
-        The pruner; `None` for `None`.
-
-    Raises:
-        ValueError: If `identifier` is none of these.
-    """
+    """Return a pruner from `"median"`, `"asha"`, a `Pruner` or `None`."""
     if identifier is None or isinstance(identifier, Pruner):
         return identifier
     if isinstance(identifier, str) and identifier in _NAMED:

@@ -12,25 +12,24 @@ from keras_ext.tuners.pruning.prognosis import BROKEN, Prognosis
 
 
 class PruningCallback(keras.callbacks.Callback):
-    """Sets `stop_training` when the doctor or a pruner gives a trial up.
+    """Sets `stop_training` when the doctor or a pruner gives up a trial.
 
-    For what the doctor finds in the midst of an epoch (NaN) it does so at
-    the end of a batch, otherwise at the end of an epoch. It stands after the
-    doctor among the callbacks. A `HyperModel.fit` that calls `fit` again for
-    the same trial gets one step more each time.
+    It ends `fit` after a batch if the doctor finds NaN, otherwise after an
+    epoch, and stands after the doctor among the callbacks. A `HyperModel.fit`
+    that calls `fit` again for the same trial gets one more step each time.
 
     Args:
         objective: A `keras_tuner.Objective`.
-        judge: Given an epoch, counted from 0, and the objective's value in
-            it, returns why the trial falls behind, or `None`.
-        doctor: Whose findings count; `None` if none do.
+        judge: Takes an epoch, counted from 0, and the objective's value;
+            returns why the trial falls behind, or `None`.
+        doctor: The doctor whose findings count, or `None`.
 
     Attributes:
-        reason: Why `fit` was ended; `None` if it was not. What the objective
-            is in an epoch with numbers that are not finite does not count.
+        reason: Why `fit` was ended; `None` if it was not.
         finding: The doctor's finding that ended it, if one did.
         best_logs: The logs of the epoch with the objective's best value,
-            empty if no epoch had a finite one.
+            empty if no epoch had a finite one. An epoch with numbers that are
+            not finite does not count.
     """
 
     def __init__(
@@ -52,17 +51,17 @@ class PruningCallback(keras.callbacks.Callback):
         self.best_logs: dict[str, float] = {}
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Go on with nothing that was given up."""
+        """Stop again if the trial was given up."""
         self._prognosis = Prognosis()
         if self.reason is not None:
             self.model.stop_training = True
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Remember where training is."""
+        """Store the epoch."""
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """End what can no longer be computed."""
+        """End a training whose numbers are not finite."""
         doctor = self._doctor
         if doctor is None or doctor.findings is self._seen:
             return
@@ -73,7 +72,7 @@ class PruningCallback(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """End what is hopeless or falls behind."""
+        """End a training that is hopeless or falls behind."""
         logs = logs or {}
         doctor, behind = self._doctor, None
         if self.reason is None and doctor is not None:
@@ -83,9 +82,9 @@ class PruningCallback(keras.callbacks.Callback):
         if self._objective.has_value(logs):
             value = float(self._objective.get_value(logs))
             if self.finding and self.finding.problem == BROKEN:
-                # Even of NaN there may be an accuracy.
+                # A model of NaN still has an accuracy.
                 value = math.nan
-            self._keep(value, logs)
+            self._update_best(value, logs)
             behind = self._judge(epoch, value)
         if self.reason is None and behind is not None:
             self._end(behind)
@@ -100,7 +99,7 @@ class PruningCallback(keras.callbacks.Callback):
         self.reason = f"pruned: {reason}"
         self.model.stop_training = True
 
-    def _keep(self, value: float, logs: dict[str, Any]) -> None:
+    def _update_best(self, value: float, logs: dict[str, Any]) -> None:
         if math.isfinite(value) and (
             self._best is None or self._objective.better_than(value, self._best)
         ):

@@ -1,8 +1,9 @@
-"""What ends the trials of one search early, and what they are worth."""
+"""Early ends of a search's trials, and the scores of these trials."""
 
+import dataclasses
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,53 +18,34 @@ from keras_ext.tuners.pruning.pruners import Pruner
 from keras_ext.tuners.pruning.pruning_callback import PruningCallback
 from keras_ext.tuners.results import best_value
 
-# Stands in for a score as long as no trial of the search has one.
+# The score while no trial of the search has one.
 _NO_SCORE = {"min": 1e6, "max": -1e6}
 
 
+@dataclasses.dataclass(eq=False)
 class TrialPruned(Exception):
     """Ends a trial that was given up, with its remaining executions.
 
-    Args:
-        reason: Why.
-        metrics: What the oracle is told; holds the objective.
-        step: The epoch of that.
-        finding: The doctor's finding that ended it, if one did.
-        scored: Whether the objective's value is the trial's own.
+    `metrics` are those of epoch `step`, with the objective, for the oracle.
+    `scored` is whether the objective's value is the trial's own.
     """
 
-    def __init__(
-        self,
-        reason: str,
-        metrics: dict[str, float],
-        step: int,
-        finding: Finding | None,
-        scored: bool,
-    ):
-        super().__init__(reason)
-        self.reason = reason
-        self.metrics = metrics
-        self.step = step
-        self.finding = finding
-        self.scored = scored
+    reason: str
+    metrics: dict[str, float]
+    step: int
+    finding: Finding | None
+    scored: bool
 
 
 class SearchPruning:
-    """Watches the trials of a search, and keeps what they report.
+    """Watches the trials of a search, and stores their reported values.
 
-    A pruned trial is a completed one for the oracle. Its score is the best
-    finite value of the objective that it came to, the mean over the folds
-    or executions that it began. One that came to none, such as one that was
-    NaN in its first epoch, gets the score of the worst trial that has one of
-    its own, and gets a new one if a still worse trial comes: bad enough to
-    be avoided, and near enough to the others for what fits a function to the
-    scores.
-
-    Args:
-        folder: The search's project directory, where `pruning.jsonl` is.
-        oracle: The search's oracle.
-        stop_unhealthy: Whether the doctor may end trials.
-        pruner: What ends those that fall behind, or `None`.
+    For the oracle, a pruned trial is completed. Its score is the mean, over
+    the folds or executions that it began, of the best finite value of the
+    objective. A trial without such a value, NaN in its first epoch for
+    example, gets the worst score that another trial has of its own, and a new
+    one if a still worse trial comes. Oracles then avoid its values, and those
+    that fit a function to the scores meet no outlier.
     """
 
     def __init__(
@@ -93,17 +75,10 @@ class SearchPruning:
         execution: int,
         callbacks: Iterable[keras.callbacks.Callback],
     ) -> tuple[list[keras.callbacks.Callback], list[keras.callbacks.Callback]]:
-        """Return what watches an execution.
+        """Return the callbacks that watch an execution.
 
-        Args:
-            trial_id: The trial.
-            execution: Index of the fold or execution.
-            callbacks: The others; a doctor among them is the one that
-                counts, if doctors do.
-
-        Returns:
-            What stands before the other callbacks, a doctor if one is
-            needed, and what stands behind them and ends `fit`.
+        The first ones (a doctor, if `callbacks` lacks one) belong before the
+        other callbacks, the second ones, which end `fit`, after them.
         """
         self._ender = None
         if not self.is_on:
@@ -113,7 +88,7 @@ class SearchPruning:
         doctors = [c for c in callbacks if isinstance(c, TrainingDoctor)]
         added: list[keras.callbacks.Callback] = []
         if self.stop_unhealthy and not doctors:
-            doctors = [TrainingDoctor(on_finding=_say_nothing)]
+            doctors = [TrainingDoctor(on_finding=_ignore)]
             added = [*doctors]
 
         def judge(epoch: int, value: float) -> str | None:
@@ -125,14 +100,9 @@ class SearchPruning:
         return added, [self._ender]
 
     def end_execution(self, trial_id: str, result: Any) -> None:
-        """Raise if the execution was pruned.
+        """Raise `TrialPruned` if the execution was pruned.
 
-        Args:
-            trial_id: The trial.
-            result: What `HyperModel.fit` returned.
-
-        Raises:
-            TrialPruned: What the trial came to.
+        `result` is that of `HyperModel.fit`.
         """
         ender = self._ender
         if ender is None:
@@ -144,7 +114,7 @@ class SearchPruning:
         metrics = _mean([logs for logs in self._logs if logs])
         score = self.curves.score(trial_id)
         if score is None and not isinstance(result, keras.callbacks.History):
-            # A `fit` of one's own may return what the logs do not hold.
+            # A user's `fit` may return a value that the logs do not have.
             value = best_value(result, self.objective)
             score = None if value is None else (value, 0)
         self.curves.end(trial_id, UNSCORED if score is None else PRUNED)
@@ -157,15 +127,11 @@ class SearchPruning:
         )
 
     def has_own_score(self, trial: Any) -> bool:
-        """Return whether a trial's score is one that it came to itself."""
+        """Return whether a trial reached its score itself."""
         return trial.trial_id not in self.curves.ended(UNSCORED)
 
-    def rescore(self, trial_folder: Any) -> None:
-        """Give the trials without a score the worst one that there is.
-
-        Args:
-            trial_folder: Given a trial's id, returns its folder.
-        """
+    def rescore(self, trial_folder: Callable[[str], Any]) -> None:
+        """Give the trials without a score of their own the worst score."""
         for trial_id in self.curves.ended(UNSCORED):
             trial = self.oracle.trials.get(trial_id)
             worst = self._worst_score()
@@ -213,8 +179,8 @@ class SearchPruning:
             )
 
 
-def _say_nothing(finding: Finding) -> None:
-    """Let the search tell what its trials came to."""
+def _ignore(finding: Finding) -> None:
+    """Print nothing: the search prints the outcome of its trials."""
 
 
 def _mean(logs: list[dict[str, float]]) -> dict[str, float]:

@@ -1,8 +1,9 @@
+import contextlib
 import signal
 
 import pytest
 
-from keras_ext.tuners.interrupts import Interrupts
+from keras_ext._interrupts import InterruptGuard
 
 
 @pytest.fixture(autouse=True)
@@ -22,26 +23,44 @@ class Swallows:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_swallowed_interrupt_is_raised_at_the_next_check():
-    with Interrupts() as interrupts:
-        interrupts.check()
+    with InterruptGuard() as guard:
+        guard.check()
         Swallows()
         with pytest.raises(KeyboardInterrupt):
-            interrupts.check()
-        interrupts.check()
+            guard.check()
+        guard.check()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_interrupt_interrupts_and_the_handler_is_given_back():
-    with pytest.raises(KeyboardInterrupt), Interrupts():
+    with pytest.raises(KeyboardInterrupt), InterruptGuard():
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_swallowed_interrupt_is_raised_at_the_end():
+    reached = False
+    with pytest.raises(KeyboardInterrupt), InterruptGuard():
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(signal.SIGINT)
+        reached = True
+    assert reached
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_is_raised_once():
+    guard = InterruptGuard()
+    with pytest.raises(KeyboardInterrupt), guard:
+        signal.raise_signal(signal.SIGINT)
+    with guard:
+        guard.check()
 
 
 def test_a_handler_of_somebody_else_is_left_alone():
     pressed = []
     before = signal.signal(signal.SIGINT, lambda *_: pressed.append(1))
     try:
-        with Interrupts():
+        with InterruptGuard():
             signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)
