@@ -31,8 +31,8 @@ class GradientNormLogger(WeightMonitor):
 
     - `grad_norm/<layer>`: one layer. `<layer>` is the layer's path in the
       model. An epoch's value is the mean over its sampled steps.
-    - `grad_norm/global`: all trainable weights of the model, whatever
-      `layers` selects.
+    - `grad_norm/global`: all trainable weights of the model, also those that
+      `layers` does not select.
     - `clipped_fraction`, if the optimizer has a `clipnorm`,
       `global_clipnorm` or `clipvalue`: 1 if the step clipped a gradient,
       else 0. An epoch's value is the share of such steps among its sampled

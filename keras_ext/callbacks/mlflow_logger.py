@@ -314,11 +314,12 @@ class MLflowLogger(keras.callbacks.Callback):
         writer.metrics(values, epoch)
         # On JAX `self.model` synchronizes the model's state: once per epoch.
         optimizer = getattr(self.model, "optimizer", None)
-        rate = getattr(optimizer, "learning_rate", None)
-        if rate is not None and "learning_rate" not in values:
-            rate = keras.ops.convert_to_tensor(rate)
-            rate = float(keras.ops.convert_to_numpy(rate))
-            writer.metrics({"learning_rate": rate}, epoch)
+        key = "learning_rate"
+        value = getattr(optimizer, key, None)
+        if value is not None and key not in values:
+            value = keras.ops.convert_to_tensor(value)
+            value = float(keras.ops.convert_to_numpy(value))
+            writer.metrics({key: value}, epoch)
 
     def _log_steps(
         self, forwarder: EpochForwarder, block: Mapping[str, Any]

@@ -27,8 +27,8 @@ class UpdateRatioLogger(WeightMonitor):
 
     - `update_ratio/<layer>`: one layer. `<layer>` is the layer's path in the
       model.
-    - `update_ratio/global`: all trainable weights of the model, whatever
-      `layers` selects.
+    - `update_ratio/global`: all trainable weights of the model, also those
+      that `layers` does not select.
 
     An epoch's value is the mean over its sampled steps with an update. Steps
     without an update are common: with gradient accumulation only every k-th

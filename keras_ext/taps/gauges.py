@@ -54,8 +54,8 @@ class WeightGauge(Gauge):
 
     Attributes:
         groups: The layers to measure: the result of `find_groups`, which the
-            gauge calls in the first step. Only in that step Keras builds a
-            model without an input shape.
+            gauge calls in the first step. Keras builds a model without an
+            input shape in that step.
     """
 
     def __init__(

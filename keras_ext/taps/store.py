@@ -20,7 +20,7 @@ def rows_in_block(numbers: int) -> int:
 
 
 def no_rows() -> tuple[np.ndarray, np.ndarray]:
-    """Return what `take` of a store returns without new rows."""
+    """Return the result of a store's `take` if there are no new rows."""
     return np.zeros(0, np.int64), np.zeros((0, 0))
 
 
@@ -48,13 +48,11 @@ class RowStore(abc.ABC):
 
     def take(self) -> tuple[np.ndarray, np.ndarray]:
         """Fetch the new rows, and the indices of their steps in the epoch."""
-        steps, self._steps = self._steps, []
-        rows, self._rows = self._rows, []
-        return (
-            (np.array(steps, np.int64), self._fetch(rows))
-            if rows
-            else (no_rows())
-        )
+        if not self._rows:
+            return no_rows()
+        steps, rows = np.array(self._steps, np.int64), self._rows
+        self._steps, self._rows = [], []
+        return steps, self._fetch(rows)
 
     def write(self, row: Tensor | None) -> None:
         """Keep the next sampled step's row, `None` if it has none."""
