@@ -192,7 +192,7 @@ def _check_sqlite(uri: str, timeout: float) -> None:
         raise _Refused("is a folder, not a database.")
     try:
         with contextlib.closing(
-            sqlite3.connect(path, timeout, isolation_level=None)
+            sqlite3.connect(path, timeout=timeout, isolation_level=None)
         ) as database:
             # Takes the write lock, makes a file if there is none, and
             # changes nothing.

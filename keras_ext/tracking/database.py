@@ -99,5 +99,5 @@ class FolderLock:
 
 def _connect(path: Path, timeout: float) -> sqlite3.Connection:
     return sqlite3.connect(
-        path, timeout, isolation_level=None, check_same_thread=False
+        path, timeout=timeout, isolation_level=None, check_same_thread=False
     )
