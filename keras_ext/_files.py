@@ -63,7 +63,10 @@ class FolderLock:
 
     def __init__(self, folder: Path):
         connection = sqlite3.connect(
-            folder / ".lock", 0.0, isolation_level=None, check_same_thread=False
+            folder / ".lock",
+            timeout=0.0,
+            isolation_level=None,
+            check_same_thread=False,
         )
         try:
             connection.execute("BEGIN EXCLUSIVE")

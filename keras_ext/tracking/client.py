@@ -191,7 +191,7 @@ def _check_sqlite(uri: str, timeout: float) -> None:
         raise _Refused("is a folder, not a database.")
     try:
         with contextlib.closing(
-            sqlite3.connect(path, timeout, isolation_level=None)
+            sqlite3.connect(path, timeout=timeout, isolation_level=None)
         ) as database:
             # Takes the write lock and makes a missing file; writes nothing.
             database.execute("BEGIN IMMEDIATE")

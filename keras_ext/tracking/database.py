@@ -24,7 +24,7 @@ class Connection:
     def __init__(self, path: Path | str, timeout: float):
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(
-            path, timeout, isolation_level=None, check_same_thread=False
+            path, timeout=timeout, isolation_level=None, check_same_thread=False
         )
         try:
             self._connection.execute("PRAGMA journal_mode = WAL")
