@@ -19,7 +19,8 @@ pytestmark = pytest.mark.backend("torch")
 DOCS = ROOT / "docs"
 MODULES = [
     *("activations", "callbacks", "convert", "doctor", "initializers"),
-    *("layers", "losses", "optimizers", "regularizers", "tracking", "tuners"),
+    *("layers", "losses", "optimizers", "plots", "regularizers"),
+    *("tracking", "tuners"),
 ]
 # What a page would fetch when it is read.
 FETCHED = re.compile(
