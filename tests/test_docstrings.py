@@ -1,4 +1,4 @@
-"""The examples in the docstrings of callbacks and tuners run."""
+"""The examples in the docstrings of callbacks, figures and tuners run."""
 
 import doctest
 
@@ -8,19 +8,17 @@ import pytest
 import keras_ext
 
 CLASSES = [
+    value
+    for module in (keras_ext.plots, keras_ext.tracking)
+    for name, value in vars(module).items()
+    if callable(value) and not name.startswith("_")
+]
+CLASSES += [
     keras_ext.callbacks.GradientNormLogger,
     keras_ext.callbacks.DeadReLULogger,
     keras_ext.callbacks.UpdateRatioLogger,
     keras_ext.callbacks.ActivationLogger,
     keras_ext.callbacks.MLflowLogger,
-    keras_ext.tracking.RunWriter,
-    keras_ext.tracking.redact,
-    keras_ext.plots.update_ratio_heatmap,
-    keras_ext.plots.activation_heatmap,
-    keras_ext.plots.saturation_curves,
-    keras_ext.plots.optimization_history,
-    keras_ext.plots.parameter_importance,
-    keras_ext.plots.trial_health,
     keras_ext.tuners.RandomSearch,
     keras_ext.tuners.GridSearch,
     keras_ext.tuners.OptunaSearch,

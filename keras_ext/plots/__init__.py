@@ -1,7 +1,7 @@
 """Figures from plain numbers.
 
-Nothing here knows Keras or MLflow. Matplotlib is loaded when a figure is
-drawn.
+The names below are public; the modules are not. Nothing here knows Keras or
+MLflow. Matplotlib is loaded when a figure is drawn.
 """
 
 from keras_ext.plots.layers_over_epochs import (
