@@ -39,10 +39,9 @@ def load(path: Path) -> dict[str, Any]:
     if "x" not in grouped:
         names = ", ".join(file.files) or "no array"
         raise UsageError(f"{str(path)!r} has no array x; it has {names}")
-    if "y" in grouped and "x_val" in grouped and "y_val" not in grouped:
-        raise UsageError(f"{str(path)!r} has x_val, but no y_val")
-    if "y_val" in grouped and "x_val" not in grouped:
-        raise UsageError(f"{str(path)!r} has y_val, but no x_val")
+    for one, other in (("x_val", "y_val"), ("y_val", "x_val")):
+        if one in grouped and other not in grouped and other[0] in grouped:
+            raise UsageError(f"{str(path)!r} has {one}, but no {other}")
     data = {kind: _joined(kind, arrays) for kind, arrays in grouped.items()}
     for val in ("", "_val"):
         _check_lengths(data, f"x{val}", f"y{val}")

@@ -28,14 +28,7 @@ def add(commands: Any) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `python -m tuning`.
-
-    Args:
-        argv: Arguments, without the program's name.
-
-    Returns:
-        The exit status: 0, 2 after a usage error, 130 after Ctrl-C.
-    """
+    """Run `python -m tuning`; return the exit status, as `cli.main` does."""
     parser = Parser(prog="python -m tuning", **_ABOUT)
     parser.set_defaults(run=_search, program=parser.prog)
     return run(parser, argv)

@@ -124,15 +124,7 @@ def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def seconds(text: str) -> float:
-    """Return a time such as `90s`, `10m` or `1h30m` in seconds.
-
-    Args:
-        text: Whole numbers with units, the largest unit first; a number
-            without a unit is in seconds.
-
-    Raises:
-        argparse.ArgumentTypeError: The text is not a time, or is zero.
-    """
+    """Parse a time such as `90s`, `10m`, `1h30m` or `90`, in seconds."""
     parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text)
     numbers = [int(n or 0) for n in parts.groups()] if parts else [0]
     if not any(numbers):

@@ -21,11 +21,6 @@ def go_on(
     """Replace this process by a new one that continues the search.
 
     A Ctrl-C waits until the new process can end the search's runs.
-
-    Args:
-        args: The command's arguments.
-        folder: The search's folder.
-        began: When the search began, by `time.monotonic`.
     """
     module = _MODULES.get(args.program, ("keras_ext.cli", "search"))
     options = {

@@ -10,6 +10,7 @@ from keras_ext.cli.search.definition import REGRESSION, Data
 from keras_ext.cli.search.settings import OBJECTIVES, Settings
 from keras_ext.tuners.progress import opened_by
 
+# As `TrackedTuner.trial_rows` returns them.
 Rows = list[dict[str, Any]]
 
 # The hyperparameters that fit on a screen; `trials.csv` has all of them.
@@ -30,14 +31,7 @@ _HEADS = {
 
 @dataclass
 class Report:
-    """The texts about one search.
-
-    Attributes:
-        settings: The search's settings.
-        data: The data.
-        folder: The search's folder.
-        program: How the command is called.
-    """
+    """The texts about one search; `program` is how the command is called."""
 
     settings: Settings
     data: Data
@@ -66,12 +60,7 @@ class Report:
         )
 
     def unfinished(self, rows: Rows, why: str) -> str:
-        """Return the trials so far, and the command that continues.
-
-        Args:
-            rows: As `TrackedTuner.trial_rows` returns them.
-            why: Why the search ended.
-        """
+        """Return why the search ended, its trials, and how to continue."""
         settings = self.settings
         command = [*self.program.split(), settings.dataset, "--resume"]
         if settings.experiment != settings.dataset:
@@ -79,9 +68,8 @@ class Report:
         if str(self.folder.parent) != "searches":
             command += ["--directory", str(self.folder.parent)]
         lines = ["", table(rows, settings.objective), ""]
-        lines += [f"{why}. Continue this search:"]
-        lines += [f"  {shlex.join(command)}", *_where(settings)]
-        return "\n".join(lines)
+        lines += [f"{why}. Continue this search:", f"  {shlex.join(command)}"]
+        return "\n".join([*lines, *_where(settings)])
 
     def finished(
         self, rows: Rows, scores: dict[str, float], model_id: str | None
@@ -89,7 +77,7 @@ class Report:
         """Return the trials and the results of the best one.
 
         Args:
-            rows: As `TrackedTuner.trial_rows` returns them.
+            rows: The trials.
             scores: The best model's metrics on the test rows; empty if no
                 trial finished.
             model_id: MLflow's id of that model.
@@ -123,12 +111,7 @@ class Report:
 
 
 def table(rows: Rows, objective: str | None = "val_accuracy") -> str:
-    """Return the trials as text, best first.
-
-    Args:
-        rows: As `TrackedTuner.trial_rows` returns them.
-        objective: Name of the metric that is the score.
-    """
+    """Return the trials as text, best first by their score, the objective."""
     if not rows:
         return "No trial yet."
     given = [n for n in _HYPERPARAMETERS if any(n in row for row in rows)]

@@ -70,10 +70,7 @@ class Search:
         """Return the URI of an MLflow store that answers.
 
         The settings keep the URI without credentials. A resumed search must
-        get the same store again.
-
-        Args:
-            given: `--tracking-uri`.
+        get the same store again. `given` is `--tracking-uri`.
 
         Raises:
             UsageError: The store does not answer, or is not the search's.
@@ -118,15 +115,7 @@ class Search:
             folders.discard_if_unused(directory, folder)
 
     def run(self, store: str, folder: Path) -> int:
-        """Run the search of a folder, or the rest of it.
-
-        Args:
-            store: The MLflow store.
-            folder: The search's folder.
-
-        Returns:
-            The exit status: 130 after Ctrl-C.
-        """
+        """Run the search of a folder, or the rest; return the exit status."""
         settings = self.settings
         report = Report(settings, self.data, folder, self.program)
         with folders.locked(folder):
@@ -161,13 +150,7 @@ class Search:
         return 0
 
     def tuner(self, store: str, folder: Path, **options: Any) -> Any:
-        """Return the tuner of a new or a resumed search.
-
-        Args:
-            store: The MLflow store.
-            folder: The search's folder.
-            **options: Passed to the tuner.
-        """
+        """Return the tuner of a new or a resumed search."""
         settings = self.settings
         name = settings.objective or ""
         objective = keras_tuner.Objective(name, OBJECTIVES[name])
