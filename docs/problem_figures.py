@@ -2,8 +2,8 @@
 
     KERAS_BACKEND=torch python docs/problem_figures.py [PROBLEM ...]
 
-Trains the networks of `docs/sick_networks.py`, some seconds each, draws what
-was measured to `docs/images/problems/`, and prints what the doctor said.
+It trains the networks of `docs/sick_networks.py`, a few seconds each, draws
+the measurements to `docs/images/problems/`, and prints the doctor's findings.
 """
 
 import pathlib
@@ -20,7 +20,7 @@ from sick_networks import CASES, Training, train
 from keras_ext.doctor import report
 
 IMAGES = pathlib.Path(__file__).parent / "images" / "problems"
-# Sick, healthy; they can be told apart with any kind of colour vision.
+# Sick and healthy: colours for every kind of colour vision.
 COLORS = ("#d55e00", "#0072b2")
 MARKERS = ("o", "s")
 
@@ -29,7 +29,7 @@ Runs = dict[str, Run]
 
 
 def styled(runs: Runs) -> Any:
-    """Yield the records, the training and the style of each run."""
+    """Yield the history, the training, the style and the marker of each run."""
     for (label, (doctor, training)), color, marker in zip(
         runs.items(), COLORS, MARKERS, strict=True
     ):
@@ -37,16 +37,16 @@ def styled(runs: Runs) -> Any:
         yield doctor.history, training, style, marker
 
 
-def layers_of(records: Any, kind: str) -> tuple[list[str], list[np.ndarray]]:
+def layers_of(history: Any, kind: str) -> tuple[list[str], list[np.ndarray]]:
     """Return the layers that have such a series, and their series."""
-    series = records.of_kind(kind)
+    series = history.of_kind(kind)
     return [name.replace("hidden_", "") for name in series], [*series.values()]
 
 
 def gradients(axes: Axes, runs: Runs) -> None:
     """Draw the gradient norm of each layer in the first step."""
-    for records, _, style, marker in styled(runs):
-        names, series = layers_of(records, "grad_norm/")
+    for history, _, style, marker in styled(runs):
+        names, series = layers_of(history, "grad_norm/")
         first = [values[0] for values in series]
         axes.semilogy(names, first, marker=marker, lw=2, **style)
     axes.set(xlabel="hidden layer", ylabel="gradient norm (L2)")
@@ -54,11 +54,11 @@ def gradients(axes: Axes, runs: Runs) -> None:
 
 
 def shares(kind: str, title: str) -> Callable[[Axes, Runs], None]:
-    """Return what draws shares of units, per layer, as bars."""
+    """Return a function that draws shares of units per layer as bars."""
 
     def draw(axes: Axes, runs: Runs) -> None:
-        for i, (records, _, style, _) in enumerate(styled(runs)):
-            names, series = layers_of(records, kind)
+        for i, (history, _, style, _) in enumerate(styled(runs)):
+            names, series = layers_of(history, kind)
             places = np.arange(len(names)) + (i - 0.5) * 0.38
             percent = [100 * np.median(values) for values in series]
             bars = axes.bar(places, percent, 0.36, **style)
@@ -71,20 +71,20 @@ def shares(kind: str, title: str) -> Callable[[Axes, Runs], None]:
 
 
 def update_sizes(axes: Axes, runs: Runs) -> None:
-    """Draw how much each step moves the weights."""
-    for records, _, style, _ in styled(runs):
-        ratio = records.series["update_ratio/global"]
-        axes.semilogy(records.steps, ratio, lw=2, **style)
+    """Draw how much each step changes the weights."""
+    for history, _, style, _ in styled(runs):
+        ratio = history.series["update_ratio/global"]
+        axes.semilogy(history.steps, ratio, lw=2, **style)
     axes.axhline(1e-3, color="gray", lw=1, ls=":")
     axes.text(0, 1.2e-3, "usual", color="gray", fontsize=9, va="bottom")
     axes.set(xlabel="training step", ylabel="‖Δw‖ / ‖w‖")
-    axes.set_title("How far a step moves the weights")
+    axes.set_title("How much a step changes the weights")
 
 
 def losses(axes: Axes, runs: Runs) -> None:
     """Draw the loss in training and in validation."""
-    for records, _, style, _ in styled(runs):
-        loss, held_out = records.logs["loss"], records.logs["val_loss"]
+    for history, _, style, _ in styled(runs):
+        loss, held_out = history.logs["loss"], history.logs["val_loss"]
         epochs = np.arange(1, len(loss) + 1)
         axes.plot(epochs, held_out, lw=2, **style)
         axes.plot(epochs, loss, lw=2, ls=":", color=style["color"])
@@ -93,23 +93,23 @@ def losses(axes: Axes, runs: Runs) -> None:
     axes.set_title("Loss in validation, and in training")
 
 
-def against_a_guess(axes: Axes, runs: Runs) -> None:
-    """Draw the training loss beside that of a guess among ten classes."""
-    for records, _, style, _ in styled(runs):
-        loss = records.logs["loss"]
+def against_the_baseline(axes: Axes, runs: Runs) -> None:
+    """Draw the training loss and the constant-prediction baseline."""
+    for history, _, style, _ in styled(runs):
+        loss = history.logs["loss"]
         axes.plot(np.arange(1, len(loss) + 1), loss, lw=2, **style)
-    guess = np.log(10)
-    axes.axhline(guess, color="gray", lw=1, ls=":")
+    baseline = np.log(10)  # ten classes
+    axes.axhline(baseline, color="gray", lw=1, ls=":")
     place = {"ha": "right", "va": "top", "color": "gray", "fontsize": 9}
-    axes.text(len(loss), guess - 0.04, "a guess", **place)
+    axes.text(len(loss), baseline - 0.04, "baseline", **place)
     axes.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
     axes.set_title("Loss in training")
 
 
 def until_it_breaks(axes: Axes, runs: Runs) -> None:
     """Draw the loss of the sampled steps, and where it is NaN."""
-    for width, (records, _, style, _) in zip((6, 2), styled(runs), strict=True):
-        steps, loss = records.steps, records.series["loss"]
+    for width, (history, _, style, _) in zip((6, 2), styled(runs), strict=True):
+        steps, loss = history.steps, history.series["loss"]
         axes.semilogy(steps, loss, lw=width, **style)
         broken = steps[~np.isfinite(loss)]
         if len(broken):
@@ -123,7 +123,7 @@ def until_it_breaks(axes: Axes, runs: Runs) -> None:
 
 
 def feature_sizes(axes: Axes, runs: Runs) -> None:
-    """Draw the size of each feature, as the first dense layer gets it."""
+    """Draw the scale of each feature at the first dense layer."""
     for _, training, style, marker in styled(runs):
         first, x = training.model.layers[0], training.x
         if not first.name.startswith("hidden"):
@@ -132,11 +132,11 @@ def feature_sizes(axes: Axes, runs: Runs) -> None:
         places = np.arange(1, len(size) + 1)
         axes.semilogy(places, size, marker, ms=7, **style)
     axes.set(xlabel="feature", ylabel="root mean square")
-    axes.set_title("What the first dense layer gets")
+    axes.set_title("Inputs of the first dense layer")
 
 
 def outputs(axes: Axes, runs: Runs) -> None:
-    """Draw which numbers the targets are, and which the outputs."""
+    """Draw the distributions of targets and outputs."""
     bins = np.linspace(-2, 2.6, 24)
     for i, (_, training, style, _) in enumerate(styled(runs)):
         if i == 0:
@@ -169,7 +169,7 @@ DRAWN: dict[str, Callable[[Axes, Runs], None]] = {
     "dying_relu": shares("dead_relu/", "ReLU units that fire for no image"),
     "saturated_activation": shares("saturation/", "Saturated outputs of tanh"),
     "overfitting": losses,
-    "underfitting": against_a_guess,
+    "underfitting": against_the_baseline,
     "learning_rate_too_low": update_sizes,
     "learning_rate_too_high": update_sizes,
     "unscaled_input": feature_sizes,
@@ -203,14 +203,14 @@ def figure_of(problem: str, sick: Run, healthy: Run) -> Figure:
 
 
 def main(problems: list[str]) -> None:
-    """Draw the figures and print what the doctor said."""
+    """Draw the figures and print the findings."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     for problem in problems or CASES:
         sick, healthy = train(problem, True), train(problem, False)
         path = IMAGES / f"{problem}.png"
         figure_of(problem, sick, healthy).savefig(path, dpi=110)
-        said = report.text(sick[0].findings, width=78)
-        print(f"== {problem} ({path.stat().st_size / 1e3:.0f} kB)\n{said}")
+        text = report.text(sick[0].findings, width=78)
+        print(f"== {problem} ({path.stat().st_size / 1e3:.0f} kB)\n{text}")
         print(f"-- its twin\n{report.text(healthy[0].findings, width=78)}\n")
 
 

@@ -155,12 +155,12 @@ def underfitting(sick: bool) -> Training:
 
 
 def learning_rate_too_low(sick: bool) -> Training:
-    """SGD with a rate of 1e-5; SGD with a rate of 0.1."""
+    """SGD, learning rate 1e-5; SGD, learning rate 0.1."""
     return classifier(1e-5 if sick else 0.1)
 
 
 def learning_rate_too_high(sick: bool) -> Training:
-    """Adam with a rate of 3; Adam with a rate of 0.01."""
+    """Adam, learning rate 3; Adam, learning rate 0.01."""
     return classifier(3.0 if sick else 0.01, optimizers.Adam)
 
 

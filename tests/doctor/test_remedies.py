@@ -267,7 +267,7 @@ def test_large_biases_are_the_first_to_go():
         first = remedies_for("dying_relu", model, layer)[0]
         assert "those of `net/l1` are 8 in size" in first.advice
         assert 'Dense(32, bias_initializer="zeros")' in first.change
-    assert "Leaky" in remedies_for("dying_relu", model, "net/l0")[0].advice
+    assert "leaky" in remedies_for("dying_relu", model, "net/l0")[0].advice
 
 
 def test_noise_is_not_added_to_the_numbers_of_tokens():

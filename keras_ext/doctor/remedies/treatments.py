@@ -202,7 +202,7 @@ def _leaky_relu(case: Case) -> Remedy:
     else:
         change = case.code("activation=keras_ext.activations.leaky_relu")
     return Remedy(
-        "Leaky ReLU or ELU: with a slope below 0, dead units can recover.",
+        "Use leaky ReLU or ELU: with a slope below 0, dead units can recover.",
         change,
     )
 
