@@ -15,10 +15,8 @@ from typing import Any
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a draft that replaces the file `path` when the block ends.
 
-    A crash leaves the old file or the new one.
-
-    Args:
-        path: The file. The draft has the same suffixes, in the same folder.
+    A crash leaves the old file or the new one. The draft is in the same
+    folder, and has the same suffixes.
     """
     target = Path(path)
     stem, _, suffixes = target.name.partition(".")

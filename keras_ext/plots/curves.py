@@ -19,21 +19,12 @@ _OTHER: dict[str, Any] = {"color": "#999999", "lw": 0.6}
 
 
 def share_curves(
-    series: Series,
-    prefix: str,
-    label: str,
-    title: str,
-    steps: Steps = None,
+    series: Series, prefix: str, label: str, title: str, steps: Steps = None
 ) -> "Figure":
     """Return curves of shares between 0 and 1, see `dead_unit_curves`.
 
-    Args:
-        series: For each layer (`<layer>` or `<prefix><layer>`) its values.
-        prefix: What the names of the layers may begin with.
-        label: The name of the values.
-        title: Title of the figure.
-        steps: The training steps of the values; `None` for one value per
-            epoch.
+    The keys of `series` are `<layer>` or `<prefix><layer>`; `label` names
+    the values. Without `steps` there is one value per epoch.
     """
     names, values, _ = matrix(series, prefix)
     length = values.shape[1]

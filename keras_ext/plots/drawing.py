@@ -72,9 +72,8 @@ def log_mesh(
         values: The values, of shape `(rows, columns)`.
         is_measured: Where a value was measured, even if it is NaN.
         label: Label of the scale.
-        decades: Powers of ten below and above the median at which the scale
-            ends at the latest: one exploded value must not leave a single
-            colour for all others.
+        decades: Most powers of ten of the scale below and above the median:
+            one exploded value must not leave a single colour for all others.
         with_hatches: Whether to hatch the cells of special values.
 
     Returns:
@@ -134,13 +133,7 @@ def _power_of_ten(value: float, place: Any = None) -> str:
 
 
 def image(figure: Any, kind: str, dpi: int) -> bytes:
-    """Return a figure as an image.
-
-    Args:
-        figure: A `matplotlib.figure.Figure`.
-        kind: A format that Matplotlib knows, such as `"png"` or `"svg"`.
-        dpi: Pixels per inch.
-    """
+    """Return a figure as an image of a kind such as `"png"` or `"svg"`."""
     if kind == "png":
         return png(figure, dpi)
     file = io.BytesIO()

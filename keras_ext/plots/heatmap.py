@@ -22,21 +22,12 @@ _MOST_HATCHED = 60
 
 
 def heatmap(
-    series: Series,
-    prefix: str,
-    label: str,
-    title: str,
-    steps: Steps = None,
+    series: Series, prefix: str, label: str, title: str, steps: Steps = None
 ) -> "Figure":
     """Return a heat map on a logarithmic scale, see `gradient_heatmap`.
 
-    Args:
-        series: For each layer (`<layer>` or `<prefix><layer>`) its values.
-        prefix: What the names of the layers may begin with.
-        label: The name of the values.
-        title: Title of the figure.
-        steps: The training steps of the values; `None` for one value per
-            epoch.
+    The keys of `series` are `<layer>` or `<prefix><layer>`; `label` names
+    the values. Without `steps` there is one value per epoch.
     """
     names, values, is_measured = matrix(series, prefix)
     x = _edges(steps, values.shape[1])

@@ -15,10 +15,6 @@ def matrix(
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Return series as a matrix, `global` last.
 
-    Args:
-        series: For each layer (`<layer>` or `<prefix><layer>`) its values.
-        prefix: What the names of the layers may begin with.
-
     Returns:
         The names of the layers; the values, of shape `(layers, times)`,
         filled up with NaN; and where a value was measured, even if it is NaN.

@@ -23,17 +23,11 @@ _COLOR = "#0072b2"
 
 @dataclass
 class Importances:
-    """The result of `importances`.
+    """The result of `importances`, as shares of the variance of the ranks."""
 
-    Attributes:
-        explained: Share of the variance of the scores' ranks that a forest
-            predicts for trials that it was not trained on. Below 0 it
-            predicts worse than their mean.
-        shares: For each hyperparameter, most important first, the share of
-            that variance that depends on it, and its standard deviation.
-    """
-
+    # Predicted by a forest for left-out trials; below 0: worse than the mean.
     explained: float
+    # By hyperparameter, the most important first, with standard deviations.
     shares: dict[str, tuple[float, float]]
 
 

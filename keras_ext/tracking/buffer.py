@@ -22,14 +22,7 @@ def open_buffer(folder: Path, client: Any) -> Outbox:
 
     From now on `RunWriter` and others that get this client put their messages
     into `<folder>/outbox`. The messages that an earlier process left there
-    are sent first.
-
-    Args:
-        folder: The folder, of one store, which is made if it is missing.
-        client: An `mlflow.MlflowClient`.
-
-    Returns:
-        The outbox, which keeps and sends the messages as long as it is held.
+    are sent first. The outbox works as long as the caller holds it.
 
     Raises:
         TrackingError: The folder cannot be used.

@@ -233,14 +233,9 @@ def _check_database(uri: str, port: int, timeout: float) -> None:
         except OSError as error:
             raise _Refused(f"does not answer. ({error})") from None
 
-    def select() -> None:
-        engine = sqlalchemy.create_engine(url)
-        try:
-            engine.connect().close()
-        finally:
-            engine.dispose()
-
-    _within(timeout, select)
+    pool = sqlalchemy.pool.NullPool
+    engine = sqlalchemy.create_engine(url, poolclass=pool)
+    _within(timeout, lambda: engine.connect().close())
 
 
 def _within(timeout: float, call: Callable[[], Any]) -> Any:

@@ -13,12 +13,9 @@ class Connection:
     """A connection for several threads, one statement at a time.
 
     The database keeps a write-ahead log: other connections read while this
-    one writes. Commits are not synchronized to the disk. They survive the
-    end of the process; a power failure may cost the last seconds.
-
-    Args:
-        path: The file, which is made if it is missing, or `":memory:"`.
-        timeout: Seconds to wait for another connection's commit.
+    one writes, and it waits `timeout` seconds for another connection's commit.
+    Commits are not synchronized to the disk. They survive the end of the
+    process; a power failure may cost the last seconds.
     """
 
     def __init__(self, path: Path | str, timeout: float):

@@ -12,11 +12,7 @@ from keras_ext.tracking.run_ids import RunIds
 
 
 class MemoryQueue(Queue):
-    """Messages in memory, for as long as the process lives.
-
-    Args:
-        known: Runs of another queue: MLflow's id for each id in messages.
-    """
+    """Messages in memory, and the ids of runs that another queue knows."""
 
     folder = None
 

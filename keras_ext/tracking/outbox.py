@@ -155,10 +155,7 @@ class Outbox:
 
     def pending(self, run_id: str | None = None) -> list[Message]:
         """Return what the store has not confirmed (of one run), in order."""
-        messages = self.queue.all()
-        if run_id is None:
-            return messages
-        return [message for message in messages if message.run_id == run_id]
+        return [m for m in self.queue.all() if run_id in (None, m.run_id)]
 
     def _ensure_thread(self) -> bool:
         """Start a thread (the lock is held); False where none can start."""

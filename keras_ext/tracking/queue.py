@@ -9,15 +9,9 @@ from keras_ext.tracking.run_ids import RunIds
 
 
 class Queue(abc.ABC):
-    """Messages in the order in which they came, and texts about the store.
+    """Messages in the order in which they came, and texts about the store."""
 
-    Attributes:
-        folder: The folder that keeps the messages; `None`: they are kept in
-            memory.
-        ids: The runs that began before the store had made them.
-    """
-
-    folder: Path | None
+    folder: Path | None  # that keeps the messages; None: memory keeps them
     ids: RunIds
 
     @abc.abstractmethod

@@ -43,10 +43,8 @@ def redact(uri: str) -> str:
 def scrub(text: object, uri: str | None = None, limit: int = 300) -> str:
     """Return `text` (often an exception) as one line without credentials.
 
-    Args:
-        text: What will be shown, converted to a string.
-        uri: A URI whose credentials `text` may hold.
-        limit: Largest number of characters.
+    The line has at most `limit` characters, and none of the credentials that
+    URIs in `text`, `uri` and MLflow's environment variables hold.
     """
     line = " ".join(str(text).split())
     if uri:

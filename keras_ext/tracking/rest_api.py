@@ -14,16 +14,11 @@ FILES = "/api/2.0/mlflow-artifacts/artifacts/"
 
 
 class NoAnswer(ConnectionError):
-    """A server is down, or another program answered in its place.
-
-    Args:
-        message: What happened, without credentials.
-        status: The HTTP status code, if there was one.
-    """
+    """A server is down, or another program answered in its place."""
 
     def __init__(self, message: str, status: int | None = None):
         super().__init__(message)
-        self.status = status
+        self.status = status  # the HTTP status code, if there was one
 
 
 def rest_request(
@@ -39,17 +34,7 @@ def rest_request(
     The two helpers of MLflow are not part of its documented API, but its
     server plugins rely on them. They know every way to authenticate, and
     their retries can be turned off; those of the documented calls cannot.
-
-    Args:
-        uri: Address of the server.
-        method: HTTP method.
-        call: Path below `base`.
-        timeout: Seconds to wait for the connection, and for the answer.
-        base: Path of the API.
-        **content: `json=`, `params=` or `data=`.
-
-    Returns:
-        The response.
+    `content` is `json=`, `params=` or `data=`.
 
     Raises:
         NoAnswer: Nothing answered, or not MLflow.

@@ -33,15 +33,13 @@ _SERVED = "mlflow-artifacts:/"
 class RestTransport(ClientTransport):
     """Sends to an HTTP server: one attempt, in a bounded time.
 
-    Args:
-        client: The client of the server. It sends the files itself if the
-            server does not store them.
-        timeout: Seconds that one request may take.
+    The client sends the files if the server does not store them.
     """
 
-    def __init__(self, client: Any, timeout: float = 30.0):
+    timeout = 30.0  # seconds of one request
+
+    def __init__(self, client: Any):
         super().__init__(client)
-        self.timeout = timeout
         # The run that got a file last, and where its files belong.
         self._root = ("", "")
 
@@ -78,9 +76,6 @@ class RestTransport(ClientTransport):
             self._put_file(root, message.path, message.data)
         else:
             super().artifact(message)
-
-    def _check(self, run_id: str) -> None:
-        self._get_run(run_id)
 
     def see(self, run_id: str) -> Seen:
         """Return what the server knows about a run."""
@@ -172,9 +167,8 @@ class RestTransport(ClientTransport):
         self._post("runs/set-tag", run_id=run_id, key=key, value=value)
 
     def _get_run(self, run_id: str) -> Any:
-        return self._request("GET", "runs/get", params={"run_id": run_id})[
-            "run"
-        ]
+        params = {"run_id": run_id}
+        return self._request("GET", "runs/get", params=params)["run"]
 
     def _put_file(self, root: str, path: str, data: bytes) -> None:
         where = quote(f"{root.removeprefix(_SERVED).strip('/')}/{path}")

@@ -31,19 +31,11 @@ class NotMadeYet(Exception):
 
 
 class RunIds:
-    """MLflow's id, once it is known, for each run id in the messages.
-
-    Args:
-        writes: The connection of the threads that log.
-        sends: The connection of the thread that sends.
-
-    Attributes:
-        known: MLflow's id for each run id in the messages, or `None`.
-    """
+    """MLflow's id, or `None` so far, for each run id in the messages."""
 
     def __init__(self, writes: Connection, sends: Connection):
-        self._writes = writes
-        self._sends = sends
+        self._writes = writes  # of the threads that log
+        self._sends = sends  # of the thread that sends
         writes.execute(_TABLE)
         self.known: dict[str, str | None] = dict(
             sends.execute("SELECT run, mlflow_id FROM runs")

@@ -36,10 +36,10 @@ def training_params(
         config = optimizer.get_config()
         params["optimizer"] = type(optimizer).__name__
         params.update(_flat(config, "optimizer"))
-        rate = config.get("learning_rate")
-        if isinstance(rate, Mapping):
-            rate = rate.get("class_name")
-        params["learning_rate"] = rate
+        learning_rate = config.get("learning_rate")
+        if isinstance(learning_rate, Mapping):
+            learning_rate = learning_rate.get("class_name")
+        params["learning_rate"] = learning_rate
     return {k: _readable(v) for k, v in params.items() if v is not None}
 
 

@@ -67,11 +67,7 @@ def is_doubtful(error: BaseException) -> bool:
 
 
 class ClientTransport:
-    """Sends through an `mlflow.MlflowClient`.
-
-    Args:
-        client: The client.
-    """
+    """Sends through an `mlflow.MlflowClient`."""
 
     def __init__(self, client: Any):
         self.client = client
@@ -100,7 +96,7 @@ class ClientTransport:
 
     def artifact(self, message: Artifact) -> None:
         """Send a file."""
-        self._check(message.run_id)
+        self.see(message.run_id)  # raises if the store does not answer
         folder, name = posixpath.split(message.path)
         with tempfile.TemporaryDirectory(prefix="keras_ext-") as temporary:
             path = Path(temporary, name)
@@ -111,10 +107,6 @@ class ClientTransport:
                 )
             except Exception as error:
                 raise ArtifactError(f"{message.path}: {error}") from error
-
-    def _check(self, run_id: str) -> None:
-        """Raise if the store does not answer or does not know the run."""
-        self.client.get_run(run_id)
 
     def status(self, message: Status) -> None:
         """End a run."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -52,6 +53,7 @@ class FlakyClient:
 
     def get_run(self, run_id):
         self._call()
+        return mock.Mock()
 
     def set_terminated(self, run_id, status=None, end_time=None):
         self._call()
