@@ -21,7 +21,15 @@ CLASSES += [
     keras_ext.callbacks.MLflowLogger,
     keras_ext.tuners.RandomSearch,
     keras_ext.tuners.GridSearch,
+    keras_ext.tuners.BayesianOptimization,
+    keras_ext.tuners.Hyperband,
     keras_ext.tuners.OptunaSearch,
+    keras_ext.tuners.OptunaOracle,
+    keras_ext.tuners.TrackedTuner,
+    keras_ext.tuners.Pruner,
+    keras_ext.tuners.TrialHistory,
+    keras_ext.tuners.MedianPruner,
+    keras_ext.tuners.ASHAPruner,
 ]
 
 

@@ -17,11 +17,11 @@ def finished(tmp_path_factory, tracking_uri):
         tags={"team": "blue"},
     )
     before = mlflow.get_tracking_uri(), mlflow.active_run()
-    said = io.StringIO()
+    printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "tensorboard", None)
-        with contextlib.redirect_stdout(said):
+        with contextlib.redirect_stdout(printed):
             searching.search(tuner)
-    tuner.said = said.getvalue()
+    tuner.printed = printed.getvalue()
     assert (mlflow.get_tracking_uri(), mlflow.active_run()) == before
     return tuner

@@ -12,11 +12,11 @@ def space(*names, values=(1, 2, 3, 4)):
     return hp
 
 
-def begun(oracle, folder, is_mended=True):
+def begun(oracle, folder, is_patched=True):
     """Give an oracle a project directory, and what was saved there."""
     oracle._set_project_dir(str(folder), "search")
     oracle.verbose = 0
-    if is_mended:
+    if is_patched:
         oracles.make_crash_safe(oracle)
     if (folder / "search" / "oracle.json").exists():
         oracle.reload()

@@ -1,4 +1,4 @@
-"""Searches whose trials come to what a script says."""
+"""Searches whose trials get their scores from a script."""
 
 import keras
 import keras_tuner
@@ -52,7 +52,7 @@ class Script(keras.callbacks.Callback):
 
 
 def build(hp):
-    """Return a tiny model; its name says which trial it is."""
+    """Return a tiny model; its name is the kind of the trial."""
     kind = hp.Choice("kind", ["a", "b", "c", "d", "e", "broken"])
     rate = NAN if kind == "broken" else 0.1
     model = keras.Sequential(

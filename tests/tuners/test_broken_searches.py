@@ -136,7 +136,7 @@ def test_a_torn_search_is_resumed_with_more_trials(tmp_path, tracking_uri):
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Gone):
         patch.setattr(SearchTracker, "break_off", lambda *_: None)
         searching.search(tuner, callbacks=[Kill()])
-    # MLflow hears of it in the background.
+    # The messages are sent in the background.
     outbox = outbox_for(tuner.client)
     assert outbox.wait(outbox.put())
     assert parent(tuner).info.status == "RUNNING"
@@ -258,9 +258,9 @@ def test_nobody_answers(tmp_path):
 
 def test_resumed_in_another_store(tmp_path, tracking_uri):
     tuner = searching.tuner(tmp_path, tracking_uri)
-    record = {"run_id": "0" * 32, "store": "sqlite:///other.db", "trials": {}}
+    state = {"run_id": "0" * 32, "store": "sqlite:///other.db", "trials": {}}
     path = tmp_path / "search" / "tracking.json"
-    path.write_text(json.dumps(record))
+    path.write_text(json.dumps(state))
     with pytest.raises(tracking.TrackingError, match="other.db"):
         searching.search(tuner)
 
@@ -272,14 +272,14 @@ def test_an_objective_that_no_trial_reports(tmp_path, tracking_uri):
     assert statuses(tuner) == [("0", "FAILED")]
 
 
-def test_failures_are_told_in_one_line(tmp_path, tracking_uri, capfd):
+def test_failures_are_printed_in_one_line(tmp_path, tracking_uri, capfd):
     tuner = searching.tuner(
         tmp_path, tracking_uri, max_trials=2, max_model_size=3
     )
     searching.search(tuner, epochs=1)
-    told = capfd.readouterr()
-    assert "Traceback" not in told.out + told.err
-    assert told.out.count("Oversized model") == 2
+    printed = capfd.readouterr()
+    assert "Traceback" not in printed.out + printed.err
+    assert printed.out.count("Oversized model") == 2
     trace = artifact(
         tuner, children(tuner)[0].info.run_id, "traceback.txt", tmp_path
     )

@@ -55,11 +55,11 @@ def wide(hp):
 
 
 @pytest.mark.parametrize("kind", [tuners.RandomSearch, tuners.OptunaSearch])
-def test_another_space_is_told_and_taken(kind, tmp_path, tracking_uri):
+def test_another_space_is_adopted_with_a_warning(kind, tmp_path, tracking_uri):
     begun(tmp_path, tracking_uri, small, kind)
-    with pytest.warns(UserWarning, match="in another space") as told:
+    with pytest.warns(UserWarning, match="in another space") as caught:
         search = tuner(tmp_path, tracking_uri, wide, 8, kind)
-    (message,) = [str(warning.message) for warning in told]
+    (message,) = [str(warning.message) for warning in caught]
     assert "added: activation;" in message
     assert "drawn without effect: rate;" in message
     assert "changed: width (was Int(min_value=2, max_value=8, " in message
@@ -73,7 +73,7 @@ def test_another_space_is_told_and_taken(kind, tmp_path, tracking_uri):
         tuner(tmp_path, tracking_uri, wide, 8, kind)
 
 
-def test_keras_tuner_says_nothing_and_draws_from_the_old_range(
+def test_keras_tuner_draws_from_the_old_range_without_a_warning(
     tmp_path, capsys
 ):
     def make(ask):

@@ -246,7 +246,7 @@ def test_a_hopeless_first_fold_ends_the_trial(make):
     assert endings(tuner, run.info.run_id) == [("KILLED", None)]
 
 
-class Recorded(keras_tuner.HyperModel):
+class Spy(keras_tuner.HyperModel):
     """Notes what `fit` is given, and scores a fold by its first row."""
 
     def __init__(self):
@@ -262,11 +262,11 @@ class Recorded(keras_tuner.HyperModel):
 
 
 def test_each_fold_has_rows_and_a_model_of_its_own(make):
-    recorded = Recorded()
-    tuner = make(hypermodel=recorded, log_models=None)
+    spy = Spy()
+    tuner = make(hypermodel=spy, log_models=None)
     x, y = searching.images()
     tuner.search(x, y, groups=None, verbose=0)
-    models, trained, held_out = zip(*recorded.seen, strict=True)
+    models, trained, held_out = zip(*spy.seen, strict=True)
     assert len({id(model) for model in models}) == 3
     together = np.concatenate([data[0] for data in held_out])
     assert sorted(together[:, 0]) == sorted(x[:, 0])

@@ -88,7 +88,7 @@ def undisturbed(tmp_path_factory, tracking_uri):
     ],
 )
 @pytest.mark.slow
-def test_killed_search_goes_on(
+def test_killed_search_continues(
     moment, torn, tmp_path, tracking_uri, undisturbed
 ):
     kill(tmp_path, tracking_uri, moment)
@@ -115,7 +115,7 @@ def test_killed_search_goes_on(
 
 
 @pytest.mark.slow
-def test_killed_trial_goes_on_after_its_last_epoch(
+def test_killed_trial_continues_after_its_last_epoch(
     tmp_path, tracking_uri, undisturbed
 ):
     options, moment = {"resume_trials": True}, "1:1:batch"
@@ -145,7 +145,7 @@ def test_killed_trial_goes_on_after_its_last_epoch(
 
 
 @pytest.mark.slow
-def test_killed_hyperband_goes_on(tmp_path, tracking_uri):
+def test_killed_hyperband_continues(tmp_path, tracking_uri):
     options = {"kind": "Hyperband"}
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     finish(whole, tracking_uri, **options)
@@ -157,7 +157,7 @@ def test_killed_hyperband_goes_on(tmp_path, tracking_uri):
 
 
 @pytest.mark.slow
-def test_killed_optuna_search_goes_on(tmp_path, tracking_uri):
+def test_killed_optuna_search_continues(tmp_path, tracking_uri):
     options = {"kind": "OptunaSearch"}
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     whole.mkdir()

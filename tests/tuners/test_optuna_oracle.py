@@ -205,7 +205,7 @@ def test_failed_and_retried_trials(tmp_path):
     assert states == ["FAIL", "COMPLETE", "COMPLETE"]
 
 
-def test_scores_are_told_truthfully(tmp_path):
+def test_scores_are_reported_truthfully(tmp_path):
     searched = oracle(tmp_path)
     run(searched, 5)
     for asked, trial in zip(

@@ -1,4 +1,4 @@
-"""OptunaSearch as a tuner: it trains, records and resumes."""
+"""OptunaSearch as a tuner: it trains, tracks and resumes."""
 
 import keras
 import keras_tuner
@@ -39,7 +39,7 @@ def values_of(search):
 
 
 @pytest.mark.slow
-def test_a_search_is_recorded_and_goes_on_as_if_undisturbed(
+def test_a_search_is_tracked_and_resumed_as_if_undisturbed(
     tmp_path, tracking_uri
 ):
     whole = tuner(tmp_path / "whole", tracking_uri)

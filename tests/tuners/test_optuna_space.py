@@ -78,12 +78,12 @@ def test_values_are_those_of_keras_tuner(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_told_value_comes_back(kind):
+def test_a_value_comes_back(kind):
     space = space_of(kind)
     asking = study()
     for value in drawn(space, 30):
-        told, distributions = optuna_parameters(space, {"a": value})
-        asking.enqueue_trial(told)
+        parameters, distributions = optuna_parameters(space, {"a": value})
+        asking.enqueue_trial(parameters)
         asked = asking.ask(distributions)
         back = suggest(asked, space)["a"]
         assert type(back) is type(value)
@@ -113,12 +113,12 @@ def test_ordered_levels_are_numbered_in_order():
     assert axis.to_optuna(64) == 2
 
 
-def test_a_value_beside_the_space_is_told_as_the_nearest():
+def test_a_value_outside_the_space_becomes_the_nearest():
     hp = keras_tuner.HyperParameters()
     hp.Float("step", 0, 1, step=0.25, default=0.3)
     hp.Float("high", 0, 1, default=7.0)
-    told, _ = optuna_parameters(hp.space, hp.values)
-    assert told == {"step": 1, "high": 1.0}
+    parameters, _ = optuna_parameters(hp.space, hp.values)
+    assert parameters == {"step": 1, "high": 1.0}
 
 
 def conditional():
@@ -148,12 +148,12 @@ def test_conditional_values_are_the_active_ones():
         assert ("momentum" in values) == values["norm"]
 
 
-def test_inactive_values_are_not_told():
+def test_inactive_values_are_left_out():
     values = {"kind": "cnn", "units": 11, "norm": True, "momentum": 0.9}
-    told, distributions = optuna_parameters(conditional(), values)
-    assert told == {"kind": "cnn", "units | kind in ['cnn']": 11}
-    assert told.keys() == distributions.keys()
-    # What the space grew by after a trial, the trial says nothing about.
+    parameters, distributions = optuna_parameters(conditional(), values)
+    assert parameters == {"kind": "cnn", "units | kind in ['cnn']": 11}
+    assert parameters.keys() == distributions.keys()
+    # A trial has no value of what the space grew by later.
     assert optuna_parameters(conditional(), {"kind": "mlp"})[0] == {
         "kind": "mlp"
     }

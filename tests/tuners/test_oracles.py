@@ -1,4 +1,4 @@
-"""What keras-tuner's oracles get wrong, and ours do not."""
+"""Bugs of keras-tuner's oracles that ours fix."""
 
 import json
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.backend("torch")
 KERAS_TUNERS = keras_tuner.oracles
 
 
-def hyperband(folder, is_mended=True, **options):
+def hyperband(folder, is_patched=True, **options):
     hp = keras_tuner.HyperParameters()
     hp.Float("x", 0.0, 1.0)
     options = {"max_epochs": 9, "seed": 1, **options}
@@ -28,7 +28,7 @@ def hyperband(folder, is_mended=True, **options):
         max_consecutive_failed_trials=100,
         **options,
     )
-    return begun(oracle, folder, is_mended)
+    return begun(oracle, folder, is_patched)
 
 
 def rungs(trials):
@@ -60,7 +60,7 @@ def failing(how_often):
 
 
 def test_hyperband_without_failures_is_keras_tuners(tmp_path):
-    theirs = run(hyperband(tmp_path / "theirs", is_mended=False), x_of)
+    theirs = run(hyperband(tmp_path / "theirs", is_patched=False), x_of)
     ours = run(hyperband(tmp_path / "ours"), x_of)
     assert [t.hyperparameters.values for t in ours] == [
         t.hyperparameters.values for t in theirs
@@ -84,7 +84,7 @@ def test_failures_cost_hyperband_no_promotion(tmp_path, failures):
 
 
 def test_failures_cost_keras_tuners_hyperband_promotions(tmp_path):
-    oracle = hyperband(tmp_path, is_mended=False)
+    oracle = hyperband(tmp_path, is_patched=False)
     counts = rungs(run(oracle, failing(7)))
     assert (2, 1) not in counts
 
@@ -106,8 +106,8 @@ def test_hyperband_promotes_in_a_space_that_is_used_up(tmp_path):
 
 
 def test_best_step_counts_from_the_first_epoch(tmp_path):
-    for is_mended, expected in ((True, 3 + 2), (False, 2)):
-        oracle = hyperband(tmp_path / str(is_mended), is_mended)
+    for is_patched, expected in ((True, 3 + 2), (False, 2)):
+        oracle = hyperband(tmp_path / str(is_patched), is_patched)
         promoted = None
         while promoted is None:
             trial = oracle.create_trial("tuner0")
@@ -124,11 +124,11 @@ def test_more_iterations_may_be_asked_for_later(tmp_path):
     assert len(again) == len(first)
 
 
-def grid(folder, is_mended=True, **options):
+def grid(folder, is_patched=True, **options):
     oracle = KERAS_TUNERS.GridSearchOracle(
         "val_loss", hyperparameters=space("a", "b", values=(1, 2, 3)), **options
     )
-    return begun(oracle, folder, is_mended)
+    return begun(oracle, folder, is_patched)
 
 
 def product(trial):
@@ -146,20 +146,20 @@ def test_a_grid_is_gone_through_after_a_restart(tmp_path, before):
 
 
 def test_keras_tuners_grid_ends_after_a_restart(tmp_path):
-    oracle = grid(tmp_path, is_mended=False)
+    oracle = grid(tmp_path, is_patched=False)
     run(oracle, product, most=4)
     oracle.save()  # as its tuner does
-    assert run(grid(tmp_path, is_mended=False), product) == []
+    assert run(grid(tmp_path, is_patched=False), product) == []
 
 
-def bayesian(folder, hp, is_mended=True, **options):
+def bayesian(folder, hp, is_patched=True, **options):
     oracle = KERAS_TUNERS.BayesianOptimizationOracle(
         "val_loss",
         hyperparameters=hp,
         num_initial_points=3,
         **{"max_trials": 6, "seed": 3, **options},
     )
-    return begun(oracle, folder, is_mended)
+    return begun(oracle, folder, is_patched)
 
 
 def line():
@@ -168,7 +168,7 @@ def line():
     return hp
 
 
-def test_bayesian_optimization_goes_on_as_it_would_have(tmp_path):
+def test_bayesian_optimization_continues_like_an_undisturbed_one(tmp_path):
     whole = run(bayesian(tmp_path / "whole", line()), x_of)
     parts = run(bayesian(tmp_path / "parts", line()), x_of, most=4)
     parts += run(bayesian(tmp_path / "parts", line()), x_of)
@@ -176,9 +176,12 @@ def test_bayesian_optimization_goes_on_as_it_would_have(tmp_path):
 
 
 def test_bayesian_optimization_tries_nothing_twice(tmp_path):
-    def tried(is_mended):
+    def tried(is_patched):
         oracle = bayesian(
-            tmp_path / str(is_mended), space("a", "b"), is_mended, max_trials=14
+            tmp_path / str(is_patched),
+            space("a", "b"),
+            is_patched,
+            max_trials=14,
         )
         trials = run(oracle, product)
         return [tuple(t.hyperparameters.values.values()) for t in trials]
@@ -188,16 +191,16 @@ def test_bayesian_optimization_tries_nothing_twice(tmp_path):
     assert len(set(ours)) == len(ours) == 14
 
 
-def random_search(folder, is_mended=True, **options):
+def random_search(folder, is_patched=True, **options):
     oracle = KERAS_TUNERS.RandomSearchOracle(
         "val_loss",
         hyperparameters=space("a", "b", values=range(10)),
         **{"max_trials": 6, "seed": 5, **options},
     )
-    return begun(oracle, folder, is_mended)
+    return begun(oracle, folder, is_patched)
 
 
-def test_an_oracle_of_any_class_is_mended():
+def test_an_oracle_of_any_class_is_patched():
     class Own(KERAS_TUNERS.RandomSearchOracle):
         pass
 
@@ -209,12 +212,12 @@ def test_an_oracle_of_any_class_is_mended():
     assert type(oracle) is kind
 
 
-@pytest.mark.parametrize("is_mended", [True, False])
+@pytest.mark.parametrize("is_patched", [True, False])
 def test_trial_that_ended_just_before_the_crash_is_not_repeated(
-    tmp_path, is_mended
+    tmp_path, is_patched
 ):
     """The process dies after the trial's file and before the oracle's."""
-    oracle = random_search(tmp_path, is_mended)
+    oracle = random_search(tmp_path, is_patched)
     run(oracle, product, most=2)
     trial = oracle.create_trial("tuner0")
     trial_id = trial.trial_id
@@ -222,36 +225,36 @@ def test_trial_that_ended_just_before_the_crash_is_not_repeated(
     end(oracle, trial, product(trial))
     (tmp_path / "search" / "oracle.json").write_text(saved)
 
-    again = random_search(tmp_path, is_mended)
+    again = random_search(tmp_path, is_patched)
     following = again.create_trial("tuner0").trial_id
-    assert (following == trial_id) is not is_mended
-    if is_mended:
+    assert (following == trial_id) is not is_patched
+    if is_patched:
         assert again.trials[trial_id].score is not None
         assert again.end_order == ["0", "1", trial_id]
 
 
-@pytest.mark.parametrize("is_mended", [True, False])
-def test_trial_that_had_only_just_begun_is_not_lost(tmp_path, is_mended):
+@pytest.mark.parametrize("is_patched", [True, False])
+def test_trial_that_had_only_just_begun_is_not_lost(tmp_path, is_patched):
     """The process dies with the trial's file written, the oracle's not."""
-    oracle = random_search(tmp_path, is_mended)
+    oracle = random_search(tmp_path, is_patched)
     run(oracle, product, most=2)
     oracle.save()  # as the tuner does
     saved = (tmp_path / "search" / "oracle.json").read_text()
     values = oracle.create_trial("tuner0").hyperparameters.values
     (tmp_path / "search" / "oracle.json").write_text(saved)
 
-    again = random_search(tmp_path, is_mended)
+    again = random_search(tmp_path, is_patched)
     trials = run(again, product)
-    assert len(trials) == (4 if is_mended else 3)
-    if is_mended:
+    assert len(trials) == (4 if is_patched else 3)
+    if is_patched:
         assert trials[0].hyperparameters.values == values
-    assert len(again.end_order) == (6 if is_mended else 5)
+    assert len(again.end_order) == (6 if is_patched else 5)
 
 
 def test_torn_trial_is_tried_again_with_the_same_values(tmp_path):
     oracle = random_search(tmp_path)
     trial = oracle.create_trial("tuner0")
-    # Killed between telling the results and ending the trial.
+    # Killed between the report of the results and the end of the trial.
     oracle.update_trial(trial.trial_id, {"val_loss": 0.5})
     again = random_search(tmp_path)
     trials = run(again, lambda trial: 7.0)

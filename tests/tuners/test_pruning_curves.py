@@ -56,7 +56,7 @@ def test_means_over_executions(path):
     assert (score, step) == (pytest.approx(0.6), 1)
 
 
-def test_rivals(path):
+def test_other_trials(path):
     curves = Curves(path, "max")
     report(curves, "a", 0.2, 0.4)
     report(curves, "a", 0.2, 0.4, execution=1)

@@ -19,8 +19,8 @@ def finding(problem, severity="error", layer="first", consequences=()):
     )
 
 
-def records(losses, norms=(), series=None):
-    """Return what was recorded of a training with these epoch losses."""
+def history(losses, norms=(), series=None):
+    """Return the history of a training with these epoch losses."""
     losses = np.array(losses)
     count = len(losses)
     return RunHistory(
@@ -46,7 +46,7 @@ def given_up(problem, losses, norms=None, severity="error", **options):
     prognosis = Prognosis()
     found = [finding(problem, severity, **options)]
     for epoch in range(len(losses)):
-        known = records(
+        known = history(
             losses[: epoch + 1], (norms or [1e-6] * 99)[: epoch + 1]
         )
         if prognosis.at_epoch_end(found, known) is not None:
@@ -96,7 +96,7 @@ def test_it_must_last():
     prognosis = Prognosis()
     dead = [finding("dying_relu")]
     for epoch, found in enumerate([dead, [], dead, [], dead]):
-        known = records(STUCK[: epoch + 1])
+        known = history(STUCK[: epoch + 1])
         assert prognosis.at_epoch_end(found, known) is None
 
 
@@ -112,7 +112,7 @@ def test_a_gradient_that_comes_back():
 def test_numbers_that_are_not_finite():
     found = [finding("numerical_instability", layer=None)]
     norms = np.array([1.0, np.nan])
-    broken = records([2.3, np.nan], series={"grad_norm/global": norms})
+    broken = history([2.3, np.nan], series={"grad_norm/global": norms})
     assert Prognosis().is_broken(found, broken) is found[0]
     assert Prognosis().at_epoch_end(found, broken) is found[0]
     assert Prognosis().is_broken([], broken) is None
@@ -121,9 +121,9 @@ def test_numbers_that_are_not_finite():
 def test_numbers_that_are_finite_again():
     found = [finding("numerical_instability", layer=None)]
     norms = np.array([1.0, np.nan, 1.0])
-    mended = records([2.3, np.nan, 1.0], series={"grad_norm/global": norms})
-    assert Prognosis().is_broken(found, mended) is None
-    assert Prognosis().at_epoch_end(found, mended) is None
+    finite = history([2.3, np.nan, 1.0], series={"grad_norm/global": norms})
+    assert Prognosis().is_broken(found, finite) is None
+    assert Prognosis().at_epoch_end(found, finite) is None
 
 
 def test_skipped_steps_do_not_count():
@@ -132,7 +132,7 @@ def test_skipped_steps_do_not_count():
         "grad_norm/global": np.array([1.0, np.inf]),
         "skipped_steps": np.array([0.0, 1.0]),
     }
-    scaled = records([2.3, 2.0], series=series)
+    scaled = history([2.3, 2.0], series=series)
     assert Prognosis().is_broken(found, scaled) is None
 
 

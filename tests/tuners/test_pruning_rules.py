@@ -19,7 +19,7 @@ def pruned(*values):
     return TrialHistory(dict(enumerate(values)), finished=False)
 
 
-def test_a_rival_that_stopped_early_keeps_what_it_had():
+def test_a_trial_that_stopped_early_keeps_its_last_value():
     assert finished(0.5, 0.7).at(1) == 0.7
     assert finished(0.5, 0.7).at(9) == 0.7
     assert pruned(0.5, 0.7).at(1) == 0.7
@@ -89,17 +89,17 @@ def test_asha_keeps_its_share(direction):
     sign = 1 if direction == "max" else -1
     others = [pruned(sign * 0.1 * i) for i in range(8)]
 
-    def goes_on(value, others):
+    def continues(value, others):
         return pruner.judge(0, {0: sign * value}, others, direction) is None
 
-    assert goes_on(0.0, [])
-    assert goes_on(0.8, others)
+    assert continues(0.0, [])
+    assert continues(0.8, others)
     # The best 3 of 9.
-    assert goes_on(0.55, others)
-    assert not goes_on(0.45, others)
+    assert continues(0.55, others)
+    assert not continues(0.45, others)
     # One of two: only the best.
-    assert goes_on(0.8, others[:1])
-    assert not goes_on(0.0, others[1:2])
+    assert continues(0.8, others[:1])
+    assert not continues(0.0, others[1:2])
 
 
 def test_asha_tells_where_the_trial_stands():

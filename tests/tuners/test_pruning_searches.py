@@ -114,7 +114,7 @@ def test_what_broke_gets_the_worst_score(make):
     assert run.data.tags["doctor.problem"] == "numerical_instability"
     assert "score" not in run.data.metrics
     assert searching.parent(tuner).data.tags["best_trial"] == "0"
-    # What is on disk says the same.
+    # The files hold the same.
     again = make(["a", "broken", "b"], stop_unhealthy=True)
     assert again.oracle.trials["1"].score == pytest.approx(0.2)
 
@@ -291,7 +291,7 @@ def test_several_objectives(make, tmp_path, tracking_uri):
 
 
 @ONCE
-def test_unknown_pruners_are_told_at_once(make):
+def test_unknown_pruners_raise_at_once(make):
     with pytest.raises(ValueError, match="`pruner` must be"):
         make(pruner="mean")
 
@@ -335,10 +335,10 @@ def test_hopeless_trials_are_ended(make):
 def test_a_doctor_of_ones_own_is_the_one(make):
     from keras_ext.callbacks import TrainingDoctor
 
-    told = []
+    found = []
     oracle = InOrder(["zeros"], "val_loss")
     tuner = make(oracle=oracle, hypermodel=build_symmetric, stop_unhealthy=True)
-    doctor = TrainingDoctor(on_finding=told.append)
+    doctor = TrainingDoctor(on_finding=found.append)
     searching.search(tuner, epochs=12, verbose=0, callbacks=[doctor])
     assert [status for status, _ in endings(tuner)] == ["KILLED"]
-    assert len(told) > 0
+    assert len(found) > 0

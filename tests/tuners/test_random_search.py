@@ -358,7 +358,7 @@ def test_parallel_searches_are_refused(tmp_path, tracking_uri, monkeypatch):
 
 
 def test_two_lines_per_trial(finished):
-    lines = finished.said.splitlines()
+    lines = finished.printed.splitlines()
     assert len(lines) == 7
     assert lines[0].startswith("[1/3] trial 0  width=")
     assert lines[1].startswith("[1/3] trial 0  val_loss ")

@@ -129,7 +129,7 @@ def test_killed_and_resumed_while_the_server_is_away(server, tmp_path, capsys):
     for delivered in ("4 runs", "nothing"):
         assert cli.main(["replay", str(folder), server.uri]) == 0
         assert delivered in capsys.readouterr().out
-    # Killed before the second epoch was recorded.
+    # Killed before the second epoch was logged.
     torn = ("1", "KILLED", [0])
     expected = [*finished(0), torn, *finished(1, 2)]
     check(server.uri, str(tmp_path), expected)

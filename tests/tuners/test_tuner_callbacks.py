@@ -1,4 +1,4 @@
-"""What a tuner hears of a training."""
+"""The hooks of a tuner during a training."""
 
 import collections
 
@@ -13,37 +13,37 @@ from keras_ext.tuners.trial_callbacks import patched
 STEPS = 72 // 24
 
 
-class Hearing(tuners.RandomSearch):
+class Counting(tuners.RandomSearch):
     """Overrides the hooks that keras-tuner documents."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.heard = collections.Counter()
+        self.calls = collections.Counter()
 
     def on_batch_begin(self, trial, model, batch, logs):
-        self.heard["batch begins"] += model.built
+        self.calls["batch begins"] += model.built
 
     def on_epoch_end(self, trial, model, epoch, logs=None):
         super().on_epoch_end(trial, model, epoch, logs)
-        self.heard["epoch ends"] += "val_loss" in logs
+        self.calls["epoch ends"] += "val_loss" in logs
 
 
-class HearingEpochs(Hearing):
+class CountingEpochs(Counting):
     """Overrides no hook of batches."""
 
     on_batch_begin = keras_tuner.Tuner.on_batch_begin
 
 
 @pytest.mark.backend("torch")
-@pytest.mark.parametrize("kind", [Hearing, HearingEpochs])
+@pytest.mark.parametrize("kind", [Counting, CountingEpochs])
 def test_hooks_that_are_overridden_are_called(kind, tmp_path, tracking_uri):
     tuner = searching.tuner(
         tmp_path, tracking_uri, kind=kind, max_trials=1, log_models=None
     )
     searching.search(tuner)
-    assert tuner.heard["epoch ends"] == searching.EPOCHS
-    batches = searching.EPOCHS * STEPS if kind is Hearing else 0
-    assert tuner.heard["batch begins"] == batches
+    assert tuner.calls["epoch ends"] == searching.EPOCHS
+    batches = searching.EPOCHS * STEPS if kind is Counting else 0
+    assert tuner.calls["batch begins"] == batches
 
 
 @pytest.mark.backend("jax")

@@ -144,7 +144,7 @@ def test_no_model_is_logged_if_none_is_wanted(tmp_path, tracking_uri):
     assert "best_model" not in parent(tuner).data.tags
 
 
-def test_bayesian_optimization_is_recorded(tmp_path, tracking_uri):
+def test_bayesian_optimization_is_tracked(tmp_path, tracking_uri):
     tuner = tuners.BayesianOptimization(
         searching.build,
         "val_loss",

@@ -52,11 +52,11 @@ def test_the_line_of_a_trial(terminal):
     line.set_params({"epochs": 4})
     line.on_train_begin()
     line.on_epoch_end(1, LOGS)
-    told = terminal.getvalue().rpartition("\r\x1b[2K")[2]
-    assert told.startswith("  epoch 2/4 | val_accuracy 0.9000 | ")
-    assert "smallest gradient norm 1.0e-03 in dense_1" in told
-    assert "dead ReLU 75% in relu_2" in told
-    assert "left ~0:00" in told
+    line_text = terminal.getvalue().rpartition("\r\x1b[2K")[2]
+    assert line_text.startswith("  epoch 2/4 | val_accuracy 0.9000 | ")
+    assert "smallest gradient norm 1.0e-03 in dense_1" in line_text
+    assert "dead ReLU 75% in relu_2" in line_text
+    assert "left ~0:00" in line_text
     progress.end("val_accuracy 0.9", 1.0, "0.9000")
     # The line is wiped before the trial's last one is printed.
     assert terminal.getvalue().rpartition("\x1b[2K")[2].startswith("[1/2]")
