@@ -20,12 +20,13 @@ FILES := pyproject.toml $(CONSTRAINTS)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help search ui test lint bench bench-doctor bench-gpu screenshots docs docs-figures test-oldest test-upstream package smoke clean
+.PHONY: help search ui test test-fast lint bench bench-doctor bench-gpu screenshots docs docs-figures test-oldest test-upstream package smoke clean
 
 help:
 	@echo "make search    install, run a hyperparameter search on digits"
 	@echo "make ui        open the MLflow UI on its results"
 	@echo "make test      install, test on BACKENDS=\"$(BACKENDS)\""
+	@echo "make test-fast  the tests that take no time, on PyTorch alone"
 	@echo "make lint      style and types"
 	@echo "make test PYTHON=python3.13   the same on another Python"
 	@echo "make test-oldest   the same on the oldest supported versions"
@@ -67,6 +68,10 @@ test: $(VENV)/.test
 	    KERAS_BACKEND=$$backend $(BIN)/python -m pytest -n 2 $(ARGS) \
 	        || exit 1; \
 	done
+
+# What a newcomer runs after each change; PyTorch compiles nothing.
+test-fast: $(VENV)/.test-torch
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
 
 # In an environment of its own.
 test-oldest: BACKENDS = tensorflow

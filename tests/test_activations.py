@@ -3,13 +3,13 @@
 import keras
 import numpy as np
 import pytest
-from fresh_process import predict_after_reload
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from numerics import EXAMPLES, float64, gradient, numpy64
 
 from keras_ext import activations
+from tests.fresh_process import predict_after_reload
+from tests.numerics import EXAMPLES, float64, gradient, numpy64
 
 Z = np.array(
     [-1e4, -30.0, -10.0, -2.0, -0.0, 0.0, 0.5, 5.0, 6.0, 10.0, 1e4], "float32"

@@ -1,10 +1,10 @@
 import keras
 import numpy as np
 import pytest
-from fresh_process import run_in_loader
 
 import keras_ext
 from keras_ext import convert
+from tests.fresh_process import run_in_loader
 
 N_IN = 6
 

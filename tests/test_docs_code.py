@@ -13,7 +13,8 @@ import shutil
 
 import keras
 import pytest
-from doc_pages import PAGES, ROOT, blocks
+
+from tests.doc_pages import PAGES, ROOT, blocks
 
 # Written above a block: why it is not run.
 NOT_RUN = re.compile(r"<!-- not run: (\S.{10,}) -->")

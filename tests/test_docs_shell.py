@@ -8,9 +8,9 @@ import shlex
 import tomllib
 
 import pytest
-from doc_pages import PAGES, ROOT, blocks
 
 from keras_ext import cli
+from tests.doc_pages import PAGES, ROOT, blocks
 
 # What is not ours; that it is there is the reader's affair.
 OTHERS = {

@@ -10,9 +10,9 @@ import sys
 
 import pytest
 import yaml
-from doc_pages import ROOT
 
 from keras_ext.doctor import PROBLEMS, report
+from tests.doc_pages import ROOT
 
 pytestmark = pytest.mark.backend("torch")
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import zoo
-from fresh_process import run_in_loader, run_python
-from numerics import float64
 
 import keras_ext
+from tests import zoo
+from tests.fresh_process import run_in_loader, run_python
+from tests.numerics import float64
 
 BACKEND = keras.config.backend()
 # Eager JAX compiles each operation by itself, which takes minutes.
@@ -28,7 +28,7 @@ MODES = {
     "torch": {"eager": {}},
 }[BACKEND]
 FAST = next(iter(MODES.values()))
-TESTS = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 
 GO_ON = """
 import sys
@@ -64,7 +64,8 @@ devices = [tf.config.LogicalDeviceConfiguration()] * 2
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, devices)
 import keras, numpy as np
-import keras_ext, zoo
+import keras_ext
+from tests import zoo
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
@@ -88,7 +89,8 @@ import os, sys
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 sys.path.insert(0, sys.argv[1])
 import keras, numpy as np
-import keras_ext, zoo
+import keras_ext
+from tests import zoo
 
 keras.distribution.set_distribution(keras.distribution.DataParallel())
 
@@ -288,9 +290,9 @@ def test_export(trained, name, data_file, tmp_path):
 
 @pytest.mark.backend("tensorflow")
 def test_mirrored_strategy():
-    run_python(MIRRORED, TESTS)
+    run_python(MIRRORED, ROOT)
 
 
 @pytest.mark.backend("jax")
 def test_data_parallel():
-    run_python(SHARDED, TESTS)
+    run_python(SHARDED, ROOT)

@@ -2,7 +2,8 @@
 
 import keras
 import pytest
-from fresh_process import run_python
+
+from tests.fresh_process import run_python
 
 LOADED = """
 import sys

@@ -5,14 +5,14 @@ import math
 import keras
 import numpy as np
 import pytest
-from fresh_process import predict_after_reload
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from numerics import EXAMPLES, float64, numpy64
 
 from keras_ext import initializers
 from keras_ext.initializers import HeNormal
+from tests.fresh_process import predict_after_reload
+from tests.numerics import EXAMPLES, float64, numpy64
 
 SHAPES = [(), (7,), (3, 2, 8, 4), (0, 4)]
 

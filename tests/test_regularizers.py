@@ -3,13 +3,13 @@
 import keras
 import numpy as np
 import pytest
-from fresh_process import run_in_loader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from numerics import EXAMPLES, float64, gradient, numpy64
 
 from keras_ext import regularizers
+from tests.fresh_process import run_in_loader
+from tests.numerics import EXAMPLES, float64, gradient, numpy64
 
 CASES = [
     ("L1", {}),

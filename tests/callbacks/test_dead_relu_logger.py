@@ -1,9 +1,9 @@
 import keras
 import numpy as np
 import pytest
-from monitored_models import LAYERS, compiled, data, functional
 
 from keras_ext import callbacks
+from tests.monitored_models import LAYERS, compiled, data, functional
 
 BACKEND = keras.config.backend()
 

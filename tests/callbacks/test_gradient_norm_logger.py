@@ -5,9 +5,9 @@ import re
 import keras
 import numpy as np
 import pytest
-from monitored_models import MODELS, compiled, data, mlp
 
 from keras_ext import callbacks
+from tests.monitored_models import MODELS, compiled, data, mlp
 
 BACKEND = keras.config.backend()
 

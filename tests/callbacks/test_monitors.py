@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 from matplotlib.figure import Figure
-from monitored_models import LAYERS, compiled, data, mlp
 
 from keras_ext import callbacks
 from keras_ext.taps.capture import StepCapture
+from tests.monitored_models import LAYERS, compiled, data, mlp
 
 ALL = [
     callbacks.GradientNormLogger,

@@ -7,7 +7,9 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from monitored_models import (
+
+from keras_ext import callbacks
+from tests.monitored_models import (
     LAYERS,
     MODELS,
     compiled,
@@ -16,8 +18,6 @@ from monitored_models import (
     mlp,
     state,
 )
-
-from keras_ext import callbacks
 
 BACKEND = keras.config.backend()
 
@@ -264,7 +264,7 @@ print(model.predict(x, verbose=0).sum(axis=0).round(5).tolist())
 def test_a_checkpoint_written_in_mid_run_restores_in_a_fresh_process(
     tmp_path,
 ):
-    from fresh_process import run_python
+    from tests.fresh_process import run_python
 
     x, y = data(samples=64)
     np.save(tmp_path / "x.npy", x)

@@ -7,12 +7,12 @@ import json
 import keras
 import numpy as np
 import pytest
-from monitored_models import MODELS, compiled, data, state
 from sklearn.datasets import load_digits
 
 from keras_ext import callbacks
 from keras_ext.callbacks.training_doctor import TrainingProblem
 from keras_ext.doctor import Finding, RunHistory
+from tests.monitored_models import MODELS, compiled, data, state
 
 LAYERS = keras.layers
 BACKEND = keras.config.backend()

@@ -6,10 +6,10 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from monitored_models import LAYERS, MODELS, compiled, data
 
 from keras_ext import callbacks
 from keras_ext.callbacks.alarms import GradientAlarms
+from tests.monitored_models import LAYERS, MODELS, compiled, data
 
 pytestmark = pytest.mark.backend("torch")
 

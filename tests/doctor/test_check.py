@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from monitored_models import cnn, compiled, data, dropout_mlp, functional
 
 from keras_ext.doctor import check
 from keras_ext.doctor.rules import shared
+from tests.monitored_models import cnn, compiled, data, dropout_mlp, functional
 
 LAYERS = keras.layers
 SPARSE = "sparse_categorical_crossentropy"

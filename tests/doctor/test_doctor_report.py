@@ -7,7 +7,6 @@ import textwrap
 
 import numpy as np
 import pytest
-from fresh_process import run_python
 
 from keras_ext.doctor import Finding, Remedy, report
 from keras_ext.doctor.finding import PROBLEMS
@@ -19,6 +18,7 @@ from keras_ext.doctor.run_history import (
     OutputFacts,
     RunHistory,
 )
+from tests.fresh_process import run_python
 
 # What is tested here does not depend on the backend: once is enough.
 pytestmark = pytest.mark.backend("torch")

@@ -4,7 +4,6 @@ import functools
 import time
 
 import keras
-import monitored_models
 import numpy as np
 import pytest
 from keras import ops
@@ -15,6 +14,7 @@ from keras_ext import taps
 from keras_ext.doctor.facts import graph
 from keras_ext.doctor.facts.losses import loss_facts
 from keras_ext.doctor.facts.model import facts_of
+from tests import monitored_models
 
 LAYERS = keras.layers
 

@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from fresh_process import predict_after_reload
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numerics import EXAMPLES, float64, gradient, numpy64
 
 from keras_ext import activations, layers
+from tests.fresh_process import predict_after_reload
+from tests.numerics import EXAMPLES, float64, gradient, numpy64
 
 Z = np.array([[-1e4, -10.0, -5.0, -0.0, 0.0, 0.5, 5.0, 10.0]], "float32")
 

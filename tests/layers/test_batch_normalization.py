@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from numerics import EXAMPLES, float64, gradient, numpy64
 
 from keras_ext.layers import BatchNormalization
+from tests.numerics import EXAMPLES, float64, gradient, numpy64
 
 BACKEND = keras.config.backend()
 # Large enough for the kernels of large inputs; other tests use small ones.

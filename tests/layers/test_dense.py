@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from numerics import EXAMPLES, float64, gradient, numpy64
 
 from keras_ext import activations
 from keras_ext.layers import Dense
+from tests.numerics import EXAMPLES, float64, gradient, numpy64
 
 
 def twins(x, units=3, **arguments):

@@ -5,13 +5,13 @@ import copy
 import keras
 import numpy as np
 import pytest
-from fresh_process import predict_after_reload
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from numerics import EXAMPLES, float64, numpy64
 
 from keras_ext.layers import MinMaxScaling, Standardization
+from tests.fresh_process import predict_after_reload
+from tests.numerics import EXAMPLES, float64, numpy64
 
 LAYERS = [Standardization, MinMaxScaling]
 

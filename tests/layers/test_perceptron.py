@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from numerics import float64, gradient, numpy64
 
 from keras_ext.layers import Dense, Perceptron
+from tests.numerics import float64, gradient, numpy64
 
 X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], "float32")
 GATES = {"and": [0, 0, 0, 1], "or": [0, 1, 1, 1], "xor": [0, 1, 1, 0]}

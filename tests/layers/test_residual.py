@@ -5,11 +5,11 @@ import copy
 import keras
 import numpy as np
 import pytest
-from fresh_process import predict_after_reload
 from keras import ops
-from numerics import gradient, numpy64
 
 from keras_ext.layers import BatchNormalization, Dropout, Residual
+from tests.fresh_process import predict_after_reload
+from tests.numerics import gradient, numpy64
 
 layers = keras.layers
 

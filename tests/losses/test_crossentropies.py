@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from numerics import gradient, numpy64
 
 from keras_ext import losses
+from tests.numerics import gradient, numpy64
 
 # The lectures' worked examples: softmax of [3.2, 1.3, 0.2, 0.8], and 0.936.
 WORKED = [([0.775, 0.116, 0.039, 0.070], 0.3677), ([0.936, 0.064], 0.0954)]

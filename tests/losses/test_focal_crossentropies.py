@@ -1,10 +1,10 @@
 import keras
 import numpy as np
 import pytest
-from loss_formulas import binary_focal_crossentropy as formula
-from numerics import gradient, numpy64
 
 from keras_ext import losses
+from tests.losses.loss_formulas import binary_focal_crossentropy as formula
+from tests.numerics import gradient, numpy64
 
 
 def test_by_hand():

@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from numerics import gradient, numpy64
 
 from keras_ext.losses import Huber, huber
+from tests.numerics import gradient, numpy64
 
 # Tests of all losses are in test_losses.py.
 

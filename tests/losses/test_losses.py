@@ -8,14 +8,14 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from fresh_process import run_in_loader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from loss_formulas import CASES, Case
-from numerics import EXAMPLES, float64, gradient, numpy64
 
 from keras_ext import losses
+from tests.fresh_process import run_in_loader
+from tests.losses.loss_formulas import CASES, Case
+from tests.numerics import EXAMPLES, float64, gradient, numpy64
 
 BUILTIN_CASES = [case for case in CASES if not case.novel]
 # One case of each class is enough for some tests.

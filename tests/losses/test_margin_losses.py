@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from numerics import gradient, numpy64
 
 from keras_ext.losses import Exponential, Hinge, exponential, hinge
+from tests.numerics import gradient, numpy64
 
 
 def test_by_hand():

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from numerics import gradient, numpy64
 
 from keras_ext.losses import Quantile, quantile
+from tests.numerics import gradient, numpy64
 
 
 def test_by_hand():

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from numerics import numpy64
 
 from keras_ext.optimizers import Adagrad
+from tests.numerics import numpy64
 
 
 def step(optimizer, w, g, s=None, times=1):

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from numerics import numpy64
 
 from keras_ext.optimizers import Adam
+from tests.numerics import numpy64
 
 
 def test_by_hand():

@@ -6,13 +6,13 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from fresh_process import run_in_loader, run_python
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from numerics import EXAMPLES, float64, numpy64
 
 from keras_ext import optimizers
+from tests.fresh_process import run_in_loader, run_python
+from tests.numerics import EXAMPLES, float64, numpy64
 
 BACKEND = keras.config.backend()
 # In float32, 1 - beta_2 has an error of about 1e-5: in the bias correction of

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from commands import ROOT, install, run
+
+from tests.packaging.commands import ROOT, install, run
 
 
 class Distributions(NamedTuple):

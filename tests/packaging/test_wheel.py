@@ -14,7 +14,8 @@ import zipfile
 
 import keras
 import pytest
-from commands import ROOT, run
+
+from tests.packaging.commands import ROOT, run
 
 pytestmark = [pytest.mark.backend("torch"), pytest.mark.slow]
 

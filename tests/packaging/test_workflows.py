@@ -4,7 +4,8 @@ import re
 
 import pytest
 import yaml
-from commands import ROOT
+
+from tests.packaging.commands import ROOT
 
 pytestmark = pytest.mark.backend("torch")
 

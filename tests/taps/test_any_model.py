@@ -1,14 +1,13 @@
 """The norms are those of the backend's own autodiff, for every model."""
 
-import any_model
-import gan
 import keras
 import numpy as np
 import pytest
-from any_model import CASES
 
 from keras_ext import callbacks, taps
 from keras_ext.taps.capture import optimizers_of
+from tests.taps import any_model, gan
+from tests.taps.any_model import CASES
 
 BATCH = 8
 

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from fresh_process import run_python
-from monitored_models import LAYERS, compiled, data, mlp, state
 
 from keras_ext import callbacks
+from tests.fresh_process import run_python
+from tests.monitored_models import LAYERS, compiled, data, mlp, state
 
 pytestmark = pytest.mark.backend("jax")
 

@@ -1,9 +1,9 @@
 import keras
 import numpy as np
 import pytest
-from monitored_models import LAYERS, functional, mlp
 
 from keras_ext import activations, callbacks, layers, taps
+from tests.monitored_models import LAYERS, functional, mlp
 
 
 def relu_points(model):

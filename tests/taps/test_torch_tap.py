@@ -6,9 +6,9 @@ import functools
 import keras
 import numpy as np
 import pytest
-from monitored_models import LAYERS, compiled, data, mlp, state
 
 from keras_ext import callbacks, taps
+from tests.monitored_models import LAYERS, compiled, data, mlp, state
 
 torch = pytest.importorskip("torch")
 

@@ -8,12 +8,12 @@ import sys
 
 import numpy as np
 import pytest
-from fresh_process import run_python
 
 from keras_ext._files import InUse
 from keras_ext.tracking import messages
 from keras_ext.tracking.disk_queue import DiskQueue
 from keras_ext.tracking.run_ids import NeverMade, NotMadeYet
+from tests.fresh_process import run_python
 
 # No backend takes part: once is enough.
 pytestmark = pytest.mark.backend("torch")

@@ -6,12 +6,12 @@ import time
 import mlflow
 import numpy as np
 import pytest
-from servers import Proxy, Server, needs_servers
 
 from keras_ext.tracking import RunWriter, connect, messages, outbox
 from keras_ext.tracking.client import connect_later
 from keras_ext.tracking.outboxes import outbox_in
 from keras_ext.tracking.runs import Parent, begin_run, experiment_id
+from tests.servers import Proxy, Server, needs_servers
 
 # No backend takes part: once is enough.
 pytestmark = [

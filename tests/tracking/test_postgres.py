@@ -3,7 +3,6 @@
 import mlflow
 import numpy as np
 import pytest
-from servers import Postgres, Server, needs_servers
 
 from keras_ext.tracking import TrackingError, connect
 from keras_ext.tracking.client import connect_later
@@ -11,6 +10,7 @@ from keras_ext.tracking.messages import Create
 from keras_ext.tracking.outboxes import outbox_in
 from keras_ext.tracking.runs import Parent, begin_run, experiment_id
 from keras_ext.tracking.writer import RunWriter
+from tests.servers import Postgres, Server, needs_servers
 
 # No backend takes part: once is enough.
 pytestmark = [

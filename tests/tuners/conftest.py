@@ -4,7 +4,8 @@ import sys
 
 import mlflow
 import pytest
-import searching
+
+from tests.tuners import searching
 
 
 @pytest.fixture(scope="module")

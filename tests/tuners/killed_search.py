@@ -11,12 +11,12 @@ import pathlib
 import signal
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
 import keras
-import searching
 
 from keras_ext import tuners
+from tests.tuners import searching
 
 
 def die():

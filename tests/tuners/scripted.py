@@ -3,9 +3,9 @@
 import keras
 import keras_tuner
 import numpy as np
-import searching
 
 from keras_ext import tuners
+from tests.tuners import searching
 
 NAN = float("nan")
 

@@ -5,12 +5,12 @@ import signal
 
 import keras
 import pytest
-import searching
-from searching import artifact, children, parent, statuses, table
 
 from keras_ext import tracking, tuners
 from keras_ext.tracking.outboxes import outbox_for
 from keras_ext.tuners.search_tracker import SearchTracker
+from tests.tuners import searching
+from tests.tuners.searching import artifact, children, parent, statuses, table
 
 # What is tested here does not depend on the backend: once is enough.
 pytestmark = pytest.mark.backend("torch")

@@ -5,9 +5,9 @@ import warnings
 import keras
 import keras_tuner
 import pytest
-import searching
 
 from keras_ext import tuners
+from tests.tuners import searching
 
 # No backend takes part: once is enough.
 pytestmark = pytest.mark.backend("torch")

@@ -4,12 +4,11 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
-import scripted
-import searching
-from scripted import endings, scores
 
 from keras_ext.tuners import MedianPruner
 from keras_ext.tuners.cross_validation import Folds
+from tests.tuners import scripted, searching
+from tests.tuners.scripted import endings, scores
 
 # What is tested here does not depend on the backend: once is enough.
 pytestmark = pytest.mark.backend("torch")

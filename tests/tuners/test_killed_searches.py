@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 
-import killed_search
 import mlflow
 import numpy as np
 import pytest
+
+from tests.tuners import killed_search
 
 pytestmark = pytest.mark.backend("torch")
 

@@ -6,9 +6,9 @@ import sys
 import keras_tuner
 import optuna
 import pytest
-from fresh_process import run_python
 
 from keras_ext.tuners import OptunaOracle
+from tests.fresh_process import run_python
 
 # No backend takes part: once is enough.
 pytestmark = pytest.mark.backend("torch")

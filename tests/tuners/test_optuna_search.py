@@ -3,9 +3,9 @@
 import keras
 import keras_tuner
 import pytest
-import searching
 
 from keras_ext import tuners
+from tests.tuners import searching
 
 # What is tested here does not depend on the backend: once is enough.
 pytestmark = pytest.mark.backend("torch")

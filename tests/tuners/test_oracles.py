@@ -4,13 +4,13 @@ import json
 
 import keras_tuner
 import numpy as np
-import oracle_runs
 import pytest
-from oracle_runs import begun, end, run, space
 
 from keras_ext import tuners
 from keras_ext.tuners import oracles
 from keras_ext.tuners.crash_safety import CrashSafe
+from tests.tuners import oracle_runs
+from tests.tuners.oracle_runs import begun, end, run, space
 
 # No backend takes part: once is enough.
 pytestmark = pytest.mark.backend("torch")

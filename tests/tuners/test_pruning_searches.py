@@ -6,12 +6,11 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
-import scripted
-import searching
-from scripted import NAN, InOrder, endings, scores
 
 from keras_ext import tuners
 from keras_ext.tuners import ASHAPruner, MedianPruner
+from tests.tuners import scripted, searching
+from tests.tuners.scripted import NAN, InOrder, endings, scores
 
 pytestmark = pytest.mark.backend("torch")
 

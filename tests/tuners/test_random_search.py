@@ -8,11 +8,18 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
-import searching
 from mlflow.models import Model
-from searching import EPOCHS, artifact, children, images, parent, table
 
 from keras_ext import callbacks, tuners
+from tests.tuners import searching
+from tests.tuners.searching import (
+    EPOCHS,
+    artifact,
+    children,
+    images,
+    parent,
+    table,
+)
 
 pytestmark = pytest.mark.backend("torch")
 
@@ -146,7 +153,7 @@ def test_the_best_model_is_logged_once(finished):
 def test_the_best_model_loads_in_a_fresh_process(
     finished, tracking_uri, tmp_path
 ):
-    from fresh_process import run_python
+    from tests.fresh_process import run_python
 
     x, _ = images()
     np.save(tmp_path / "x.npy", x)
@@ -190,7 +197,7 @@ np.save(y, model.predict(np.load(x), verbose=0))
 
 
 def test_the_tuner_s_checkpoint_restores_in_a_fresh_process(finished, tmp_path):
-    from fresh_process import run_python
+    from tests.fresh_process import run_python
 
     x, _ = images()
     np.save(tmp_path / "x.npy", x)
@@ -373,7 +380,7 @@ def test_two_lines_per_trial(finished):
 
 
 def test_what_is_missing_is_named():
-    from fresh_process import run_python
+    from tests.fresh_process import run_python
 
     run_python(
         "import sys\n"

@@ -9,11 +9,11 @@ import threading
 
 import keras
 import pytest
-import searching
-from servers import Proxy, Server, needs_servers
 
 from keras_ext import cli
 from keras_ext.tracking import connect
+from tests.servers import Proxy, Server, needs_servers
+from tests.tuners import searching
 
 # No backend takes part: once is enough.
 pytestmark = [
@@ -86,7 +86,8 @@ def test_a_server_that_is_away_for_three_trials(tracking_uri, tmp_path):
 SEARCH = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
-import keras, searching
+import keras
+from tests.tuners import searching
 folder, uri, epochs, kill = sys.argv[2:]
 
 class Kill(keras.callbacks.Callback):
@@ -110,7 +111,7 @@ def test_killed_and_resumed_while_the_server_is_away(server, tmp_path, capsys):
         return "refuse" if len(made) > 1 else None
 
     def search(kill):
-        here = pathlib.Path(__file__).parent
+        here = pathlib.Path(__file__).parents[2]
         command = (sys.executable, "-W", "ignore", "-c", SEARCH, str(here))
         more = (str(tmp_path), proxy.uri, str(EPOCHS), kill)
         return subprocess.run(

@@ -3,7 +3,8 @@
 import keras_tuner
 import numpy as np
 import pytest
-import searching
+
+from tests.tuners import searching
 
 # What is tested here does not depend on the backend: once is enough.
 pytestmark = pytest.mark.backend("torch")

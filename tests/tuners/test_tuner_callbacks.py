@@ -5,10 +5,10 @@ import collections
 import keras
 import keras_tuner
 import pytest
-import searching
 
 from keras_ext import tuners
 from keras_ext.tuners.trial_callbacks import patched
+from tests.tuners import searching
 
 STEPS = 72 // 24
 

@@ -5,10 +5,10 @@ import keras_tuner
 import mlflow
 import numpy as np
 import pytest
-import searching
-from searching import children, parent
 
 from keras_ext import tuners
+from tests.tuners import searching
+from tests.tuners.searching import children, parent
 
 pytestmark = pytest.mark.backend("torch")
 

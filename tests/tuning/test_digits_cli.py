@@ -11,9 +11,9 @@ import sys
 import mlflow
 import numpy as np
 import pytest
-from fresh_process import run_python
 
 from keras_ext.cli.search import main
+from tests.fresh_process import run_python
 
 # What is tested here does not depend on the backend: once is enough.
 pytestmark = pytest.mark.backend("torch")
