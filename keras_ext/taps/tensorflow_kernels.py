@@ -87,8 +87,8 @@ def activity(points: Sequence[tuple[Sequence[Tensor], int]]) -> Tensor:
     for outputs, axis in points:
         x, axis = _joined(outputs, axis)
         others = [i for i in range(x.shape.rank) if i != axis]
-        signs = tf.cast(tf.sign(x), tf.float32)
-        shares.append(tf.raw_ops.Mean(input=signs, axis=others))
+        active = tf.cast(tf.sign(x), tf.float32)
+        shares.append(tf.raw_ops.Mean(input=active, axis=others))
     return tf.concat(shares, 0)
 
 

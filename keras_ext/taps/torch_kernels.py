@@ -216,13 +216,13 @@ def _entries(
 def _active(stacked: Tensor, axis: int) -> Tensor:
     """Return how many entries of each unit of each output are not zero."""
     # NaN is not equal to 0: a unit is dead only if its output is zero.
-    signs = torch.ne(
+    active = torch.ne(
         stacked, 0, out=torch.empty_like(stacked, dtype=torch.float32)
     )
-    if axis == signs.ndim - 1 and signs.is_contiguous():
-        rows = signs.flatten(1, -2)  # much faster than a sum over rows
+    if axis == active.ndim - 1 and active.is_contiguous():
+        rows = active.flatten(1, -2)  # much faster than a sum over rows
         return torch.matmul(rows.new_ones(rows.shape[1]), rows)
-    return signs.sum([i for i in range(1, signs.ndim) if i != axis])
+    return active.sum([i for i in range(1, active.ndim) if i != axis])
 
 
 @torch.no_grad()
