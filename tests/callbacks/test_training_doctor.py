@@ -263,7 +263,7 @@ def test_a_rule_of_ones_own_is_asked_and_cannot_end_training(
     assert copied.rules == doctor.rules
     with pytest.raises(ValueError, match="`rules` must be functions"):
         callbacks.TrainingDoctor(rules=["many_steps"])
-    with pytest.raises(ValueError, match="or an identifier of one's own"):
+    with pytest.raises(ValueError, match="or another identifier"):
         Finding("two words", None, None, None, "info", {}, "")
 
 
