@@ -37,7 +37,7 @@ def conditions(modules: Iterable[ModuleType]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {problem: [] for problem in PROBLEMS}
     for module in modules:
         for problem, lines in module.CONDITIONS.items():
-            found[problem] += lines
+            found[problem] += lines.strip("\n").splitlines()
     return {problem: lines for problem, lines in found.items() if lines}
 
 
@@ -48,8 +48,12 @@ def blocks() -> dict[str, str]:
         + _list(lines)
         for problem, lines in conditions(RULES).items()
     ]
+    definitions = {
+        name: lines.strip("\n").splitlines()
+        for name, lines in learning_summary.DEFINITIONS.items()
+    }
     return {
-        "definitions": _lists(learning_summary.DEFINITIONS),
+        "definitions": _lists(definitions),
         "thresholds": "\n\n".join(problems),
         "check": _lists(conditions([initial])),
     }

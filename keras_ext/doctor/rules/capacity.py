@@ -29,22 +29,18 @@ _ERRORS = {
 }
 
 CONDITIONS = {
-    "underfitting": (
-        f"Warning: a plateau below {POOR_IMPROVEMENT:.0%} normalized "
-        f"improvement, which never was above {2 * POOR_IMPROVEMENT:.0%}.",
-        "Warning: a run that fails, plateaus or ends below "
-        f"{FAIR_IMPROVEMENT:.0%}, with:",
-        f"  a hidden layer of {NARROW} units or fewer;",
-        "  or hidden layers without any activation;",
-        f"  or dropout of {STRONG_DROPOUT:g}, or a penalty of "
-        f"{STRONG_PENALTY:g}.",
-        f"Info, custom loss: an error metric above {CONSTANT_ERROR:g} times "
-        "the targets' standard deviation.",
-        f"Earliest: {MIN_EPOCHS} epochs and {PLATEAU_SHARE:.0%} of training; "
-        "with such a layer, failing.",
-        "Can be wrong: data without more information; penalties on a summed "
-        "loss.",
-    )
+    "underfitting": f"""
+Warning: a plateau below {POOR_IMPROVEMENT:.0%} normalized improvement,
+  which never was above {2 * POOR_IMPROVEMENT:.0%}.
+Warning: a run that fails, plateaus or ends below {FAIR_IMPROVEMENT:.0%}, with:
+  a hidden layer of {NARROW} units or fewer;
+  or hidden layers without any activation;
+  or dropout of {STRONG_DROPOUT:g}, or a penalty of {STRONG_PENALTY:g}.
+Info, custom loss: an error above {CONSTANT_ERROR:g} times the targets' std.
+Earliest: {MIN_EPOCHS} epochs and {PLATEAU_SHARE:.0%} of training,
+  or, with such a layer, when the run fails.
+Can be wrong: data without more information; penalties on a summed loss.
+""",
 }
 
 

@@ -29,40 +29,32 @@ GROWTH = 100.0
 VANISHED, VANISHED_IF_FAILING, MIN_LAYERS = 1e-3, 1e-2, 3
 
 CONDITIONS = {
-    "exploding_gradient": (
-        "Only in runs that do not learn, or whose validation loss stays high.",
-        "Error in the first step, if one of these holds:",
-        f"  the gradient norm is above {LOUD:g} and {STEEP:g} times the loss;",
-        f"  activations grow {SPREAD:g} times through the layers;",
-        f"  the loss is {STEEP:g} times the baseline, with large weights or "
-        "activations;",
-        f"  the loss is {EXCESS:g} times the baseline, with large weights and "
-        "activations.",
-        f"Large weights: a standard deviation · √fan_in above "
-        f"{LARGE_WEIGHTS:g}.",
-        "Large activations: a standard deviation above "
-        f"{LARGE_ACTIVATIONS:g} times the inputs'.",
-        f"Error later: a norm above {LOUD:g} and {GROWTH:g} times the first, "
-        "rising loss.",
-        "Earliest: first look.",
-        "Can be wrong: losses that are tiny by nature.",
-    ),
-    "vanishing_gradient": (
-        f"Only in runs that do not learn, with {MIN_LAYERS} layers with "
-        "weights or more.",
-        f"Error: a gradient norm in the front half below {VANISHED:g} of the "
-        "last layer's.",
-        f"Error: below {VANISHED_IF_FAILING:g} of the last layer's, in a run "
-        "that fails.",
-        f"Error: activations that shrink to {VANISHED:g} through the layers.",
-        f"Earliest: {MIN_EPOCHS} epochs, or {HAD_TIME:.0%} of training.",
-        "Can be wrong: front layers that have nothing to learn.",
-    ),
-    "numerical_instability": (
-        "Error: the loss, a gradient or an update is NaN or infinite.",
-        "Silent: steps that loss scaling skips.",
-        "Earliest: first look after it.",
-    ),
+    "exploding_gradient": f"""
+Only in runs that do not learn, or whose validation loss stays high.
+Error in the first step, if one of these holds:
+  the gradient norm is above {LOUD:g} and {STEEP:g} times the loss;
+  activations grow {SPREAD:g} times through the layers;
+  the loss is {STEEP:g} times the baseline, with large weights or activations;
+  the loss is {EXCESS:g} times the baseline, with large weights and activations.
+Large weights: initial std · √fan_in above {LARGE_WEIGHTS:g}.
+Large activations: a std above {LARGE_ACTIVATIONS:g} times the inputs'.
+Error later: a norm above {LOUD:g} and {GROWTH:g} times the first, rising loss.
+Earliest: first look.
+Can be wrong: losses that are tiny by nature.
+""",
+    "vanishing_gradient": f"""
+Only in runs that do not learn, with {MIN_LAYERS} layers with weights or more.
+Error: a gradient norm in the front half below {VANISHED:g} of the last layer's.
+Error: below {VANISHED_IF_FAILING:g} of the last layer's, in a run that fails.
+Error: activations that shrink to {VANISHED:g} through the layers.
+Earliest: {MIN_EPOCHS} epochs, or {HAD_TIME:.0%} of training.
+Can be wrong: front layers that have nothing to learn.
+""",
+    "numerical_instability": """
+Error: the loss, a gradient or an update is NaN or infinite.
+Silent: steps that loss scaling skips.
+Earliest: first look after it.
+""",
 }
 
 

@@ -30,27 +30,22 @@ SATURATED, FLAT = 0.5, 0.9
 SILENT, MIN_UNITS = 0.95, 8
 
 CONDITIONS = {
-    "numerical_instability": (
-        "Error: an output, the loss or a gradient is not finite.",
-    ),
-    "exploding_gradient": (
-        f"Warning: hidden outputs {GROWTH:g} times the inputs; error: "
-        f"{EXPLOSION:g} times.",
-        f"Warning: a gradient norm above {LARGE_NORM:g} and {STEEP:g} times "
-        "the last layer's.",
-    ),
-    "saturated_activation": (
-        f"Warning: {SATURATED:.0%} of a hidden layer's outputs are saturated; "
-        f"error: {FLAT:.0%}.",
-    ),
-    "vanishing_gradient": (
-        f"Warning: the first gradient norm is {SHRINKING:g} of the largest; "
-        f"error: {VANISHED:g}.",
-    ),
-    "dying_relu": (
-        f"Warning: {SILENT:.0%} of {MIN_UNITS} units or more output 0; "
-        "error: all.",
-    ),
+    "numerical_instability": """
+Error: an output, the loss or a gradient is not finite.
+""",
+    "exploding_gradient": f"""
+Warning: hidden outputs {GROWTH:g} times the inputs; error: {EXPLOSION:g} times.
+Warning: a gradient norm above {LARGE_NORM:g} and {STEEP:g} times the last.
+""",
+    "saturated_activation": f"""
+Warning: {SATURATED:.0%} of hidden outputs are saturated; error: {FLAT:.0%}.
+""",
+    "vanishing_gradient": f"""
+Warning: first gradient norm {SHRINKING:g} of the largest; error: {VANISHED:g}.
+""",
+    "dying_relu": f"""
+Warning: {SILENT:.0%} of {MIN_UNITS} units or more output 0; error: all.
+""",
 }
 
 # Problem, layer, severity, evidence, message.

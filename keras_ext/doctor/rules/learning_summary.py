@@ -28,31 +28,29 @@ SETTLING_STEPS, MOVING_STEPS, AT_REST = 300, 20, 0.05
 UNFITTED = 0.7
 ABOVE_BASELINE = 1.5
 
-DEFINITIONS: dict[str, tuple[str, ...]] = {
-    "A run learns if": (
-        f"its normalized improvement is above {LEARNED:.0%};",
-        f"or above {LEARNING:.0%}, with a loss that falls "
-        f"{LEARNING_PACE:.0%} an epoch, before {ENDING:.0%} of training.",
-    ),
-    f"A run fails if, after {MIN_EPOCHS} epochs or {HAD_TIME:.0%} of "
-    "training": (
-        f"its normalized improvement is below {FAILED:.0%},",
-        f"and its loss falls by at most {LEARNING_PACE:.0%} an epoch;",
-        "or, at any time, if the loss or a gradient is not finite.",
-    ),
-    f"The loss has plateaued if, after {MIN_EPOCHS} epochs, {MIN_STEPS} steps "
-    f"and {PLATEAU_SHARE:.0%} of training": (
-        f"it falls by at most {PLATEAU_PACE:.0%} an epoch;",
-        f"or {FINAL_PLATEAU_PACE:.0%} an epoch when training is over.",
-    ),
-    "With batch normalization, the validation loss counts 3 epochs after": (
-        f"step {SETTLING_STEPS};",
-        f"or step {2 * SETTLING_STEPS // 3}, if it moves less than "
-        f"{AT_REST:.0%} in 6 epochs;",
-        f"or step {SETTLING_STEPS // 3}, if it also is below {UNFITTED:g} "
-        "times the baseline",
-        f"and these 6 epochs have {MOVING_STEPS} steps.",
-    ),
+DEFINITIONS = {
+    "A run learns if": f"""
+its normalized improvement is above {LEARNED:.0%};
+or, before {ENDING:.0%} of training, it is above {LEARNING:.0%}
+  and the loss falls by {LEARNING_PACE:.0%} an epoch.
+""",
+    "A run fails if": f"""
+{MIN_EPOCHS} epochs or {HAD_TIME:.0%} of training are done,
+its normalized improvement is below {FAILED:.0%},
+and its loss falls by at most {LEARNING_PACE:.0%} an epoch;
+or, at any time, if the loss or a gradient is not finite.
+""",
+    "The loss has plateaued if": f"""
+{MIN_EPOCHS} epochs, {MIN_STEPS} steps and {PLATEAU_SHARE:.0%} of training passed;
+and it falls by at most {PLATEAU_PACE:.0%} an epoch,
+  or {FINAL_PLATEAU_PACE:.0%} an epoch when training is over.
+""",
+    "With batch normalization, the validation loss counts 3 epochs after": f"""
+step {SETTLING_STEPS};
+or step {2 * SETTLING_STEPS // 3}, if it moves under {AT_REST:.0%} in 6 epochs;
+or step {SETTLING_STEPS // 3}, if it also is below {UNFITTED:g} of the baseline
+  and these 6 epochs have {MOVING_STEPS} steps.
+""",
 }
 
 

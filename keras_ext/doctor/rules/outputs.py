@@ -54,30 +54,24 @@ MAX_CLASSES, EVEN, MIN_LABELS = 20, 0.15, 8
 ONE_HOT_MEAN, SEVERAL_LABELS = 0.02, 1.2
 
 CONDITIONS = {
-    "output_loss_mismatch": (
-        "Error: softmax on one unit; a loss of classes on one unit.",
-        "Error or warning: cross-entropy of outputs that are not "
-        "probabilities.",
-        "Warning: probabilities under `from_logits=True`; softmax in a hidden "
-        "layer.",
-        "Warning: sigmoid for one of several classes.",
-        f"Warning: softmax for several labels, {SEVERAL_LABELS:g} a sample.",
-        f"Error: labels out of the loss's range by {TOLERANCE:g}.",
-        "Error: one-hot labels for a loss of integers, or the reverse.",
-        f"  One-hot labels have a mean of 1 / classes, within "
-        f"{ONE_HOT_MEAN:.0%}.",
-        f"Regression, warning: {OUT_OF_REACH:.0%} of the targets' range is "
-        f"out of reach; error: {FAR_OUT_OF_REACH:.0%}.",
-        f"Info: a regression on whole numbers from 0 to less than "
-        f"{MAX_CLASSES}.",
-        "  Warning instead: the run fails.",
-        f"  Warning instead: {MIN_LABELS} labels or more, equally frequent "
-        f"within {EVEN:.0%}.",
-        "Silent on targets: several outputs, or a custom `train_step`.",
-        "Earliest: first look.",
-        "Can be wrong: a batch may lack classes; numbers may be counts or "
-        "grades.",
-    )
+    "output_loss_mismatch": f"""
+Error: softmax on one unit; a loss of classes on one unit.
+Error or warning: cross-entropy of outputs that are not probabilities.
+Warning: probabilities under `from_logits=True`; softmax in a hidden layer.
+Warning: sigmoid for one of several classes.
+Warning: softmax for several labels, {SEVERAL_LABELS:g} a sample.
+Error: labels out of the loss's range by {TOLERANCE:g}.
+Error: one-hot labels for a loss of integers, or the reverse.
+  One-hot labels have a mean of 1 / classes, within {ONE_HOT_MEAN:.0%}.
+Regression, warning: {OUT_OF_REACH:.0%} of the targets' range is out of reach.
+  Error instead: {FAR_OUT_OF_REACH:.0%}.
+Info: a regression on whole numbers from 0 to less than {MAX_CLASSES}.
+  Warning instead: the run fails.
+  Warning instead: {MIN_LABELS} labels or more, even within {EVEN:.0%}.
+Silent on targets: several outputs, or a custom `train_step`.
+Earliest: first look.
+Can be wrong: a batch may lack classes; numbers may be counts or grades.
+""",
 }
 
 

@@ -33,34 +33,26 @@ PERFECT = 0.1
 FEW_SAMPLES, MEMORIZED = 100, 10.0
 
 CONDITIONS = {
-    "overfitting": (
-        "Only if all of these hold:",
-        f"  in 3 epochs, the validation loss is {LOSS_RATIO:g} times the "
-        "training loss;",
-        f"  its 3-epoch mean is above {STILL_FALLING:g} of the mean before;",
-        f"  the training loss is below {UNFITTED:g} times the baseline, or",
-        f"  the accuracy has closed {FITTED_ACCURACY:.0%} of the gap to 1.",
-        f"With accuracy: validation is {ACCURACY_GAP:g} behind (median of 3 "
-        "epochs), and:",
-        f"  the validation loss has risen {RISE:g} times;",
-        f"  or the validation accuracy fell by {ACCURACY_DROP:g};",
-        f"  or {FEW_SAMPLES} samples or fewer are memorized: their loss is "
-        f"{MEMORIZED:g} times lower;",
-        f"  or validation is {STRICTER:g} times as far behind.",
-        f"Without accuracy: validation is {IMPROVEMENT_GAP:.0%} of the "
-        "baseline behind, and:",
-        f"  the training loss is below {PERFECT:g} times the baseline;",
-        f"  or, {STRICTER:g} times as far behind, the validation loss has "
-        f"risen {RISE:g} times;",
-        f"  or its normalized improvement is below {NO_IMPROVEMENT:.0%}.",
-        f"  Cross-entropy: {NATS_GAP:g} nats behind; memorized samples: a "
-        "third as far.",
-        f"Custom loss: risen {RISE:g} times, and above {2 * LOSS_RATIO:g} "
-        "times the training loss.",
-        f"Earliest: {MIN_EPOCHS} epochs with validation data.",
-        "Can be wrong: few validation data, or validation data of another "
-        "kind.",
-    )
+    "overfitting": f"""
+Only if all of these hold:
+  in 3 epochs, the validation loss is {LOSS_RATIO:g} times the training loss;
+  its 3-epoch mean is above {STILL_FALLING:g} of the mean before;
+  the training loss is below {UNFITTED:g} times the baseline, or
+  the accuracy has closed {FITTED_ACCURACY:.0%} of the gap to 1.
+With accuracy: validation is {ACCURACY_GAP:g} behind (median of 3 epochs), and:
+  the validation loss has risen {RISE:g} times;
+  or the validation accuracy fell by {ACCURACY_DROP:g};
+  or at most {FEW_SAMPLES} samples have a {MEMORIZED:g} times lower loss;
+  or validation is {STRICTER:g} times as far behind.
+Without accuracy: validation is {IMPROVEMENT_GAP:g} · baseline behind, and:
+  the training loss is below {PERFECT:g} times the baseline;
+  or it is {STRICTER:g} times as far behind, and has risen {RISE:g} times;
+  or the same, with a normalized improvement below {NO_IMPROVEMENT:.0%}.
+  Cross-entropy: {NATS_GAP:g} nats behind; few samples: a third as far.
+Custom loss: risen {RISE:g} times, and {2 * LOSS_RATIO:g} times that of training.
+Earliest: {MIN_EPOCHS} epochs with validation data.
+Can be wrong: few validation data, or validation data of another kind.
+""",
 }
 
 

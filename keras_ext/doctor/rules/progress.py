@@ -33,41 +33,36 @@ FEW_EPOCHS = 2
 CUSTOM_DECREASE = 0.05
 
 CONDITIONS = {
-    "learning_rate_too_high": (
-        f"‖Δw‖ / ‖w‖ above {LARGE_UPDATE:g} in the first 10 sampled steps, "
-        "without learning.",
-        f"Above {LARGE_IF_FAILING:g}, in a run that fails.",
-        f"Above {CLIMBING_UPDATE:g}, with a loss {DIVERGED:g} times the first "
-        f"(at least {MIN_FIRST_LOSS:g}).",
-        f"Above {LARGE_UPDATE:g}, in a plateau below {FAIR_IMPROVEMENT:.0%} "
-        "normalized improvement.",
-        f"Above {WHOLE_UPDATE:g}, and still {LATE_UPDATE:g} in the second "
-        "half of the steps.",
-        "An oscillating loss, if all of these hold:",
-        f"  {SECOND_HALF:.0%} of the training is done;",
-        f"  the loss rose by {LOSS_RISE:.0%} in {RISING_EPOCHS} epochs or "
-        "more;",
-        f"  ‖Δw‖ / ‖w‖ stays above {OSCILLATING_UPDATE:g};",
-        f"  the normalized improvement is below {OSCILLATING_BELOW:.0%} "
-        f"({OSCILLATING_BELOW_AT_END:.0%} when training is over).",
-        f"Silent: the first {EARLY_EPOCHS} epochs, above "
-        f"{SOME_IMPROVEMENT:.0%} normalized improvement; embeddings.",
-        "Error: the run fails, or its loss has diverged; warning otherwise.",
-        f"The remedy aims at ‖Δw‖ / ‖w‖ = {USUAL_UPDATE:g}.",
-        "Earliest: first look.",
-        "Can be wrong: late warm-up; initial weights close to zero.",
-    ),
-    "learning_rate_too_low": (
-        "Warning, if both of these hold:",
-        f"  the normalized improvement is at most {LEARNED:.0%};",
-        f"  the sum of ‖Δw‖ / ‖w‖ is at most {SHORT_PATH:g} "
-        f"(half, before {SECOND_HALF:.0%} of training).",
-        f"Before step {ENOUGH_STEPS}, each ‖Δw‖ / ‖w‖ must be at most "
-        f"{TINY_UPDATE:g}, too.",
-        f"Silent: a custom loss that fell by {CUSTOM_DECREASE:.0%}.",
-        f"Earliest: {FEW_EPOCHS} epochs, or {SECOND_HALF:.0%} of training.",
-        "Can be wrong: a long warm-up; the finding is withdrawn afterwards.",
-    ),
+    "learning_rate_too_high": f"""
+‖Δw‖ / ‖w‖ above {LARGE_UPDATE:g} in the first 10 sampled steps, no learning.
+Above {LARGE_IF_FAILING:g}, in a run that fails.
+Above {CLIMBING_UPDATE:g}, with a loss {DIVERGED:g} times the first one,
+  which counts as {MIN_FIRST_LOSS:g} or more.
+Above {LARGE_UPDATE:g}, in a plateau below {FAIR_IMPROVEMENT:.0%} improvement.
+Above {WHOLE_UPDATE:g}, and {LATE_UPDATE:g} in the second half of the steps.
+An oscillating loss, if all of these hold:
+  {SECOND_HALF:.0%} of the training is done;
+  the loss rose by {LOSS_RISE:.0%} in {RISING_EPOCHS} epochs or more;
+  ‖Δw‖ / ‖w‖ stays above {OSCILLATING_UPDATE:g};
+  the normalized improvement is below {OSCILLATING_BELOW:.0%},
+  or {OSCILLATING_BELOW_AT_END:.0%} when training is over.
+Silent: embeddings; the first {EARLY_EPOCHS} epochs,
+  if the normalized improvement is above {SOME_IMPROVEMENT:.0%}.
+Error: the run fails, or its loss has diverged; warning otherwise.
+The remedy aims at ‖Δw‖ / ‖w‖ = {USUAL_UPDATE:g}.
+Earliest: first look.
+Can be wrong: late warm-up; initial weights close to zero.
+""",
+    "learning_rate_too_low": f"""
+Warning, if both of these hold:
+  the normalized improvement is at most {LEARNED:.0%};
+  the sum of ‖Δw‖ / ‖w‖ is at most {SHORT_PATH:g},
+  or half of that before {SECOND_HALF:.0%} of training.
+Before step {ENOUGH_STEPS}: each ‖Δw‖ / ‖w‖ is at most {TINY_UPDATE:g}, too.
+Silent: a custom loss that fell by {CUSTOM_DECREASE:.0%}.
+Earliest: {FEW_EPOCHS} epochs, or {SECOND_HALF:.0%} of training.
+Can be wrong: a long warm-up; the finding is withdrawn afterwards.
+""",
 }
 
 

@@ -31,39 +31,34 @@ _MERGES = ("Add", "Subtract", "Average", "Multiply", "Dot", "Maximum")
 _RELUS = ("relu", "relu6")
 
 CONDITIONS = {
-    "unscaled_input": (
-        f"Warning: root mean square above {HUGE_INPUT:g}; info: above "
-        f"{LARGE_INPUT:g}.",
-        f"Warning: the largest feature is above {HUGE_INPUT:g} and "
-        f"{FEATURE_RATIO:g} times the median one.",
-        f"  Info instead, if the root mean square is at most {LARGE_INPUT:g}.",
-        f"Warning: no feature is above {TINY_INPUT:g}.",
-        "Info instead: the run learns.",
-        "Info instead: a normalization follows the first layer (not for "
-        "unlike features).",
-        f"Warning in any case: the validation loss stays {ABOVE_BASELINE:g} "
-        "times the baseline.",
-        "Warning in any case, with batch normalization first, if:",
-        f"  the inputs' mean is {OFF_CENTER:g} standard deviations from 0;",
-        f"  {PLATEAU_SHARE:.0%} of the training is done;",
-        f"  the validation loss is above {UNFITTED:g} times the baseline.",
-        "Silent: the first layer scales the inputs, embeds them or is frozen.",
-        "Earliest: first look.",
-        "Can be wrong: scaling in a custom `call`; outliers in the batch.",
-    ),
-    "symmetric_units": (
-        "All units of a hidden layer start with exactly equal weights.",
-        "Error: the layer is a ReLU, or the next layer's units are equal too.",
-        "Warning instead: otherwise, or if the run learns.",
-        "Silent: frozen layers, single units, outputs, the end of a residual "
-        "branch.",
-        "Earliest: first look.",
-        "Can be wrong: weights that are set after `fit` began.",
-    ),
-    "numerical_instability": (
-        "Error: an input or a target is NaN or infinite.",
-        "Info instead: targets under a custom loss, which may ignore them.",
-    ),
+    "unscaled_input": f"""
+Warning: root mean square above {HUGE_INPUT:g}; info: above {LARGE_INPUT:g}.
+Warning: a feature above {HUGE_INPUT:g}, {FEATURE_RATIO:g} times the median one.
+  Info instead, if the root mean square is at most {LARGE_INPUT:g}.
+Warning: no feature is above {TINY_INPUT:g}.
+Info instead: the run learns.
+Info instead: a normalization follows the first layer (not for unlike features).
+Warning in any case: validation loss of {ABOVE_BASELINE:g} times the baseline.
+Warning in any case, with batch normalization first, if:
+  the inputs' mean is {OFF_CENTER:g} standard deviations from 0;
+  {PLATEAU_SHARE:.0%} of the training is done;
+  the validation loss is above {UNFITTED:g} times the baseline.
+Silent: the first layer scales the inputs, embeds them or is frozen.
+Earliest: first look.
+Can be wrong: scaling in a custom `call`; outliers in the batch.
+""",
+    "symmetric_units": """
+All units of a hidden layer start with exactly equal weights.
+Error: the layer is a ReLU, or the next layer's units are equal too.
+Warning instead: otherwise, or if the run learns.
+Silent: frozen layers, single units, outputs, the end of a residual branch.
+Earliest: first look.
+Can be wrong: weights that are set after `fit` began.
+""",
+    "numerical_instability": """
+Error: an input or a target is NaN or infinite.
+Info instead: targets under a custom loss, which may ignore them.
+""",
 }
 
 

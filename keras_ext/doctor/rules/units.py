@@ -25,30 +25,25 @@ WELL_TRAINED = 0.8
 SATURATED = 0.5
 
 CONDITIONS = {
-    "dying_relu": (
-        "A dead unit outputs 0 for all sampled batches of an epoch.",
-        f"Error: above {MOSTLY_DEAD:.0%} of a layer, in a run that does not "
-        "learn.",
-        f"Warning: above {LARGELY_DEAD:.0%}, in a run that fails.",
-        f"Warning: above {HALF_DEAD:.0%}, if both of these hold:",
-        f"  the normalized improvement is below {WELL_TRAINED:.0%};",
-        f"  initial weights pull {MIN_UNITS} units or more "
-        f"{NEGATIVE_PULL:g} standard deviations below zero.",
-        f"Info: above {MOSTLY_DEAD:.0%}, in a run that learns.",
-        "Silent: after a step that is not finite.",
-        "Earliest: first look.",
-        "Can be wrong: units that fire rarely count as dead.",
-    ),
-    "saturated_activation": (
-        "Only hidden sigmoid and tanh layers, in runs that do not learn.",
-        f"Error: above {SATURATED:.0%} of the outputs, in the median of all "
-        "sampled steps.",
-        "Error, in recurrent layers: initial standard deviation · √fan_in "
-        f"above {LARGE_WEIGHTS:g}.",
-        "Earliest: first look, if the first step saturates; else when the run "
-        "fails.",
-        "Can be wrong: recurrent layers are judged by their weights alone.",
-    ),
+    "dying_relu": f"""
+A dead unit outputs 0 for all sampled batches of an epoch.
+Error: above {MOSTLY_DEAD:.0%} of a layer, in a run that does not learn.
+Warning: above {LARGELY_DEAD:.0%}, in a run that fails.
+Warning: above {HALF_DEAD:.0%}, if both of these hold:
+  the normalized improvement is below {WELL_TRAINED:.0%};
+  initial weights pull {MIN_UNITS} or more units {NEGATIVE_PULL:g} std below 0.
+Info: above {MOSTLY_DEAD:.0%}, in a run that learns.
+Silent: after a step that is not finite.
+Earliest: first look.
+Can be wrong: units that fire rarely count as dead.
+""",
+    "saturated_activation": f"""
+Only hidden sigmoid and tanh layers, in runs that do not learn.
+Error: above {SATURATED:.0%} of the outputs, in the median of all sampled steps.
+Error, in recurrent layers: initial std · √fan_in above {LARGE_WEIGHTS:g}.
+Earliest: first look, if the first step saturates; else when the run fails.
+Can be wrong: recurrent layers are judged by their weights alone.
+""",
 }
 
 
