@@ -267,8 +267,9 @@ def test_a_rule_of_ones_own_is_asked_and_cannot_end_training(
     assert "many steps" in page and "&lt;steps&gt;" in page
     copied = copy.deepcopy(doctor)
     assert copied.rules == doctor.rules
-    with pytest.raises(ValueError, match="`rules` must be functions"):
-        callbacks.TrainingDoctor(rules=["many_steps"])
+    for bad in (["many_steps"], many_steps):
+        with pytest.raises(ValueError, match="`rules` must be functions"):
+            callbacks.TrainingDoctor(rules=bad)
     with pytest.raises(ValueError, match="or another identifier"):
         Finding("two words", None, None, None, "info", {}, "")
 
