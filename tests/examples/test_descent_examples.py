@@ -9,7 +9,7 @@ import mlflow
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.backend("torch")
+pytestmark = [pytest.mark.backend("torch"), pytest.mark.slow]
 
 
 def numbers(text):

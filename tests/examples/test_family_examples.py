@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.backend("torch")
+pytestmark = [pytest.mark.backend("torch"), pytest.mark.slow]
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 

@@ -8,7 +8,7 @@ import sys
 import keras
 import pytest
 
-pytestmark = pytest.mark.backend("torch")
+pytestmark = [pytest.mark.backend("torch"), pytest.mark.slow]
 
 ROOT = pathlib.Path(__file__).parents[2]
 

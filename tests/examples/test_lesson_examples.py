@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-pytestmark = pytest.mark.backend("torch")
+pytestmark = [pytest.mark.backend("torch"), pytest.mark.slow]
 
 
 def number(pattern, text):

@@ -51,6 +51,7 @@ def test_stored_outputs(name):
 
 
 @pytest.mark.backend("torch")
+@pytest.mark.slow
 @notebooks
 def test_runs_without_an_error(name, tmp_path, monkeypatch):
     nbformat = pytest.importorskip("nbformat")
