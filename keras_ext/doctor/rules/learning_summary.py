@@ -41,7 +41,7 @@ and its loss falls by at most {LEARNING_PACE:.0%} an epoch;
 or, at any time, if the loss or a gradient is not finite.
 """,
     "The loss has plateaued if": f"""
-after {MIN_EPOCHS} epochs, {MIN_STEPS} steps and {PLATEAU_SHARE:.0%} of training,
+after {MIN_EPOCHS} epochs, {MIN_STEPS} steps, {PLATEAU_SHARE:.0%} of training,
 it falls by at most {PLATEAU_PACE:.0%} an epoch,
   or {FINAL_PLATEAU_PACE:.0%} an epoch when training is over.
 """,
