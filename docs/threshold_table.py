@@ -67,14 +67,10 @@ def written(page: str) -> str:
     """
     for name, text in blocks().items():
         start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-        page, count = re.subn(
-            f"({start}).*?({end})",
-            lambda match, text=text: f"{match[1]}\n{text}\n\n{match[2]}",
-            page,
-            flags=re.DOTALL,
-        )
-        if count != 1:
+        if page.count(start) != 1 or page.count(end) != 1:
             raise ValueError(f"{start.strip()} must stand once in the page.")
+        before, _, rest = page.partition(start)
+        page = f"{before}{start}\n{text}\n\n{end}{rest.partition(end)[2]}"
     return page
 
 

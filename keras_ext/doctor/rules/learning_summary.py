@@ -41,8 +41,8 @@ and its loss falls by at most {LEARNING_PACE:.0%} an epoch;
 or, at any time, if the loss or a gradient is not finite.
 """,
     "The loss has plateaued if": f"""
-{MIN_EPOCHS} epochs, {MIN_STEPS} steps and {PLATEAU_SHARE:.0%} of training passed;
-and it falls by at most {PLATEAU_PACE:.0%} an epoch,
+after {MIN_EPOCHS} epochs, {MIN_STEPS} steps, {PLATEAU_SHARE:.0%} of training,
+it falls by at most {PLATEAU_PACE:.0%} an epoch,
   or {FINAL_PLATEAU_PACE:.0%} an epoch when training is over.
 """,
     "With batch normalization, the validation loss counts 3 epochs after": f"""

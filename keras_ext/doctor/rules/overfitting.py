@@ -49,7 +49,7 @@ Without accuracy: validation is {IMPROVEMENT_GAP:g} · baseline behind, and:
   or it is {STRICTER:g} times as far behind, and has risen {RISE:g} times;
   or the same, with a normalized improvement below {NO_IMPROVEMENT:.0%}.
   Cross-entropy: {NATS_GAP:g} nats behind; few samples: a third as far.
-Custom loss: risen {RISE:g} times, and {2 * LOSS_RATIO:g} times that of training.
+Custom loss: risen {RISE:g} times, to {2 * LOSS_RATIO:g} times that of training.
 Earliest: {MIN_EPOCHS} epochs with validation data.
 Can be wrong: few validation data, or validation data of another kind.
 """,
