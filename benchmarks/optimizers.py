@@ -40,6 +40,7 @@ WEIGHTS = [
 # Name, class, arguments, and the bars on TensorFlow: for each of WEIGHTS.
 OPTIMIZERS = [
     ("Adam", "Adam", {}, (0.45, 0.45, 0.90)),
+    ("AdamW", "AdamW", {}, (0.45, 0.45, 0.90)),
     ("RMSprop", "RMSprop", {}, (0.55, 0.55, 0.90)),
     ("Adagrad", "Adagrad", {}, (0.55, 0.55, 0.90)),
     ("Adagrad, epsilon outside", "Adagrad", {}, (0.55, 0.55, 0.90)),
