@@ -56,8 +56,12 @@ OPTIMIZERS = [
 # What only ours knows: the form that needs no look at the sums.
 OURS_ONLY = {"Adagrad, epsilon outside": {"epsilon_inside_root": False}}
 # On PyTorch where there is a fused kernel; wherever nothing else is asked.
-FUSED = ("Adam", "SGD", "momentum")
-FUSED_BAR = 0.80
+TORCH_BARS = {
+    "Adam": (0.80, 0.80, 0.80),
+    "AdamW": (0.30, 0.30, 0.80),
+    "SGD": (0.80, 0.80, 0.80),
+    "momentum": (0.80, 0.80, 0.80),
+}
 FIT_BAR = 0.92
 
 
@@ -65,8 +69,8 @@ def bar(name, index, bars, xla):
     backend = keras.config.backend()
     if backend == "tensorflow" and not xla:
         return bars[index]
-    if backend == "torch" and name in FUSED:
-        return FUSED_BAR
+    if backend == "torch" and name in TORCH_BARS:
+        return TORCH_BARS[name][index]
     return paired.NEVER_SLOWER
 
 
