@@ -337,7 +337,7 @@ def _copy_exclusions(old: Any, new: Any) -> None:
         getattr(model.optimizer, "inner_optimizer", model.optimizer)
         for model in (old, new)
     )
-    excluded = getattr(before, "_exclude_from_weight_decay", set())
+    excluded: set[Any] = getattr(before, "_exclude_from_weight_decay", set())
     pattern = getattr(before, "_exclude_from_weight_decay_pattern", None)
     if excluded or pattern:
         pairs = zip(old.variables, new.variables, strict=True)

@@ -74,7 +74,7 @@ class Optimizer(_plain.Optimizer):
         w = tensors_of(variables)
         share = self.weight_decay * self.learning_rate
         if all(x.is_cpu for x in w) and not torch.compiler.is_compiling():
-            # As exact as the formula, in one pass. In float32 a factor
+            # One pass, as exact as the formula. In float32 a factor
             # `1 - share` would round the share.
             torch._foreach_add_(w, w, alpha=-float(share))
             return

@@ -45,7 +45,7 @@ class AdamW(Adam, keras.optimizers.AdamW):
         beta_2: Decay of the average of their squares, in [0, 1).
         amsgrad: Whether to divide by the largest `v` so far.
         epsilon_hat: Whether `epsilon` is the paper's "epsilon hat"; `False`
-            is the papers' algorithm.
+            is the algorithm of both papers.
 
     Raises:
         ValueError: If a beta is outside [0, 1), `epsilon` is negative,

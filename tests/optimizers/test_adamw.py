@@ -11,7 +11,7 @@ from keras_ext.optimizers import AdamW
 
 
 def step(optimizer, variables, g=0.0):
-    gradients = [g * ops.ones_like(v) for v in variables]
+    gradients = [g * ops.ones_like(v.value) for v in variables]
     optimizer.apply(gradients, variables)
     return [numpy64(v) for v in variables]
 
@@ -86,7 +86,9 @@ def test_decay_only_when_accumulated_gradients_are_applied():
 
 
 def test_decay_follows_the_schedule():
-    schedule = keras.optimizers.schedules.PiecewiseConstantDecay([0], [0.1, 0])
+    schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
+        [0], [0.1, 0.0]
+    )
     w = keras.Variable([1.0])
     optimizer = AdamW(schedule, weight_decay=0.5)
     results = [float(step(optimizer, [w])[0][0]) for _ in range(3)]
