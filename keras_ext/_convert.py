@@ -300,7 +300,10 @@ def _copy_optimizer(old: Any, new: Any) -> None:
     The old optimizer may have been built for other variables.
     """
     optimizer = getattr(old, "optimizer", None)
-    if optimizer is None or not optimizer.built or new.optimizer is None:
+    if optimizer is None or new.optimizer is None:
+        return
+    _copy_exclusions(old, new)
+    if not optimizer.built:
         return
     before, after = (
         [v.shape for v in o.variables] for o in (optimizer, new.optimizer)
@@ -310,10 +313,27 @@ def _copy_optimizer(old: Any, new: Any) -> None:
         of_old = {id(variable): twin for variable, twin in pairs}
         config = keras.optimizers.serialize(new.optimizer)
         new.optimizer = keras.optimizers.deserialize(config)
+        _copy_exclusions(old, new)
         trained = [of_old[id(v)] for v in optimizer._trainable_variables]
         new.optimizer.build(trained)
     for a, b in zip(optimizer.variables, new.optimizer.variables, strict=True):
         b.assign(keras.ops.copy(a.value))
+
+
+def _copy_exclusions(old: Any, new: Any) -> None:
+    """Copy the exclusions from weight decay, which no config holds."""
+    before, after = (
+        getattr(model.optimizer, "inner_optimizer", model.optimizer)
+        for model in (old, new)
+    )
+    excluded: set[Any] = getattr(before, "_exclude_from_weight_decay", set())
+    pattern = getattr(before, "_exclude_from_weight_decay_pattern", None)
+    if excluded or pattern:
+        pairs = zip(old.variables, new.variables, strict=True)
+        after.exclude_from_weight_decay(
+            [b for a, b in pairs if before._var_key(a) in excluded],
+            pattern and [pattern.pattern],
+        )
 
 
 def _custom_objects(model: Any) -> dict[str, Any]:

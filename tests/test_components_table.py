@@ -48,7 +48,7 @@ ALGORITHMS = {
     ],
     "Optimizers": [
         *("gradient descent", "momentum", "Nesterov accelerated gradient"),
-        *("Adagrad", "RMSprop", "Adam", "gradient clipping"),
+        *("Adagrad", "RMSprop", "Adam", "AdamW", "gradient clipping"),
         "weight decay, EMA, gradient accumulation, loss scaling, sparse "
         "gradients",
         "learning-rate schedules",

@@ -161,6 +161,33 @@ def test_training_goes_on_as_before(rng, make, compiled):
         np.testing.assert_allclose(values, expected[name], 2e-5, 1e-6)
 
 
+@pytest.mark.parametrize("trained", [True, False])
+def test_exclusions_from_weight_decay_stay(rng, trained):
+    x, y = data(rng)
+    keras.utils.set_random_seed(0)
+    model = functional()
+    optimizer = keras.optimizers.AdamW(0.01, weight_decay=1.0)
+    kernel = next(v for v in model.trainable_variables if v.name == "kernel")
+    optimizer.exclude_from_weight_decay([kernel], ["bias", "gamma"])
+    model.compile(optimizer, "mse")
+    if trained:
+        fit(model, x, y)
+    new = convert(model, print_fn=None)
+    assert type(new.optimizer) is keras_ext.optimizers.AdamW
+    assert new.optimizer.get_config() == (
+        optimizer.get_config() | {"epsilon_hat": True}
+    )
+    decays = [
+        [m.optimizer._use_weight_decay(v) for v in m.trainable_variables]
+        for m in (model, new)
+    ]
+    assert decays[0] == decays[1]
+    assert set(decays[0]) == {True, False}
+    np.testing.assert_allclose(
+        fit(new, x, y)["loss"], fit(model, x, y)["loss"], 2e-5
+    )
+
+
 def test_report(capsys):
     model = sequential()
     model.compile("sgd", "mse")

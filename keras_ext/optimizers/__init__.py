@@ -9,6 +9,7 @@ JAX needs no kernels: XLA fuses the formula.
 from keras_ext import _builtins
 from keras_ext.optimizers.adagrad import Adagrad as Adagrad
 from keras_ext.optimizers.adam import Adam as Adam
+from keras_ext.optimizers.adamw import AdamW as AdamW
 from keras_ext.optimizers.rmsprop import RMSprop as RMSprop
 from keras_ext.optimizers.sgd import SGD as SGD
 

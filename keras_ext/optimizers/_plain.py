@@ -52,6 +52,22 @@ class Optimizer(keras.optimizers.Optimizer):
         """Update the variable by the formula."""
         raise NotImplementedError
 
+    def _apply_weight_decay(self, variables: list[Any]) -> None:
+        if self.weight_decay:
+            shares: dict[str, Tensor] = {}
+            for variable in variables:
+                self._decay(variable, shares)
+
+    def _decay(self, variable: Any, shares: dict[str, Tensor]) -> None:
+        """Subtract the share of the variable; `shares` holds one per dtype."""
+        if not self._use_weight_decay(variable):
+            return
+        dtype = compute_dtype(variable.dtype)
+        if dtype not in shares:
+            lr = ops.cast(self.learning_rate, dtype)
+            shares[dtype] = lr * ops.convert_to_tensor(self.weight_decay, dtype)
+        self.assign_sub(variable, shares[dtype] * ops.cast(variable, dtype))
+
     def _descend(self, variable: Any, lr: Tensor, direction: Tensor) -> None:
         """Subtract `lr * direction`, which may be sparse."""
         self.assign_sub(variable, ops.multiply(lr, direction))

@@ -20,6 +20,7 @@ class Optimizer(_plain.Optimizer):
     """Computes the shared scalars once per step."""
 
     _memory: dict[Any, Any] | None = None
+    _distribution_strategy: Any
 
     def _distributed_tf_update_step(self, *args: Any, **kwargs: Any) -> None:
         # Otherwise each variable would read the iteration and the learning
@@ -30,6 +31,25 @@ class Optimizer(_plain.Optimizer):
             super()._distributed_tf_update_step(*args, **kwargs)
         finally:
             object.__delattr__(self, "_memory")
+
+    def _apply_weight_decay(self, variables: list[Any]) -> None:
+        if not self.weight_decay:
+            return
+        shares: dict[str, Tensor] = {}
+
+        def decay(strategy: Any, variables: list[Any]) -> None:
+            for variable in variables:
+                if isinstance(variable, keras.Variable):
+                    variable = variable.value
+                strategy.extended.update(
+                    variable,
+                    lambda part: self._decay(part, shares),
+                    group=False,
+                )
+
+        tf.__internal__.distribute.interim.maybe_merge_call(
+            decay, self._distribution_strategy, variables
+        )
 
     def _shared_scalars(
         self, dtype: str, learning_rate: Tensor

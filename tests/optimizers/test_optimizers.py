@@ -29,7 +29,9 @@ def reference(name, weights, gradients, **options):
     momentum = options.get("momentum", 0.0)
     m, v, v_max = zero, zero, zero
     s = zero + options.get("initial_accumulator_value", 0.1)
+    decay = options.get("weight_decay", 0.004 if name == "AdamW" else 0)
     for t, g in enumerate(np.asarray(gradients, "float64"), start=1):
+        w = w - lr * decay * w
         if name == "SGD":
             v = momentum * v - lr * g
             look_ahead = momentum * v - lr * g
@@ -79,6 +81,8 @@ KINDS = {
     "adam": ("Adam", {}),
     "adam_betas": ("Adam", {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 0.01}),
     "adam_amsgrad": ("Adam", {"amsgrad": True}),
+    "adamw": ("AdamW", {}),
+    "adamw_amsgrad": ("AdamW", {"amsgrad": True, "weight_decay": 0.5}),
 }
 LECTURE_KINDS = {
     "adagrad_outside": (
@@ -86,9 +90,14 @@ LECTURE_KINDS = {
         {"epsilon": 0.1, "epsilon_inside_root": False},
     ),
     "adam_algorithm_1": ("Adam", {"epsilon": 0.1, "epsilon_hat": False}),
+    "adamw_algorithm_2": (
+        "AdamW",
+        {"epsilon": 0.1, "epsilon_hat": False, "weight_decay": 0.5},
+    ),
+    "sgd_decay": ("SGD", {"weight_decay": 0.5}),
 }
 # One of each, for tests of the base class.
-ONE_OF_EACH = ("momentum", "adagrad", "rmsprop", "adam")
+ONE_OF_EACH = ("momentum", "adagrad", "rmsprop", "adam", "adamw")
 # Options of the base class.
 BASE = {
     "weight_decay": {"weight_decay": 0.1},
@@ -262,6 +271,7 @@ LEARNING_RATES = {
     "rmsprop_momentum": 0.01,
     "adam": 0.1,
     "adam_amsgrad": 0.1,
+    "adamw": 0.1,
     "adam_algorithm_1": 0.1,
 }
 
@@ -480,9 +490,9 @@ def test_subclass_with_its_own_update_step(kind):
             super().update_step(gradient, variable, learning_rate)
 
     variables, _ = train(
-        PerLayerRate(0.01, **options), [[1.0]] * 3, [[[1.0]] * 3]
+        PerLayerRate(0.01, **options), [[0.0]] * 3, [[[1.0]] * 3]
     )
-    first, *others = [1 - float(numpy64(v)[0]) for v in variables]
+    first, *others = [-float(numpy64(v)[0]) for v in variables]
     assert others == pytest.approx([first / 10] * 2, rel=1e-3)
     assert first > 0
 
@@ -533,7 +543,7 @@ def continue_training(model, x, y):
 
 @pytest.mark.parametrize("ours_first", [True, False])
 @pytest.mark.parametrize(
-    "kind", ["momentum", "adagrad", "rmsprop_all", "adam_amsgrad"]
+    "kind", ["momentum", "adagrad", "rmsprop_all", "adam_amsgrad", "adamw"]
 )
 def test_state_goes_on_in_the_other(rng, tmp_path, kind, ours_first):
     x, y = data(rng)
@@ -571,7 +581,8 @@ assert str(model.optimizer.get_config()) == open(config_path).read()
 
 
 @pytest.mark.parametrize(
-    "kind", ["nesterov", "rmsprop_all", "adagrad_outside", "adam_algorithm_1"]
+    "kind",
+    ["nesterov", "rmsprop_all", "adagrad_outside", "adamw_algorithm_2"],
 )
 def test_save_load_and_go_on_in_a_new_process(rng, tmp_path, kind):
     x, y = data(rng)
@@ -593,21 +604,21 @@ def test_save_load_and_go_on_in_a_new_process(rng, tmp_path, kind):
 @pytest.mark.parametrize("kind", ALL_KINDS)
 def test_config_round_trip(kind):
     name, options = ALL_KINDS[kind]
-    base = BASE["accumulation_clip_ema"] | {"name": "mine"}
-    optimizer = getattr(optimizers, name)(0.01, **options, **base)
+    options = options | BASE["accumulation_clip_ema"] | {"name": "mine"}
+    optimizer = getattr(optimizers, name)(0.01, **options)
     config = keras.optimizers.serialize(optimizer)
     assert config["registered_name"] == f"keras_ext>{name}"
     again = keras.optimizers.deserialize(config)
     assert type(again) is type(optimizer)
     assert again.get_config() == optimizer.get_config()
-    for key, value in (options | base).items():
+    for key, value in options.items():
         assert optimizer.get_config()[key] == value
     builtin = getattr(keras.optimizers, name)().get_config()
     assert set(builtin) <= set(optimizer.get_config())
 
 
 def test_schedule_in_the_config():
-    for name in ("SGD", "Adagrad", "RMSprop", "Adam"):
+    for name in ("SGD", "Adagrad", "RMSprop", "Adam", "AdamW"):
         optimizer = getattr(optimizers, name)(**BASE["schedule"])
         again = type(optimizer).from_config(optimizer.get_config())
         assert again.get_config() == optimizer.get_config()
@@ -630,6 +641,8 @@ def test_schedule_in_the_config():
         ("Adam", {"epsilon": -1e-7}),
         ("Adam", {"epsilon_hat": "no"}),
         ("Adam", {"gradient_accumulation_steps": 1}),
+        ("AdamW", {"beta_1": 1.0}),
+        ("AdamW", {"weight_decay": None}),
     ],
     ids=str,
 )
@@ -640,7 +653,7 @@ def test_bad_argument(name, options):
         getattr(optimizers, name)(**options)
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adagrad", "RMSprop", "Adam"])
+@pytest.mark.parametrize("name", ["SGD", "Adagrad", "RMSprop", "Adam", "AdamW"])
 def test_unknown_argument(name):
     with pytest.raises(ValueError, match="speed"):
         getattr(optimizers, name)(speed=0.9)
@@ -751,7 +764,7 @@ strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2
 
 
-def train(module, name, dtype=None, **options):
+def train(module, name, dtype=None, without=None, **options):
     with strategy.scope():
         keras.utils.set_random_seed(0)
         model = keras.Sequential(
@@ -763,7 +776,9 @@ def train(module, name, dtype=None, **options):
                 keras.layers.Dense(1, dtype=dtype),
             ]
         )
-        model.compile(getattr(module.optimizers, name)(0.01, **options), "mse")
+        optimizer = getattr(module.optimizers, name)(0.01, **options)
+        optimizer.exclude_from_weight_decay(var_names=without)
+        model.compile(optimizer, "mse")
     rng = np.random.default_rng(0)
     x = rng.integers(0, 20, (32, 3))
     y = x.sum(axis=1, keepdims=True) / 30
@@ -776,6 +791,7 @@ for name, options, tolerance in (
     ("Adagrad", {}, 1e-5),
     ("RMSprop", {}, 1e-4),
     ("Adam", {"clipnorm": 0.1, "weight_decay": 0.1, "use_ema": True}, 1e-4),
+    ("AdamW", {"weight_decay": 1.0, "without": ["bias"]}, 1e-4),
     ("Adam", {"dtype": "mixed_float16"}, 1e-2),
 ):
     ours = train(keras_ext, name, **options)
@@ -790,7 +806,7 @@ for name, options, tolerance in (
 @pytest.mark.backend("tensorflow")
 def test_mirrored_strategy_on_two_devices():
     # An embedding's sparse gradients, a large kernel's and small dense ones.
-    assert run_python(TWO_DEVICES).count("same") == 5
+    assert run_python(TWO_DEVICES).count("same") == 6
 
 
 @pytest.mark.backend("tensorflow")
