@@ -5,17 +5,11 @@ from typing import Any
 
 
 def require(module: str) -> Any:
-    """Return the imported `module` of the `mlflow` extra.
-
-    Args:
-        module: Name of the module, as in `import`.
-
-    Returns:
-        The module.
+    """Return an imported module of the `mlflow` extra.
 
     Raises:
-        ImportError: Its package is missing; the message says how to install
-            it.
+        ImportError: Its package is missing. The message has the command that
+            installs it.
     """
     try:
         return importlib.import_module(module)

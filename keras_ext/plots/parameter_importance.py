@@ -114,8 +114,8 @@ def parameter_importance(
 
     Example:
         >>> from keras_ext.plots import parameter_importance
-        >>> rows = [{"rate": i, "score": i} for i in range(5)]
-        >>> figure = parameter_importance(rows, ["rate"])
+        >>> rows = [{"width": i, "score": i} for i in range(5)]
+        >>> figure = parameter_importance(rows, ["width"])
         >>> print(figure.axes[0].texts[0].get_text())
         8 trials with a score are needed, and there are 5.
     """

@@ -8,13 +8,8 @@ import sys
 
 from keras_ext.version import __version__
 
-# Distributions of each Keras backend.
-_BACKENDS = {
-    "tensorflow": ("tensorflow", "tensorflow-cpu", "tf-nightly"),
-    "jax": ("jax",),
-    "torch": ("torch",),
-    "openvino": ("openvino",),
-}
+# Distributions of the one backend that has several.
+_TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tf-nightly")
 
 
 def environment_tags() -> dict[str, str]:
@@ -40,11 +35,12 @@ def environment_tags() -> dict[str, str]:
     import keras
 
     backend = keras.config.backend()
+    names = _TENSORFLOW if backend == "tensorflow" else (backend,)
     tags = {
         "keras_ext.version": __version__,
         "keras.version": keras.version(),
         "keras.backend": backend,
-        "keras.backend.version": _version(*_BACKENDS.get(backend, ())),
+        "keras.backend.version": _version(*names),
         "python.version": platform.python_version(),
         "keras_tuner.version": _version("keras-tuner"),
         "mlflow.version": _version("mlflow", "mlflow-skinny"),

@@ -65,7 +65,7 @@ def test_heatmap_shows_each_kind_of_value_once():
         np.ma.masked_invalid(mesh.get_array()).count()
         for mesh in figure.axes[0].collections
     )
-    assert shown == 8  # what is not recorded stays white
+    assert shown == 8  # what is not measured stays white
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""RunHistory on disk: in order, in one process's hands, and hard to lose."""
+"""Messages in queues: in order, for one process, and hard to lose."""
 
 import gc
 import signal
@@ -12,6 +12,7 @@ import pytest
 from keras_ext._files import InUse
 from keras_ext.tracking import messages
 from keras_ext.tracking.disk_queue import DiskQueue
+from keras_ext.tracking.memory_queue import MemoryQueue
 from keras_ext.tracking.run_ids import NeverMade, NotMadeYet
 from tests.fresh_process import run_python
 
@@ -59,7 +60,7 @@ def reopened(queue):
 
 
 @pytest.mark.parametrize("message", ALL, ids=lambda r: type(r).__name__)
-def test_records_come_back_as_they_were(message):
+def test_messages_come_back_as_they_were(message):
     again = messages.decode(*messages.encode(message))
     assert type(again) is type(message)
     assert plain(again) == plain(message) and len(again) == len(message)
@@ -77,13 +78,26 @@ def test_order_survives_the_process(queue):
     queue.close()
 
 
-def test_head_ends_where_it_is_told_to(queue):
+@pytest.mark.parametrize("kind", [MemoryQueue, DiskQueue])
+def test_both_queues(kind, tmp_path):
+    queue = kind() if kind is MemoryQueue else kind(tmp_path)
     queue.append(ALL)
     taken = queue.head(lambda message: not isinstance(message, messages.Tag))
     assert [type(r) for r in taken] == [type(r) for r in ALL[:3]]
+    assert queue.is_first_try() and not queue.is_first_try()
     queue.drop(taken)
     assert type(queue.head(everything)[0]) is messages.Tag
-    assert len(queue) == len(ALL) - 3
+    assert queue.is_first_try() and len(queue) == len(ALL) - 3
+    queue.ids.made("a", "b", doubtful=False)
+    queue.begin_again([CREATION])
+    assert queue.head(everything)[0] == CREATION and len(queue.all()) == 6
+    with pytest.raises(NotMadeYet):
+        queue.ids.of("a")
+    queue["store"] = "x"
+    assert (queue["store"], queue["other"]) == ("x", None)
+    assert queue.set_aside(queue.head(everything)) == (kind is DiskQueue)
+    assert len(queue) + queue.count_aside() == 6
+    queue.close()
 
 
 def test_what_is_set_aside_comes_first_in_the_next_process(queue):
@@ -109,7 +123,7 @@ def test_a_try_is_remembered(queue):
 
 def test_the_ids_of_runs(queue):
     queue.append([CREATION])
-    assert queue.ids.of("never heard of it") == "never heard of it"
+    assert queue.ids.of("unknown") == "unknown"
     with pytest.raises(NotMadeYet):
         queue.ids.of("a")
     queue.ids.made("a", "b", doubtful=True)
@@ -125,7 +139,7 @@ def test_the_ids_of_runs(queue):
     queue.close()
 
 
-def test_models_are_removed_with_their_record_or_without_one(queue):
+def test_models_are_removed_with_their_message_or_without_one(queue):
     for name in ("m", "orphan"):
         (queue.folder / name).mkdir()
         (queue.folder / name / "MLmodel").touch()
@@ -198,7 +212,7 @@ def test_another_process_is_kept_out_and_may_be_killed(queue):
     DiskQueue(queue.folder).close()
 
 
-RECORD_AND_END = """
+PUT_AND_END = """
 import pathlib, sys, time
 from keras_ext.tracking.outboxes import outbox_in
 from keras_ext.tracking.messages import Points
@@ -215,7 +229,7 @@ outbox.put([Points("run", f"m{i}", [0], [0.0], 1) for i in range(3000)])
 
 
 def test_the_end_of_the_process_waits_for_a_slow_store(tmp_path):
-    out = run_python(RECORD_AND_END, tmp_path)
+    out = run_python(PUT_AND_END, tmp_path)
     assert sum(map(int, out.split())) == 3000
     queue = DiskQueue(tmp_path)
     assert len(queue) == 0

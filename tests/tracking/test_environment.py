@@ -21,9 +21,9 @@ def test_versions():
 
 
 def git(folder, *args):
-    settings = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    options = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
     done = subprocess.run(
-        ["git", *settings, *args],
+        ["git", *options, *args],
         cwd=folder,
         check=True,
         capture_output=True,

@@ -23,7 +23,7 @@ SECRET = "hunter2"
 
 
 class FlakyClient:
-    """Stands in for a client, and fails when it is told to."""
+    """Stands in for a client, and fails while `down` is set."""
 
     tracking_uri = f"http://me:{SECRET}@127.0.0.1:9/?token={SECRET}"
 
@@ -65,7 +65,7 @@ def client():
     return FlakyClient()
 
 
-def test_every_record_once_and_in_order(client, caplog):
+def test_every_message_once_and_in_order(client, caplog):
     writer = RunWriter(client, "run")
     expected = []
     for step in range(300):
@@ -130,7 +130,7 @@ def test_a_slow_store_costs_no_time(client):
     assert client.calls <= 3  # large requests, not many
 
 
-def test_close_is_bounded_and_keeps_the_records(client, caplog):
+def test_close_is_bounded_and_keeps_the_messages(client, caplog):
     client.down = True
     writer = RunWriter(client, "run")
     writer.series("s", range(1500), range(1500))

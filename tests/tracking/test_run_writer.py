@@ -110,7 +110,7 @@ def test_params_keep_their_type_readable(writer):
     assert params["long"] == "x" * 5999 + "…"
 
 
-def test_a_refused_record_takes_no_other_with_it(writer, caplog):
+def test_a_refused_message_takes_no_other_with_it(writer, caplog):
     writer.params({"a": 1})
     writer.params({"b": 2, "a": 3, "c": 4})
     writer.params({"a": 5})

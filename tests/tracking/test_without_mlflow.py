@@ -45,15 +45,15 @@ model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
 model.compile("sgd", "mse")
 x = keras.ops.ones((4, 2))
 
-def complain(action):
+def show_error(action):
     try:
         action()
     except ImportError as error:
         print(error)
 
-complain(tracking.connect)
-complain(lambda: plots.gradient_heatmap({"a": [1.0]}))
-complain(lambda: model.fit(x, x[:, :1], callbacks=[log], verbose=0))
+show_error(tracking.connect)
+show_error(lambda: plots.gradient_heatmap({"a": [1.0]}))
+show_error(lambda: model.fit(x, x[:, :1], callbacks=[log], verbose=0))
 """
     )
     hint = 'pip install "keras-ext[mlflow]"'
