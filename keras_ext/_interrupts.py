@@ -8,11 +8,11 @@ from typing import Any
 class InterruptGuard:
     """Context manager that raises swallowed `KeyboardInterrupt`s again.
 
-    Python drops an exception that is raised in a destructor or during a
-    garbage collection, and some libraries catch all exceptions while they are
-    imported. `check` and the end of the guard raise the interrupt again. The
-    guard does nothing outside the main thread, or where the handler of SIGINT
-    is not Python's own.
+    Python drops an exception that is raised in a destructor or in a callback
+    of `gc`, and some libraries catch all exceptions while they are imported.
+    `check` and the end of the guard raise the interrupt again. The guard does
+    nothing outside the main thread, or where the handler of SIGINT is not
+    Python's own.
     """
 
     def __init__(self) -> None:

@@ -104,6 +104,7 @@ class CrashSafe(keras_tuner.Oracle):
             self._retry_queue.append(trial.trial_id)
 
     def _record_values(self, trial: Any) -> None:
+        # keras-tuner deletes inactive values here.
         trial.hyperparameters.__class__ = BranchedSpace
         super()._record_values(trial)
 

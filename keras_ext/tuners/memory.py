@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import keras
 
-# JAX's programs are dropped after so many trials; the next trial compiles
-# what it needs again.
+# Number of trials after which JAX's programs are dropped; later trials compile
+# the programs that they need again.
 TRIALS_BETWEEN = 8
 
 

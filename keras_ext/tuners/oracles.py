@@ -190,7 +190,7 @@ class HyperbandOracle(CrashSafe, keras_tuner.oracles.HyperbandOracle):
     def _to_promote(self, bracket: dict[str, Any], rung: int) -> Any:
         """Return the trial to promote into a rung, if it is certain.
 
-        It is certain once so many trials have ended worse that the running
+        It is certain once enough trials have ended worse, so that the running
         ones cannot replace it.
         """
         before, here = bracket["rounds"][rung - 1 : rung + 1]

@@ -44,7 +44,7 @@ class Progress:
         self._number, self._trial = 0, ""
         self._began = self._start
         self._best: str | None = None
-        # What the trial prints meanwhile is not to be wrapped.
+        # Do not wrap the lines that a trial prints itself.
         console = Console(soft_wrap=True)
         self._line = Live(console=console, auto_refresh=False, transient=True)
 

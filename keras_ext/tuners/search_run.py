@@ -171,12 +171,13 @@ class SearchRun:
         # This waits for the store, but not for ever.
         self.outbox.finish()
 
-    def end_torn_runs(self) -> None:
+    def end_interrupted_runs(self) -> None:
         """End the runs below this one that a crash left running."""
         for run_id in self.outbox.queue.ids.still_open():
             if run_id != self.state.key:
                 writer = RunWriter(self.client, run_id)
-                writer.tags({"reason": "torn off: its process ended before it"})
+                reason = "interrupted: its process ended before the run"
+                writer.tags({"reason": reason})
                 writer.end("KILLED")
 
     def _outbox(self, folder: Path) -> Outbox:
@@ -233,7 +234,7 @@ class SearchRun:
             queue.ids.adopt(self._creation(run_name), state.run_id)
         state.save()
         self.outbox.put([Reopen(key, _TAGS_OF_AN_END)])
-        self.end_torn_runs()
+        self.end_interrupted_runs()
 
     def _check_run(self) -> None:
         """Raise if the store answers, but does not have the search's run."""

@@ -1,4 +1,4 @@
-"""What a project directory stores about the MLflow runs of its search."""
+"""The MLflow runs of a search, stored in its project directory."""
 
 import json
 from dataclasses import asdict, dataclass, field

@@ -106,7 +106,7 @@ class SearchTracker:
             self.end_trial(error)
             if interrupt:
                 self._rewrite_state()
-                self.run.end_torn_runs()
+                self.run.end_interrupted_runs()
             self.end("KILLED" if interrupt else "FAILED", error)
         except Exception as failure:
             # The caller raises the error that ended the search.

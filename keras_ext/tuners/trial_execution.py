@@ -51,7 +51,7 @@ class TrialExecution(keras_tuner.Tuner):
             **kwargs: Passed to `fit`.
 
         Returns:
-            What keras-tuner's method returns.
+            A list with the result of each `fit`.
         """
         executions = self.executions_per_trial
         self.executions_per_trial = self._models_per_trial()

@@ -150,7 +150,7 @@ def test_a_torn_search_is_resumed_with_more_trials(tmp_path, tracking_uri):
         ("0", "FINISHED"),
         ("1", "FINISHED"),
     ]
-    assert "torn" in children(resumed)[0].data.tags["reason"]
+    assert "process ended" in children(resumed)[0].data.tags["reason"]
     run = parent(resumed)
     assert run.info.status == "FINISHED"
     assert run.data.params["max_trials"] == "1"
