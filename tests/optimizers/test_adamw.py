@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from numerics import numpy64
 
 from keras_ext import optimizers
 from keras_ext.optimizers import AdamW
+from tests.numerics import numpy64
 
 
 def step(optimizer, variables, g=0.0):
