@@ -214,6 +214,7 @@ def test_another_process_is_kept_out_and_may_be_killed(queue):
 
 PUT_AND_END = """
 import pathlib, sys, time
+import mlflow  # as every client does; at the end it is too late
 from keras_ext.tracking.outboxes import outbox_in
 from keras_ext.tracking.messages import Points
 
