@@ -392,7 +392,11 @@ def test_as_a_module(healthy):
 # A process in which only some packages are installed.
 ALONE = """
 import sys
-sys.modules.update(dict.fromkeys({missing}))
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+PathFinder.find_spec = lambda name, *args: (
+    None if name in {missing} else find(name, *args)
+)
 from keras_ext import cli
 sys.exit(cli.main({arguments}))
 """
