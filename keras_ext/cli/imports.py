@@ -16,12 +16,8 @@ from keras_ext.cli.usage import UsageError
 def custom_objects(sources: Iterable[str]) -> dict[str, Any]:
     """Import modules and return their public classes and functions by name.
 
-    Args:
-        sources: Python files, or names of modules that are installed or lie
-            in the working directory.
-
-    Raises:
-        UsageError: A module does not exist, or its import fails.
+    A source is a Python file, or the name of a module that is installed or in
+    the working directory. A failed import raises `UsageError`.
     """
     return {
         name: value

@@ -50,6 +50,11 @@ class BinaryCrossentropy(Loss, keras.losses.BinaryCrossentropy):
     clipping in 16 bits does not prevent log(0).
     """
 
+    from_logits: bool
+    label_smoothing: float
+    axis: int
+    base: float | None
+
     def __init__(
         self,
         from_logits: bool = False,

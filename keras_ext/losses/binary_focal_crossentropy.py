@@ -65,6 +65,13 @@ class BinaryFocalCrossentropy(Loss, keras.losses.BinaryFocalCrossentropy):
     dtype is computed in float32. `dtype` is saved with the config.
     """
 
+    apply_class_balancing: bool
+    alpha: float
+    gamma: float
+    from_logits: bool
+    label_smoothing: float
+    axis: int
+
     def __init__(
         self,
         apply_class_balancing: bool = False,

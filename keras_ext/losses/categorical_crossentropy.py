@@ -49,6 +49,11 @@ class CategoricalCrossentropy(Loss, keras.losses.CategoricalCrossentropy):
     axis; here by the number of classes. `base` is an addition.
     """
 
+    from_logits: bool
+    label_smoothing: float
+    axis: int
+    base: float | None
+
     def __init__(
         self,
         from_logits: bool = False,

@@ -61,6 +61,12 @@ class CategoricalFocalCrossentropy(
     the config.
     """
 
+    alpha: float | Sequence[float]
+    gamma: float
+    from_logits: bool
+    label_smoothing: float
+    axis: int
+
     def __init__(
         self,
         alpha: float | Sequence[float] = 0.25,

@@ -46,6 +46,8 @@ class Huber(Loss, keras.losses.Huber):
     here both are saved.
     """
 
+    delta: float
+
     def __init__(
         self,
         delta: float = 1.0,

@@ -45,6 +45,11 @@ class MultiLabelCrossentropy(Loss):
     the classes, so that loss and gradient are smaller by the factor K.
     """
 
+    from_logits: bool
+    label_smoothing: float
+    axis: int
+    base: float | None
+
     def __init__(
         self,
         from_logits: bool = False,

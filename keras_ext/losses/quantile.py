@@ -58,6 +58,8 @@ class Quantile(Loss):
     Keras has no such loss. It is scikit-learn's `mean_pinball_loss`.
     """
 
+    quantile: float | Sequence[float]
+
     def __init__(
         self,
         quantile: float | Sequence[float] = 0.5,

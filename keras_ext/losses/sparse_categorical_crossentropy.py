@@ -58,6 +58,11 @@ class SparseCategoricalCrossentropy(
     addition.
     """
 
+    from_logits: bool
+    ignore_class: int | None
+    axis: int
+    base: float | None
+
     def __init__(
         self,
         from_logits: bool = False,

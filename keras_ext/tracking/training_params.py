@@ -10,15 +10,10 @@ def training_params(
 ) -> dict[str, Any]:
     """Return the configuration of a compiled model and its `fit`.
 
-    Args:
-        model: A `keras.Model`.
-        fit_params: `Callback.params`.
-
-    Returns:
-        Plain values for `optimizer`, `optimizer.<argument>` for each of its
-        arguments, `learning_rate` (a schedule's name), `loss`, `epochs`,
-        `batches_per_epoch`, `parameters.trainable`, `parameters.frozen`,
-        `model` (its name) and `dtype_policy`. Unknown values are left out.
+    The values are plain: `optimizer`, `optimizer.<argument>`, `learning_rate`
+    (a schedule's name), `loss`, `epochs`, `batches_per_epoch`,
+    `parameters.trainable`, `parameters.frozen`, `model` (its name) and
+    `dtype_policy`. Unknown values are left out.
     """
     fit_params = fit_params or {}
     params: dict[str, Any] = {

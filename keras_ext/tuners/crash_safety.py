@@ -55,13 +55,7 @@ class CrashSafe(keras_tuner.Oracle):
     def update_trial(
         self, trial_id: str, metrics: dict[str, Any], step: int = 0
     ) -> Any:
-        """Take a trial's metrics, some of which may be NaN.
-
-        Args:
-            trial_id: The trial.
-            metrics: Its metrics.
-            step: Their epoch.
-        """
+        """Take a trial's metrics, some of which may be NaN."""
         with _nan_is_no_surprise():
             return super().update_trial(trial_id, metrics, step)
 

@@ -210,13 +210,9 @@ class OptunaOracle(keras_tuner.Oracle):
     def _set_sampler(
         self, number: int, attempt: int, again: bool = False
     ) -> None:
-        """Set the study's sampler for one suggestion.
+        """Set the study's sampler for suggestion `attempt` of a trial.
 
-        Args:
-            number: The trial's number.
-            attempt: How many suggestions for the trial were rejected.
-            again: Whether the values are known, so that only the sampler's
-                attributes matter.
+        `again`: the values are known; only the sampler's attributes matter.
         """
         assert self._study is not None
         if not isinstance(self.sampler, str):

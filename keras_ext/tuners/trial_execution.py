@@ -43,16 +43,7 @@ class TrialExecution(keras_tuner.Tuner):
     _tracker: SearchTracker | None = None
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
-        """Train a trial's models, one for each execution of each fold.
-
-        Args:
-            trial: A `keras_tuner` trial.
-            *args: Passed to `fit`.
-            **kwargs: Passed to `fit`.
-
-        Returns:
-            A list with the result of each `fit`.
-        """
+        """Train one model for each execution of each fold; list the results."""
         executions = self.executions_per_trial
         self.executions_per_trial = self._models_per_trial()
         try:
@@ -69,12 +60,6 @@ class TrialExecution(keras_tuner.Tuner):
         """Load a trial's model as it was after its best epoch.
 
         Unlike keras-tuner, this also loads the optimizer's state.
-
-        Args:
-            trial: A `keras_tuner` trial.
-
-        Returns:
-            The compiled model.
         """
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Skipping variable loading for")

@@ -103,16 +103,8 @@ def probe(
     """Run a built model forward and backward on one batch.
 
     The pass writes no variable: assignments stay in a `keras.StatelessScope`.
-
-    Args:
-        model: A built `keras.Model`.
-        x: A batch of inputs.
-        y: Its targets, or `None`.
-        weights: Sample weights, or `None`.
-        losses_of: Returns the losses of the named outputs.
-
-    Raises:
-        Exception: Whatever the model raises if it cannot be called.
+    If the model cannot be called, its exception passes. `losses_of` returns
+    the losses of the named outputs.
     """
     in_loop = {
         id(inner)
