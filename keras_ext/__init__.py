@@ -13,17 +13,19 @@ from keras_ext._lazy import after_keras as _after_keras
 from keras_ext.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from keras_ext import activations as activations
-    from keras_ext import callbacks as callbacks
-    from keras_ext import doctor as doctor
-    from keras_ext import initializers as initializers
-    from keras_ext import layers as layers
-    from keras_ext import losses as losses
-    from keras_ext import optimizers as optimizers
-    from keras_ext import plots as plots
-    from keras_ext import regularizers as regularizers
-    from keras_ext import tracking as tracking
-    from keras_ext import tuners as tuners
+    from keras_ext import (
+        activations as activations,
+        callbacks as callbacks,
+        doctor as doctor,
+        initializers as initializers,
+        layers as layers,
+        losses as losses,
+        optimizers as optimizers,
+        plots as plots,
+        regularizers as regularizers,
+        tracking as tracking,
+        tuners as tuners,
+    )
     from keras_ext._convert import convert as convert
 
 _COMPONENTS = (

@@ -12,8 +12,6 @@ from keras_ext.callbacks.gradient_norm_logger import (
 from keras_ext.callbacks.mlflow_logger import MLflowLogger as MLflowLogger
 from keras_ext.callbacks.training_doctor import (
     TrainingDoctor as TrainingDoctor,
-)
-from keras_ext.callbacks.training_doctor import (
     TrainingProblem as TrainingProblem,
 )
 from keras_ext.callbacks.update_ratio_logger import (

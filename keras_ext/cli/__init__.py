@@ -8,8 +8,7 @@ module imports Keras: a command that needs it calls `start.start_keras` first.
 from collections.abc import Sequence
 
 from keras_ext.cli import check, replay, search, ui
-from keras_ext.cli.usage import Parser, run
-from keras_ext.cli.usage import UsageError as UsageError
+from keras_ext.cli.usage import Parser, UsageError as UsageError, run
 
 COMMANDS = (search, check, replay, ui)
 

@@ -7,18 +7,21 @@ first used.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from keras_ext.doctor.diagnose import Rule as Rule
-from keras_ext.doctor.diagnose import diagnose as diagnose
-from keras_ext.doctor.finding import PROBLEMS as PROBLEMS
-from keras_ext.doctor.finding import SEVERITIES as SEVERITIES
-from keras_ext.doctor.finding import Finding as Finding
-from keras_ext.doctor.finding import Remedy as Remedy
+from keras_ext.doctor.diagnose import Rule as Rule, diagnose as diagnose
+from keras_ext.doctor.finding import (
+    PROBLEMS as PROBLEMS,
+    SEVERITIES as SEVERITIES,
+    Finding as Finding,
+    Remedy as Remedy,
+)
 from keras_ext.doctor.remedies import remedies_for as remedies_for
-from keras_ext.doctor.run_history import BatchFacts as BatchFacts
-from keras_ext.doctor.run_history import Facts as Facts
-from keras_ext.doctor.run_history import LayerFacts as LayerFacts
-from keras_ext.doctor.run_history import OutputFacts as OutputFacts
-from keras_ext.doctor.run_history import RunHistory as RunHistory
+from keras_ext.doctor.run_history import (
+    BatchFacts as BatchFacts,
+    Facts as Facts,
+    LayerFacts as LayerFacts,
+    OutputFacts as OutputFacts,
+    RunHistory as RunHistory,
+)
 
 if TYPE_CHECKING:
     from keras_ext.doctor.before_training import check as check

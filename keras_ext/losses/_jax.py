@@ -5,8 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ext.losses._plain import huber as huber
-from keras_ext.losses._plain import log_quotient as log_quotient
+from keras_ext.losses._plain import huber as huber, log_quotient as log_quotient
 
 Tensor = Any
 

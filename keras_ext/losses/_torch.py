@@ -5,9 +5,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ext.losses._plain import mask as mask
-from keras_ext.losses._plain import softplus as softplus
-from keras_ext.losses._plain import sparse as sparse
+from keras_ext.losses._plain import (
+    mask as mask,
+    softplus as softplus,
+    sparse as sparse,
+)
 
 Tensor = Any
 

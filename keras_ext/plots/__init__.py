@@ -6,17 +6,9 @@ MLflow. Matplotlib is loaded when a figure is drawn.
 
 from keras_ext.plots.layers_over_epochs import (
     activation_heatmap as activation_heatmap,
-)
-from keras_ext.plots.layers_over_epochs import (
     dead_unit_curves as dead_unit_curves,
-)
-from keras_ext.plots.layers_over_epochs import (
     gradient_heatmap as gradient_heatmap,
-)
-from keras_ext.plots.layers_over_epochs import (
     saturation_curves as saturation_curves,
-)
-from keras_ext.plots.layers_over_epochs import (
     update_ratio_heatmap as update_ratio_heatmap,
 )
 from keras_ext.plots.optimization_history import (

@@ -11,8 +11,7 @@ import tensorflow as tf
 from keras_ext.taps.patch import replaced
 from keras_ext.taps.tensorflow_capture import TensorFlowStepCapture
 from keras_ext.taps.tensorflow_replicas import Replicas
-from keras_ext.taps.tensorflow_store import StepCounter
-from keras_ext.taps.tensorflow_store import Store as Store
+from keras_ext.taps.tensorflow_store import StepCounter, Store as Store
 
 # Strategies whose replicas take turns in the threads of one process.
 _SUPPORTED = (tf.distribute.MirroredStrategy,)

@@ -4,8 +4,10 @@ The names below are public; the modules are not. Importing this package does
 not import MLflow, which is loaded at its first use.
 """
 
-from keras_ext.tracking.client import TrackingError as TrackingError
-from keras_ext.tracking.client import connect as connect
+from keras_ext.tracking.client import (
+    TrackingError as TrackingError,
+    connect as connect,
+)
 from keras_ext.tracking.environment import (
     environment_tags as environment_tags,
 )

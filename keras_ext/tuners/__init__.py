@@ -14,9 +14,11 @@ from keras_ext.tuners.grid_search import GridSearch as GridSearch
 from keras_ext.tuners.hyperband import Hyperband as Hyperband
 from keras_ext.tuners.optuna_oracle import OptunaOracle as OptunaOracle
 from keras_ext.tuners.optuna_search import OptunaSearch as OptunaSearch
-from keras_ext.tuners.pruning.pruners import ASHAPruner as ASHAPruner
-from keras_ext.tuners.pruning.pruners import MedianPruner as MedianPruner
-from keras_ext.tuners.pruning.pruners import Pruner as Pruner
-from keras_ext.tuners.pruning.pruners import TrialHistory as TrialHistory
+from keras_ext.tuners.pruning.pruners import (
+    ASHAPruner as ASHAPruner,
+    MedianPruner as MedianPruner,
+    Pruner as Pruner,
+    TrialHistory as TrialHistory,
+)
 from keras_ext.tuners.random_search import RandomSearch as RandomSearch
 from keras_ext.tuners.tracked_tuner import TrackedTuner as TrackedTuner

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_ext import layers as ext_layers
-from keras_ext import losses as ext_losses
-from keras_ext import taps
+from keras_ext import layers as ext_layers, losses as ext_losses, taps
 from keras_ext.doctor.facts import graph
 from keras_ext.doctor.facts.losses import loss_facts
 from keras_ext.doctor.facts.model import facts_of

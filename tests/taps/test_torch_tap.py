@@ -14,8 +14,7 @@ torch = pytest.importorskip("torch")
 
 pytestmark = pytest.mark.backend("torch")
 if keras.config.backend() == "torch":
-    from keras_ext.taps import torch as backend
-    from keras_ext.taps import torch_kernels as kernels
+    from keras_ext.taps import torch as backend, torch_kernels as kernels
 
 
 def norms(tensors):

@@ -2,8 +2,7 @@ import posixpath
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from keras_ext.tracking import RunWriter, connect, metric_key
 

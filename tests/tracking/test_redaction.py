@@ -1,6 +1,5 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from keras_ext.tracking import redact
 from keras_ext.tracking.redaction import scrub
