@@ -20,7 +20,8 @@ class DeadReLULogger(Monitor):
     A dead unit outputs zero for every input. It receives no gradient and
     cannot recover by itself. The logger counts units, not zero outputs: in a
     healthy layer about half of the outputs are zero. A unit is an entry of
-    the last axis of a dense layer, or a channel of a convolution.
+    the last axis of a dense layer, or a channel of a convolution. The layer
+    before the ReLU decides, whatever its `data_format` is.
 
     Keys, in `steps`, `epochs` and the epoch's `logs`:
 

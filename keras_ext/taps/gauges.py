@@ -173,7 +173,7 @@ class PointGauge(Gauge):
         found = [(p, step_capture.outputs.get(p.key)) for p in self.measured]
         return [] if any(not outputs for _, outputs in found) else found
 
-    def _can_measure(self, point: ActivationPoint, output: Tensor) -> bool:
+    def _can_measure(self, point: ActivationPoint) -> bool:
         return True
 
     def _find_measured(self, step_capture: Any) -> None:
@@ -182,13 +182,12 @@ class PointGauge(Gauge):
             parts = [
                 part
                 for part in step_capture.parts(point)
-                if self._can_measure(part, step_capture.outputs[part.key][0])
+                if self._can_measure(part)
             ]
             self.measured += parts
-            # A person's code without a ReLU is no reason for a warning.
-            if not parts and not (
-                point.inside and step_capture.is_silent(point)
-            ):
+            # Code without a ReLU, and a layer that the step does not use, are
+            # no reason for a warning.
+            if not parts and not step_capture.is_silent(point):
                 left_out.append(point.path)
         if left_out and self.warns:
             warnings.warn(
@@ -219,13 +218,14 @@ class ActivityGauge(PointGauge):
     def measure(self, step_capture: Any) -> Tensor | None:
         """See `Gauge.measure`."""
         found = [
-            (outputs, point.unit_axis(len(outputs[0].shape)))
+            (outputs, point.part.axis)
             for point, outputs in self._outputs(step_capture)
+            if point.part is not None
         ]
         return kernels.activity(found) if found else None
 
-    def _can_measure(self, point: ActivationPoint, output: Tensor) -> bool:
-        units = output.shape[point.unit_axis(len(output.shape))]
+    def _can_measure(self, point: ActivationPoint) -> bool:
+        units = point.part.units if point.part is not None else None
         if units:
             self.units.append(int(units))
         return bool(units)

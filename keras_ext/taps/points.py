@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import keras
 
@@ -48,6 +48,22 @@ class WeightGroup:
     variables: tuple[Any, ...]
 
 
+class Part(NamedTuple):
+    """What tells the activations of one point apart.
+
+    Attributes:
+        number: The number of ReLUs that the point's code has called before.
+        rank: The rank of the output.
+        axis: The axis of the units, see `keras_ext/taps/unit_axes.py`.
+        units: The number of units, `None` if it is unknown.
+    """
+
+    number: int
+    rank: int
+    axis: int
+    units: int | None
+
+
 @dataclasses.dataclass(frozen=True)
 class ActivationPoint:
     """A place in the model where an activation is applied.
@@ -77,26 +93,13 @@ class ActivationPoint:
     low: float | None = None
     high: float | None = None
     inside: bool = False
-    part: tuple[int, int | None] | None = None
+    part: Part | None = None
 
     @functools.cached_property
     def key(self) -> tuple[Any, ...]:
         """The identity of the point."""
         key = id(self.owner), self.attribute, self.inside
         return key if self.part is None else (*key, self.part)
-
-    def unit_axis(self, rank: int) -> int:
-        """Return the axis of the units.
-
-        It is the last axis, or the channel axis of a convolution with
-        `data_format="channels_first"`.
-        """
-        if rank < 3:
-            return rank - 1
-        data_format = getattr(self.owner, "data_format", None)
-        if data_format is None and rank > 3:
-            data_format = keras.config.image_data_format()
-        return 1 if data_format == "channels_first" else rank - 1
 
 
 def layers_in(layer: Any, recursive: bool = True) -> list[Any]:

@@ -108,22 +108,6 @@ def test_what_has_no_dead_units_is_no_point(layer):
     assert relu_points(model) == []
 
 
-def test_units_are_the_last_axis_or_the_channels():
-    model = keras.Sequential(
-        [
-            keras.Input((2, 8, 8)),
-            LAYERS.Conv2D(
-                4, 3, activation="relu", data_format="channels_first"
-            ),
-        ]
-    )
-    (point,) = relu_points(model)
-    assert point.unit_axis(rank=4) == 1
-    dense = keras.Sequential([keras.Input((5, 3)), LAYERS.ReLU()])
-    (point,) = relu_points(dense)
-    assert point.unit_axis(rank=3) == 2
-
-
 def test_select_takes_names_paths_and_nested_models():
     groups = taps.weight_groups(functional())
 

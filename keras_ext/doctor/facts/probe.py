@@ -214,16 +214,14 @@ class _Pass:
     ) -> Tensor:
         """Return the loss and all statistics in one row."""
         points = {
-            part.key: point
+            part.key: (point, part.part)
             for point in self.points
             for part in capture.parts(point)
         }
         numbers, self._captured = [loss, output_rms], []
         for key, outputs in capture.outputs.items():
-            point = points[key]
+            point, (_, _, axis, units) = points[key]
             for output in outputs:
-                axis = point.unit_axis(len(output.shape))
-                units = output.shape[axis]
                 if isinstance(units, int):
                     self._captured.append((point.path, point.kind, units))
                     numbers += _statistics(point, output, axis)
