@@ -2,6 +2,7 @@
 
 import sys
 import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,52 @@ def current_callback_list() -> keras.callbacks.CallbackList | None:
             return caller
         frame = frame.f_back
     return None
+
+
+def before_each_step(
+    callback_list: keras.callbacks.CallbackList, hook: Callable[[], None]
+) -> None:
+    """Call `hook` before each training step, behind all callbacks.
+
+    The step begins after the hook: no exception of a callback comes between
+    them. The list lives for one `fit`, so the change ends with it. A list that
+    is used again calls its last hook only.
+    """
+    attributes = vars(callback_list)
+    before = attributes.get("on_train_batch_begin")
+    if isinstance(before, _Hooked):
+        before = before.method()
+    method: Callable[[], Any] = lambda: before  # noqa: E731
+    if isinstance(before, types.MethodType) or before is None:
+        # A cycle would keep the list alive when `fit` is over.
+        method = weakref.WeakMethod(
+            before or callback_list.on_train_batch_begin
+        )
+    attributes["on_train_batch_begin"] = _Hooked(method, hook)
+
+
+class _Hooked:
+    """A method, given by a function that returns it, and a hook behind it."""
+
+    def __init__(self, method: Callable[[], Any], hook: Callable[[], None]):
+        self.method = method
+        self.hook = hook
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        self.method()(*args, **kwargs)
+        self.hook()
+
+
+def fill_history(
+    callback_list: keras.callbacks.CallbackList, epoch: int, key: str
+) -> None:
+    """Let Keras's history have NaN for the epochs before a key's first."""
+    for callback in callback_list.callbacks:
+        if isinstance(callback, keras.callbacks.History):
+            epochs = callback.epoch
+            if epochs and epoch not in epochs:
+                values = [float("nan")] * len(epochs)
+                callback.history.setdefault(key, values)
 
 
 def keep_off_progress_bar(

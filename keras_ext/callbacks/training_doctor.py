@@ -151,6 +151,7 @@ class TrainingDoctor(MonitorOwner):
         self._sampling = taps.Sampling(every_n_steps, can_thin=True)
         for monitor in self.monitors:
             monitor.sampling = self._sampling
+            monitor._warns = False
         self._reset()
 
     def _reset(self) -> None:
@@ -235,8 +236,6 @@ class TrainingDoctor(MonitorOwner):
         self._batches.running_mean = not self._facts.own_train_step
         for monitor in self.monitors:
             monitor.on_train_begin()
-            if hasattr(monitor._gauge, "warns"):
-                monitor._gauge.warns = False
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Begin the epoch in all monitors."""

@@ -79,6 +79,13 @@ class StepCapture(abc.ABC):
         """Return the measurable form of a gradient, `None` if there is none."""
         return gradient
 
+    def is_unused(self, variable: Any) -> bool:
+        """Return whether a gradient of zero is no gradient at all.
+
+        The step does not use the variable, or its gradient cannot be read.
+        """
+        return id(variable) not in self.gradients
+
     def parts(self, point: ActivationPoint) -> list[ActivationPoint]:
         """Return the activations that were captured at a point.
 

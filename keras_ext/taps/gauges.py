@@ -5,8 +5,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import numpy as np
+from keras import ops
 
 from keras_ext.taps._backend import Store, kernels
 from keras_ext.taps.points import ActivationPoint, WeightGroup
@@ -81,17 +81,18 @@ class WeightGauge(Gauge):
             tuple(map(id, g.variables)) for g in points
         ]
 
-    def per_group(self, squares: np.ndarray) -> np.ndarray:
+    def per_group(self, columns: np.ndarray) -> np.ndarray:
         """Return the sums over the variables of each group, row by row."""
-        return _sums_of_runs(squares, [len(g.variables) for g in self.groups])
+        return _sums_of_runs(columns, [len(g.variables) for g in self.groups])
 
 
 class GradientGauge(WeightGauge):
     """Measures the L2 norm of each variable's gradient.
 
     A row holds one norm for each variable, in the order of the groups. The
-    host adds the squares of the norms in float64. A missing gradient has a
-    norm of zero. With `peaks` the largest absolute entries follow the norms.
+    host adds the squares of the norms in float64. A variable without a
+    gradient has a norm of -1. With `peaks` the largest absolute entries follow
+    the norms.
 
     Attributes:
         optimizers: For each variable the optimizer that received its
@@ -112,9 +113,13 @@ class GradientGauge(WeightGauge):
         if not gradients:
             return None
         row = kernels.norms(gradients)
+        unused = [step_capture.is_unused(v) for v in self.variables]
+        if any(unused):
+            missing = ops.logical_and(np.array(unused), row == 0)
+            row = ops.where(missing, ops.cast(-1.0, row.dtype), row)
         if self.peaks:
-            peaks = keras.ops.cast(kernels.peaks(gradients), row.dtype)
-            row = keras.ops.concatenate([row, peaks])
+            peaks = ops.cast(kernels.peaks(gradients), row.dtype)
+            row = ops.concatenate([row, peaks])
         return row
 
 

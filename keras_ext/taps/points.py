@@ -248,7 +248,9 @@ Point = TypeVar("Point", WeightGroup, ActivationPoint)
 
 
 def select(
-    points: Sequence[Point], layers: Sequence[str] | None
+    points: Sequence[Point],
+    layers: Sequence[str] | None,
+    missing_ok: bool = False,
 ) -> list[Point]:
     """Return the points of the layers with these names or paths.
 
@@ -256,7 +258,8 @@ def select(
     points.
 
     Raises:
-        ValueError: If a name fits no point. The message lists all paths.
+        ValueError: If a name fits no point, unless `missing_ok` is true. The
+            message lists all paths.
     """
     if layers is None:
         return list(points)
@@ -268,7 +271,7 @@ def select(
             for i, point in enumerate(points)
             if _contains(point.path.split("/"), parts)
         }
-        if not fits:
+        if not fits and not missing_ok:
             raise ValueError(
                 "`layers` must name layers that can be measured. "
                 f"Received: {layer!r}, which is none of "
