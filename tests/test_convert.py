@@ -4,6 +4,7 @@ import pytest
 
 import keras_ext
 from keras_ext import convert
+from keras_ext._convert import counterparts
 from tests.fresh_process import run_in_loader
 
 N_IN = 6
@@ -112,7 +113,7 @@ def fit(model, x, y):
 
 def everything_of_keras(model):
     """Returns the exact built-ins with a counterpart that are left."""
-    table = keras_ext.convert.__globals__["_counterparts"]()
+    table = counterparts.table()
     left = []
     for layer in model._flatten_layers():
         things = [layer, *vars(layer).values()]
@@ -219,7 +220,7 @@ def test_subclasses_of_a_person_are_left():
 
 def test_every_class_has_its_counterpart():
     # So that what is added to the package is swapped without further ado.
-    table = keras_ext.convert.__globals__["_counterparts"]()
+    table = counterparts.table()
     assert table[keras.optimizers.Adagrad] is keras_ext.optimizers.Adagrad
     assert table[keras.activations.relu] is keras_ext.activations.relu
     assert keras.initializers.VarianceScaling not in table

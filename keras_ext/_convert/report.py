@@ -1,0 +1,100 @@
+"""What a conversion has swapped, left alone and lost."""
+
+from collections import Counter
+from typing import Any
+
+import keras
+
+from keras_ext._convert.counterparts import MODULES
+
+
+class Report:
+    """Collects what a conversion does, in the order in which it happens."""
+
+    def __init__(self) -> None:
+        self.swapped: Counter[Any] = Counter()
+        self.left: Counter[tuple[str, str]] = Counter()
+        self.lost: list[str] = []
+        self.unsaved: Counter[str] = Counter()
+
+    def leave(self, thing: Any, why: str) -> None:
+        """Note that a component stays as it is.
+
+        Args:
+            thing: A function, or an object of a class.
+            why: The reason.
+        """
+        name = getattr(thing, "__name__", type(thing).__name__)
+        self.left[name, why.strip().splitlines()[0]] += 1
+
+    def lose(self, where: str, why: str) -> None:
+        """Note that the new model lacks something.
+
+        Args:
+            where: Path of an attribute, or an argument of `compile`.
+            why: The reason.
+        """
+        line = f"{where} ({why.strip().splitlines()[0]})"
+        if line not in self.lost:
+            self.lost.append(line)
+
+    def compare_saved(self, model: Any, config: Any) -> None:
+        """Note the layers that a saved model loads as built-ins again.
+
+        Args:
+            model: The new model.
+            config: What `keras.saving.serialize_keras_object` makes of it.
+        """
+        saved: Counter[str] = Counter()
+        _count(config, saved)
+        layers = Counter(
+            thing.__name__
+            for thing, number in self.swapped.items()
+            for _ in range(number)
+            if isinstance(thing, type)
+            and issubclass(thing, keras.layers.Layer)
+        )
+        self.unsaved = layers - saved
+
+    def __str__(self) -> str:
+        lines = []
+        for kind, module in MODULES.items():
+            public = {id(thing) for thing in vars(module).values()}
+            numbers = {
+                thing.__name__: number
+                for thing, number in self.swapped.items()
+                if id(thing) in public
+            }
+            if numbers:
+                lines.append(f"{kind}: {_listed(numbers)}")
+        lines = lines or ["nothing to swap"]
+        for why in dict.fromkeys(why for _, why in self.left):
+            names = {n: self.left[n, w] for n, w in self.left if w == why}
+            lines.append(f"left alone: {_listed(names)} ({why})")
+        if self.unsaved:
+            lines.append(
+                f"built-ins again in a saved model: {_listed(self.unsaved)} "
+                "(made in a constructor)"
+            )
+        lines += [f"lost: {line}" for line in self.lost]
+        return "\n".join(lines)
+
+
+def _listed(numbers: dict[str, int]) -> str:
+    return ", ".join(f"{n} {name}" for name, n in sorted(numbers.items()))
+
+
+def _count(config: Any, saved: Counter[str]) -> None:
+    """Count the classes of this package in a config."""
+    if isinstance(config, dict):
+        package, _, name = str(config.get("registered_name")).partition(">")
+        if package == "keras_ext":
+            saved[name] += 1
+        for key, value in config.items():
+            if key != "compile_config":
+                _count(value, saved)
+    elif isinstance(config, list | tuple):
+        for value in config:
+            _count(value, saved)
+
+
