@@ -7,30 +7,27 @@ from typing import Any
 import keras
 
 from keras_ext._convert.compiling import Compiling
-from keras_ext._convert.reloading import reload, uncompiled
+from keras_ext._convert.reloading import reload
 from keras_ext._convert.report import Report
 
 
 def convert(
     model: Any, *, print_fn: Callable[[str], Any] | None = print
 ) -> Any:
-    """Swap the built-ins of a model for those of `keras_ext`.
-    """
+    """Swap the built-ins of a model for those of `keras_ext`."""
     if not isinstance(model, keras.Model):
         raise ValueError(
             f"`model` must be a Keras model. Received: model={model}"
         )
     report = Report()
-    new = reload(model)
+    new, config = reload(model)
     compiling = Compiling(report)
     compiling.pairing.walk(model, new)
     for old_layer, layer in compiling.pairing.layers:
         if isinstance(old_layer, keras.Model):
             compiling.carry(old_layer, layer)
     compiling.pairing.set_optimizers()
-    with uncompiled(new), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        report.compare_saved(new, keras.saving.serialize_keras_object(new))
+    report.compare_saved(config)
     if report.lost:
         warnings.warn(
             f"`convert` could not keep: {'; '.join(report.lost)}",

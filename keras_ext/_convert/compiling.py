@@ -10,14 +10,17 @@ from typing import Any
 
 import keras
 
-from keras_ext._convert import counterparts, reloading
-from keras_ext._convert.pairing import Pairing
+from keras_ext._convert import counterparts, naming
+from keras_ext._convert.pairing import PLAIN, Pairing
 from keras_ext._convert.report import Report
+from keras_ext._convert.swapping import Swapping
 
 _SETTINGS = (
     *("jit_compile", "run_eagerly", "steps_per_execution"),
     "unrolled_steps_per_execution",
 )
+# Attributes of an optimizer that change when it is built.
+_OF_BUILDING = ("built", "_lock")
 
 
 class Compiling:
@@ -29,7 +32,8 @@ class Compiling:
 
     def __init__(self, report: Report) -> None:
         self.report = report
-        self.pairing = Pairing(report, self.optimizer)
+        self.swapping = Swapping(report)
+        self.pairing = Pairing(report, self.swapping, self.optimizer)
         self._optimizers: dict[int, Any] = {}
 
     def carry(self, old: Any, new: Any) -> None:
@@ -41,6 +45,7 @@ class Compiling:
         """
         arguments = _arguments(old)
         if arguments is None:
+            new.compiled = getattr(old, "compiled", False)
             return
         if arguments["optimizer"] is not None:
             arguments["optimizer"] = self.optimizer(arguments["optimizer"])
@@ -68,7 +73,8 @@ class Compiling:
         """
         if id(old) not in self._optimizers:
             try:
-                new = self._remade(old)
+                with naming.naming_lambdas(old):
+                    new = self._remade(old)
             except Exception as error:
                 self.report.lose(f"optimizer {old.name}", str(error))
                 new = None
@@ -78,11 +84,14 @@ class Compiling:
     def _remade(self, old: Any) -> Any:
         new = self._unbuilt(old)
         twins = self.pairing.twins
-        before, after = (
-            [*_chain(optimizer)] for optimizer in (old, new)
-        )
+        before, after = ([*_chain(optimizer)] for optimizer in (old, new))
         for a, b in zip(before, after, strict=True):
             _copy_exclusions(a, b, twins)
+        if not counterparts.is_keras(type(old)):
+            for name, value in vars(old).items():
+                # The config of a person's class may lack some.
+                if isinstance(value, PLAIN) and name not in _OF_BUILDING:
+                    setattr(new, name, value)
         if old.built:
             # What is trainable now may be another set. A variable outside
             # the model is its own twin.
@@ -109,10 +118,8 @@ class Compiling:
                 return new
             except Exception as error:
                 self.report.leave(old, str(error))
-        base = counterparts.builtin_base(type(old))
-        if base is not None:
-            self.report.leave(old, f"subclass of {base.__name__}")
-        objects = reloading.custom_objects(config, old)
+        self.swapping.note_subclass(old)
+        objects = naming.custom_objects(config, old)
         with keras.saving.custom_object_scope(objects):
             return type(old).from_config(config)
 
@@ -121,7 +128,8 @@ class Compiling:
         if isinstance(value, dict):
             return {k: self._map(function, v) for k, v in value.items()}
         if isinstance(value, list | tuple):
-            return type(value)([self._map(function, v) for v in value])
+            items = [self._map(function, item) for item in value]
+            return tuple(items) if isinstance(value, tuple) else items
         return function(value)
 
     def _loss(self, loss: Any) -> Any:
@@ -131,15 +139,26 @@ class Compiling:
             except ValueError:  # For example "crossentropy".
                 return loss
             known = counterparts.counterpart(builtin) is not None
-            return self.pairing.twin(builtin) if known else loss
+            return self.swapping.replace(builtin) if known else loss
         if inspect.isclass(loss):
             return counterparts.counterpart(loss) or loss
-        return loss if loss is None else self.pairing.twin(loss)
+        self._note_reference("loss", loss)
+        return loss if loss is None else self.swapping.replace(loss)
 
     def _metric(self, metric: Any) -> Any:
         if not isinstance(metric, keras.metrics.Metric):
+            self._note_reference("metric", metric)
             return metric
-        return self.pairing._carry(metric, None, f"metric {metric.name}/")
+        new = self.pairing.carry(metric, None, f"metric {metric.name}/")
+        if new is not None:
+            # Keras does not reset it before the first batch.
+            new.reset_state()
+        return new
+
+    def _note_reference(self, kind: str, value: Any) -> None:
+        if self.pairing.refers_to_model(value):
+            name = getattr(value, "__name__", type(value).__name__)
+            self.report.lose(f"{kind} {name}", "refers to the given model")
 
 
 def _arguments(model: Any) -> dict[str, Any] | None:
@@ -171,7 +190,7 @@ def _chain(optimizer: Any) -> Any:
 
 def _copy_exclusions(old: Any, new: Any, twins: dict[int, Any]) -> None:
     """Copy the exclusions from weight decay, which no config holds."""
-    excluded = getattr(old, "_exclude_from_weight_decay", set())
+    excluded: set[int] = getattr(old, "_exclude_from_weight_decay", set())
     pattern = getattr(old, "_exclude_from_weight_decay_pattern", None)
     if not excluded and not pattern:
         return

@@ -38,23 +38,23 @@ class Report:
         if line not in self.lost:
             self.lost.append(line)
 
-    def compare_saved(self, model: Any, config: Any) -> None:
+    def compare_saved(self, config: Any) -> None:
         """Note the layers that a saved model loads as built-ins again.
 
         Args:
-            model: The new model.
-            config: What `keras.saving.serialize_keras_object` makes of it.
+            config: The config of the model before its conversion.
         """
         saved: Counter[str] = Counter()
-        _count(config, saved)
-        layers = Counter(
-            thing.__name__
-            for thing, number in self.swapped.items()
-            for _ in range(number)
-            if isinstance(thing, type)
-            and issubclass(thing, keras.layers.Layer)
+        _count_layers(config, saved)
+        self.unsaved = Counter(
+            {
+                thing.__name__: number
+                for thing, number in self.swapped.items()
+                if isinstance(thing, type)
+                and issubclass(thing, keras.layers.Layer)
+            }
         )
-        self.unsaved = layers - saved
+        self.unsaved -= saved
 
     def __str__(self) -> str:
         lines = []
@@ -84,17 +84,13 @@ def _listed(numbers: dict[str, int]) -> str:
     return ", ".join(f"{n} {name}" for name, n in sorted(numbers.items()))
 
 
-def _count(config: Any, saved: Counter[str]) -> None:
-    """Count the classes of this package in a config."""
+def _count_layers(config: Any, saved: Counter[str]) -> None:
+    """Count the built-in layers in a config."""
     if isinstance(config, dict):
-        package, _, name = str(config.get("registered_name")).partition(">")
-        if package == "keras_ext":
-            saved[name] += 1
-        for key, value in config.items():
-            if key != "compile_config":
-                _count(value, saved)
-    elif isinstance(config, list | tuple):
+        if config.get("module") == "keras.layers":
+            saved[config["class_name"]] += 1
+        for value in config.values():
+            _count_layers(value, saved)
+    elif isinstance(config, list):
         for value in config:
-            _count(value, saved)
-
-
+            _count_layers(value, saved)
