@@ -76,7 +76,7 @@ class Compiling:
                 with naming.naming_lambdas(old):
                     new = self._remade(old)
             except Exception as error:
-                self.report.lose(f"optimizer {old.name}", str(error))
+                self.report.lose(f"optimizer {old.name}", error)
                 new = None
             self._optimizers[id(old)] = new
         return self._optimizers[id(old)]
@@ -117,7 +117,7 @@ class Compiling:
                 self.report.swapped[ours] += 1
                 return new
             except Exception as error:
-                self.report.leave(old, str(error))
+                self.report.leave(old, error)
         self.swapping.note_subclass(old)
         objects = naming.custom_objects(config, old)
         with keras.saving.custom_object_scope(objects):

@@ -25,6 +25,9 @@ def copy_settings(old: Any, new: Any) -> None:
     if getattr(old, "lora_enabled", False) and not new.lora_enabled:
         # Keras saves the kernel with the product of the factors added.
         new.enable_lora(old.lora_rank, lora_alpha=old.lora_alpha)
+    elif getattr(old, "lora_alpha", None) is not None:
+        # A built layer takes the rank for it.
+        new.lora_alpha = old.lora_alpha
     if _has_map(new) and not _has_map(old):
         # Saving a layer with such a map spoils the policies in it.
         new._dtype_policy = old.dtype_policy

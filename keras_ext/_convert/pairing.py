@@ -136,7 +136,7 @@ class Pairing:
             try:
                 copy_settings(old, new)
             except Exception as error:
-                self.report.lose(old.name, str(error))
+                self.report.lose(old.name, error)
             known = objects.names_of_keras()
         before = objects.attributes(old)
         for name in before:
@@ -147,6 +147,21 @@ class Pairing:
         for name in objects.TRACKED:
             # For what no attribute holds.
             self.carry(before.get(name, ()), after.get(name, ()), path)
+            self._reorder(before.get(name, ()), after.get(name, ()))
+
+    def _reorder(self, old: Any, new: Any) -> None:
+        """Give a list of variables the order of another one.
+
+        An optimizer on JAX takes variables by their order, which differs
+        between a layer that was quantized and one that is loaded so.
+        """
+        twins = [self.twins.get(id(variable)) for variable in old]
+        if (
+            isinstance(new, list)
+            and all(map(objects.is_variable, twins))
+            and sorted(map(id, twins)) == sorted(map(id, new))
+        ):
+            new[:] = twins
 
     def _attribute(self, old: Any, new: Any, name: str, path: str) -> None:
         value = objects.attributes(old)[name]
@@ -207,7 +222,7 @@ class Pairing:
             try:
                 new = copy(old)
             except Exception as error:
-                self.report.lose(path[:-1], str(error))
+                self.report.lose(path[:-1], error)
                 return new
         self._pair(old, new, path)
         return new

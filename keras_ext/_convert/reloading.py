@@ -18,6 +18,7 @@ import keras
 
 from keras_ext._convert import naming, objects
 from keras_ext._convert.counterparts import table
+from keras_ext._convert.report import brief
 
 
 def reload(model: Any) -> tuple[Any, Any]:
@@ -59,7 +60,7 @@ def reload(model: Any) -> tuple[Any, Any]:
         raise ValueError(
             "`model` must be one that Keras can save and load again. "
             f"Received: model={model}, {_culprit(model, error)}which failed "
-            f"with: {_cause(error)}"
+            f"with: {brief(error, 600)}"
         ) from error
 
 
@@ -152,8 +153,3 @@ def _culprit(model: Any, error: Exception) -> str:
             if str(its_error) and str(its_error) in str(error):
                 return f"layer '{layer.name}' of class {type(layer).__name__}, "
     return ""
-
-
-def _cause(error: Exception) -> str:
-    """Return the innermost message of Keras, without the configs around it."""
-    return str(error).rpartition("Exception encountered: ")[2]

@@ -1,5 +1,6 @@
 """What a conversion has swapped, left alone and lost."""
 
+import textwrap
 from collections import Counter
 from typing import Any
 
@@ -17,7 +18,7 @@ class Report:
         self.lost: list[str] = []
         self.unsaved: Counter[str] = Counter()
 
-    def leave(self, thing: Any, why: str) -> None:
+    def leave(self, thing: Any, why: str | Exception) -> None:
         """Note that a component stays as it is.
 
         Args:
@@ -25,16 +26,16 @@ class Report:
             why: The reason.
         """
         name = getattr(thing, "__name__", type(thing).__name__)
-        self.left[name, why.strip().splitlines()[0]] += 1
+        self.left[name, brief(why)] += 1
 
-    def lose(self, where: str, why: str) -> None:
+    def lose(self, where: str, why: str | Exception) -> None:
         """Note that the new model lacks something.
 
         Args:
             where: Path of an attribute, or an argument of `compile`.
             why: The reason.
         """
-        line = f"{where} ({why.strip().splitlines()[0]})"
+        line = f"{where} ({brief(why)})"
         if line not in self.lost:
             self.lost.append(line)
 
@@ -78,6 +79,13 @@ class Report:
             )
         lines += [f"lost: {line}" for line in self.lost]
         return "\n".join(lines)
+
+
+def brief(why: str | Exception, width: int = 120) -> str:
+    """Return a reason, or the innermost message of Keras, in one line."""
+    # Keras puts the configs of outer objects before it.
+    message = str(why).rpartition("Exception encountered: ")[2]
+    return textwrap.shorten(message, width, placeholder=" …")
 
 
 def _listed(numbers: dict[str, int]) -> str:

@@ -56,7 +56,7 @@ class Swapping:
             try:
                 new = counterparts.remake(value)
             except Exception as error:
-                self.report.leave(value, str(error))
+                self.report.leave(value, error)
                 return value
             self.report.swapped[type(new)] += 1
             return new
@@ -93,10 +93,9 @@ class Swapping:
         else:
             try:
                 ours.from_config({**old.get_config(), "name": "trial"})
-                why = "not made by its constructor"
+                self.report.leave(old, "not made by its constructor")
             except Exception as error:
-                why = str(error)
-            self.report.leave(old, why)
+                self.report.leave(old, error)
 
     def is_fused(self, layer: Any, value: Any) -> bool:
         """Return whether Keras has a fused kernel for a cell's activation.
