@@ -86,7 +86,7 @@ class Compiling:
         twins = self.pairing.twins
         before, after = ([*_chain(optimizer)] for optimizer in (old, new))
         for a, b in zip(before, after, strict=True):
-            _copy_exclusions(a, b, twins)
+            _copy_exclusions(a, b, self.pairing.variables)
         if not counterparts.is_keras(type(old)):
             for name, value in vars(old).items():
                 # The config of a person's class may lack some.
@@ -188,13 +188,15 @@ def _chain(optimizer: Any) -> Any:
         optimizer = getattr(optimizer, "inner_optimizer", None)
 
 
-def _copy_exclusions(old: Any, new: Any, twins: dict[int, Any]) -> None:
+def _copy_exclusions(
+    old: Any, new: Any, variables: list[tuple[Any, Any]]
+) -> None:
     """Copy the exclusions from weight decay, which no config holds."""
     excluded: set[int] = getattr(old, "_exclude_from_weight_decay", set())
     pattern = getattr(old, "_exclude_from_weight_decay_pattern", None)
     if not excluded and not pattern:
         return
     new.exclude_from_weight_decay(
-        [twins[key] for key in excluded if key in twins],
+        [b for a, b in variables if old._var_key(a) in excluded],
         pattern and [pattern.pattern],
     )
