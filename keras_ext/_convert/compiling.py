@@ -19,8 +19,8 @@ _SETTINGS = (
     *("jit_compile", "run_eagerly", "steps_per_execution"),
     "unrolled_steps_per_execution",
 )
-# Attributes of an optimizer that change when it is built.
-_OF_BUILDING = ("built", "_lock")
+# Attributes of an optimizer that Keras sets.
+_SET_BY_KERAS = ("built", "_lock", "_learning_rate")
 
 
 class Compiling:
@@ -88,10 +88,7 @@ class Compiling:
         for a, b in zip(before, after, strict=True):
             _copy_exclusions(a, b, self.pairing.variables)
         if not counterparts.is_keras(type(old)):
-            for name, value in vars(old).items():
-                # The config of a person's class may lack some.
-                if isinstance(value, PLAIN) and name not in _OF_BUILDING:
-                    setattr(new, name, value)
+            self._copy_attributes(old, new)
         if old.built:
             # What is trainable now may be another set. A variable outside
             # the model is its own twin.
@@ -101,7 +98,20 @@ class Compiling:
             b.assign(keras.ops.copy(a.value))
         return new
 
-    def _unbuilt(self, old: Any) -> Any:
+    def _copy_attributes(self, old: Any, new: Any) -> None:
+        """Copy what the config of a person's class may lack."""
+        for name, value in vars(old).items():
+            if isinstance(value, keras.optimizers.Optimizer):
+                setattr(new, name, self._unbuilt(value, type(old).__name__))
+            elif name not in _SET_BY_KERAS and (
+                isinstance(value, PLAIN)
+                or inspect.isfunction(value)
+                or self.swapping.holds_no_state(value)
+            ):
+                setattr(new, name, value)
+
+    def _unbuilt(self, old: Any, owner: str = "") -> Any:
+        """Return an optimizer without state, a built-in if it has an owner."""
         ours = counterparts.counterpart(old)
         config = old.get_config()
         inner = getattr(old, "inner_optimizer", None)
@@ -111,7 +121,9 @@ class Compiling:
         if not isinstance(old._learning_rate, keras.Variable):
             # A schedule or function, which has no state.
             config["learning_rate"] = old._learning_rate
-        if ours is not None:
+        if ours is not None and owner:
+            self.report.leave(old, f"inside {owner}")
+        elif ours is not None:
             try:
                 new = ours.from_config(dict(config))
                 self.report.swapped[ours] += 1

@@ -12,6 +12,7 @@ from tests.convert.comparing import (
     converted,
     data,
     fit,
+    reported,
     sequential,
 )
 
@@ -312,6 +313,37 @@ def test_mixed_precision_scales_the_loss():
     assert_same_optimizer(model.optimizer, new.optimizer)
     inner = new.optimizer.inner_optimizer
     assert type(inner) is keras_ext.optimizers.Adam
+
+
+class Wrapper(keras.optimizers.Optimizer):
+    """Wraps an optimizer, which its config lacks."""
+
+    def __init__(self, learning_rate=0.1, inner=None, **kwargs):
+        super().__init__(learning_rate, **kwargs)
+        self.inner = inner or keras.optimizers.SGD()
+
+    def build(self, variables):
+        super().build(variables)
+        self.inner.build(variables)
+
+    @property
+    def variables(self):
+        return super().variables + self.inner.variables
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_an_optimizer_inside_a_persons_own(built):
+    model = sequential(keras.layers.Dense(1))
+    inner = keras.optimizers.SGD(0.2, momentum=0.9)
+    model.compile(Wrapper(inner=inner), "mse")
+    if built:
+        model.optimizer.build(model.trainable_variables)
+        inner.apply([ops.ones(v.shape) for v in model.trainable_variables])
+    new = converted(model)
+    assert_same_optimizer(inner, new.optimizer.inner)
+    assert_same_optimizer(model.optimizer, new.optimizer)
+    why = "inside Wrapper"
+    assert f"left alone: 1 SGD ({why})" in reported(model)
 
 
 class Needy(keras.optimizers.SGD):
