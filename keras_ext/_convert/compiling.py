@@ -76,7 +76,7 @@ class Compiling:
                 with naming.naming_lambdas(old):
                     new = self._remade(old)
             except Exception as error:
-                self.report.lose(f"optimizer {old.name}", error)
+                self.report.lose(f"optimizer {type(old).__name__}", error)
                 new = None
             self._optimizers[id(old)] = new
         return self._optimizers[id(old)]

@@ -46,6 +46,7 @@ class Pairing:
         self.variables: list[tuple[Any, Any]] = []
         self._taken: set[int] = set()
         self._own: set[int] = set()
+        self._seen: list[Any] = []
         self._later: list[tuple[Any, str, Any]] = []
 
     def walk(self, old: Any, new: Any) -> None:
@@ -57,6 +58,7 @@ class Pairing:
         layers = objects.layers_of(old)
         self._own = {id(part) for part in (*layers, *old.variables)}
         self._pair(old, new, "")
+        layers += self._seen
         for pairs in (self.layers, self.variables):
             for old_part, part in pairs:
                 # For a layer, this sets the flags of all inside it.
@@ -103,6 +105,7 @@ class Pairing:
         if objects.is_variable(old):
             return self._carry_variable(old, new, path)
         if objects.is_layer(old):
+            self._seen.append(old)
             if objects.is_layer(new):
                 self._pair(old, new, f"{old.name}/")
             return self.twins.get(id(old), new)

@@ -355,7 +355,7 @@ class Needy(keras.optimizers.SGD):
 def test_an_optimizer_that_cannot_be_made_again():
     model = Task()
     model.compile(Needy(0.1, object()))
-    with pytest.warns(UserWarning, match="optimizer needy .*'needed'"):
+    with pytest.warns(UserWarning, match="optimizer Needy .*'needed'"):
         new = convert(model, print_fn=None)
     assert new.optimizer is None
 
