@@ -118,8 +118,10 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("trained", [False, True])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(
+    ("optimizer", "trained"),
+    [("default", False), ("scaled", False), *((x, True) for x in OPTIMIZERS)],
+)
 def test_a_compile_of_its_own(rng, optimizer, trained):
     x, y = data(rng)
     model = Task()

@@ -250,21 +250,6 @@ def test_dtype_policy_is_kept():
     assert new.layers[0].compute_dtype == "bfloat16"
 
 
-def test_several_losses():
-    inputs = keras.Input((3,))
-    outputs = {
-        "a": keras.layers.Dense(1, name="a")(inputs),
-        "b": keras.layers.Dense(1, "sigmoid", name="b")(inputs),
-    }
-    model = keras.Model(inputs, outputs)
-    losses = {"a": "mse", "b": keras.losses.BinaryCrossentropy()}
-    model.compile("adam", losses, loss_weights={"a": 1.0, "b": 2.0})
-    new = convert(model, print_fn=None)
-    ours = keras_ext.losses
-    assert type(new.loss["b"]) is ours.BinaryCrossentropy
-    assert new.loss["a"] is ours.mean_squared_error
-
-
 RELOAD = """
 import sys
 import keras
