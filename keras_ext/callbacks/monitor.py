@@ -74,7 +74,7 @@ class Monitor(keras.callbacks.Callback):
     """
 
     # Attributes of one `fit`, which are not copied with the callback.
-    _OF_THIS_FIT = (
+    _OF_THIS_FIT: tuple[str, ...] = (
         "_model",
         "_gauge",
         "_function",

@@ -36,8 +36,10 @@ class WeightMonitor(Monitor):
         """
         groups = self._gauge.groups
         chosen = {group.path for group in self._selected(groups)}
+        columns = zip(groups, per_group.T, strict=True)
+        values = {g.path: column for g, column in columns if g.path in chosen}
         return {
-            f"{kind}{group.path}": values if values.mask.any() else values.data
-            for group, values in zip(groups, per_group.T, strict=True)
-            if group.path in chosen and not values.mask.all()
+            f"{kind}{path}": column if column.mask.any() else column.data
+            for path, column in values.items()
+            if not column.mask.all()
         }

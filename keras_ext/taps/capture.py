@@ -84,7 +84,7 @@ class StepCapture(abc.ABC):
 
         The step does not use the variable, or its gradient cannot be read.
         """
-        return id(variable) not in self.gradients
+        return id(variable) not in self.optimizers
 
     def parts(self, point: ActivationPoint) -> list[ActivationPoint]:
         """Return the activations that were captured at a point.

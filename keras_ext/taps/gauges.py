@@ -81,9 +81,27 @@ class WeightGauge(Gauge):
             tuple(map(id, g.variables)) for g in points
         ]
 
+    def _marked(self, step_capture: Any, row: Tensor) -> Tensor:
+        """Return the row with -1 for each zero of a variable without a use."""
+        unused = [step_capture.is_unused(v) for v in self.variables]
+        if not any(unused):
+            return row
+        unused += [False] * (row.shape[0] - len(unused))
+        missing = ops.logical_and(np.array(unused), row == 0)
+        return ops.where(missing, ops.cast(-1.0, row.dtype), row)
+
     def per_group(self, columns: np.ndarray) -> np.ndarray:
-        """Return the sums over the variables of each group, row by row."""
-        return _sums_of_runs(columns, [len(g.variables) for g in self.groups])
+        """Return the sums over the variables of each group, row by row.
+
+        A negative entry is no value. A group without a value is masked.
+        """
+        lengths = [len(g.variables) for g in self.groups]
+        missing = columns < 0
+        sums = _sums_of_runs(np.where(missing, 0.0, columns), lengths)
+        mask = np.ma.nomask
+        if missing.any():
+            mask = _sums_of_runs(missing.astype(int), lengths) == lengths
+        return np.ma.array(sums, mask=mask)
 
 
 class GradientGauge(WeightGauge):
@@ -112,11 +130,7 @@ class GradientGauge(WeightGauge):
         gradients = [step_capture.gradients.get(i, (None, None)) for i in ids]
         if not gradients:
             return None
-        row = kernels.norms(gradients)
-        unused = [step_capture.is_unused(v) for v in self.variables]
-        if any(unused):
-            missing = ops.logical_and(np.array(unused), row == 0)
-            row = ops.where(missing, ops.cast(-1.0, row.dtype), row)
+        row = self._marked(step_capture, kernels.norms(gradients))
         if self.peaks:
             peaks = ops.cast(kernels.peaks(gradients), row.dtype)
             row = ops.concatenate([row, peaks])
@@ -127,8 +141,8 @@ class UpdateGauge(WeightGauge):
     """Measures the step size and the length of each variable.
 
     A row holds the L2 norm of each variable's change, then the L2 norm of
-    each variable before the change. A variable that no optimizer updates has
-    a change of zero.
+    each variable before the change. A variable that does not move because it
+    has no gradient has a change of -1.
     """
 
     weights = True
@@ -136,7 +150,9 @@ class UpdateGauge(WeightGauge):
     def measure(self, step_capture: Any) -> Tensor | None:
         """See `Gauge.measure`."""
         weights = [step_capture.update_of(v) for v in self.variables]
-        return kernels.update_norms(weights) if weights else None
+        if not weights:
+            return None
+        return self._marked(step_capture, kernels.update_norms(weights))
 
 
 class PointGauge(Gauge):

@@ -199,7 +199,7 @@ def _is_no_gradient(gradient: Any) -> bool:
     if origin is not None and origin.primitive.name == "broadcast_in_dim":
         tensor = origin.in_tracers[0]
         origin = getattr(tensor, "parent", None)
-    literal = getattr(tensor, "val", None)
+    literal: Any = getattr(tensor, "val", None)
     if origin is not None or type(literal).__name__ != "Literal":
         return False
     return bool(np.all(literal.val == 0))
@@ -220,7 +220,8 @@ class JaxStepCapture(StepCapture):
     @contextlib.contextmanager
     def capturing(self, model: Any) -> Iterator[None]:
         """See `StepCapture.capturing`."""
-        calls = self._noting_uses(model) if self.wants_gradients else ()
+        measures = self.wants_gradients or self.wants_weights
+        calls = self._noting_uses(model) if measures else ()
         with super().capturing(model), all_replaced(calls):
             yield
 

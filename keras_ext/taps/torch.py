@@ -88,6 +88,7 @@ class TorchStepCapture(StepCapture):
     ) -> None:
         pairs = zip(grads, variables, strict=True)
         found = [(g, v) for g, v in pairs if g is not None]
+        self.optimizers |= {id(v): optimizer for _, v in found}
         if not found or not self.wants_gradients:
             return
         norms = kernels.norms_of([gradient for gradient, _ in found])
@@ -101,7 +102,6 @@ class TorchStepCapture(StepCapture):
                 peak = peak if scale is None else peak / scale
             entry = kernels.NormEntry(norms, place, peak)
             self.gradients[id(variable)] = entry, None
-            self.optimizers[id(variable)] = optimizer
 
     def _store_update(
         self, variables: Sequence[Any], before: list[Any]
