@@ -24,9 +24,9 @@ from keras_ext.doctor.facts.model import facts_of
 from keras_ext.doctor.finding import SEVERITIES, Finding
 from keras_ext.doctor.run_history import Facts, RunHistory
 
-# The doctor examines an epoch after this number of steps, and again each time
-# the number of steps has doubled.
-_LONG = 2500
+# The doctor examines an epoch after this many times the smallest distance of
+# measured steps, and again each time the number of steps has doubled.
+_LONG = 250
 # On JAX a model's variables are out of date in the middle of an epoch.
 _READS_STEPS = keras.config.backend() != "jax"
 
@@ -230,7 +230,7 @@ class TrainingDoctor(MonitorOwner):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Begin the epoch in all monitors."""
-        self._next_look = _LONG
+        self._next_look = _LONG * self._sampling.smallest_distance
         for monitor in self.monitors:
             monitor.on_epoch_begin(epoch)
 
