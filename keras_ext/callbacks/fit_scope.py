@@ -3,7 +3,7 @@
 import sys
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -66,15 +66,15 @@ class _Hooked:
 
 
 def fill_history(
-    callback_list: keras.callbacks.CallbackList, epoch: int, key: str
+    callback_list: keras.callbacks.CallbackList, epoch: int, keys: Iterable[str]
 ) -> None:
-    """Let Keras's history have NaN for the epochs before a key's first."""
+    """Let Keras's history have NaN for the epochs before the first of keys."""
     for callback in callback_list.callbacks:
         if isinstance(callback, keras.callbacks.History):
-            epochs = callback.epoch
-            if epochs and epoch not in epochs:
-                values = [float("nan")] * len(epochs)
-                callback.history.setdefault(key, values)
+            before = [e for e in callback.epoch if e != epoch]
+            for key in keys if before else ():
+                values = callback.history.setdefault(key, [])
+                values[:0] = [float("nan")] * (len(before) - len(values))
 
 
 def keep_off_progress_bar(

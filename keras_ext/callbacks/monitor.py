@@ -307,7 +307,8 @@ class Monitor(keras.callbacks.Callback):
         self._count_from_zero()
         self._means, self._all_means = Means(), Means()
         if self._team is not None and self._team[0] is self:
-            self._driven = self._shared_tap()
+            if self._driven is None:
+                self._driven = self._shared_tap()
             params = self.params or {}
             left = (params.get("epochs") or 0) - epoch
             steps = left * (params.get("steps") or 0)
@@ -327,16 +328,17 @@ class Monitor(keras.callbacks.Callback):
         values = self._means.values() or self._all_means.values()
         if values:
             self._finish_epoch(values)
-        known = self._masked_epochs()
+        known = self.epochs
         block = {key: np.array([value]) for key, value in values.items()}
         self._epoch_series.add({"step": np.array([epoch]), **block})
+        if logs is None:
+            return
+        new = [key for key in values if key not in known]
         callback_list = fit_scope.current_callback_list()
-        if callback_list is not None:
-            for key in [key for key in values if key not in known]:
-                fit_scope.fill_history(callback_list, epoch, key)
-        if logs is not None:
-            for key in self._masked_epochs():
-                logs.setdefault(key, values.get(key, float("nan")))
+        if new and callback_list is not None:
+            fit_scope.fill_history(callback_list, epoch, new)
+        for key in self.epochs:
+            logs.setdefault(key, values.get(key, float("nan")))
 
     def on_train_end(self, logs: Any = None) -> None:
         """Fetch the last values and release the model's train function."""
@@ -352,11 +354,13 @@ class Monitor(keras.callbacks.Callback):
         if tap.is_full:
             self._fetch_all()
         if tap.is_outdated:
+            if self._has_hook and not vars(self._model)["train_function"]:
+                return  # Keras's own error says so
             tap = self._look_again()
         tap.arm()
 
     def _look_again(self) -> taps.Tap:
-        """Find the layers of a model that has a new train function.
+        """Find the layers of a model that has changed.
 
         A callback may have frozen layers, or thawed them, and compiled. The
         steps count on, as in a new epoch.

@@ -154,6 +154,8 @@ class TrainingDoctor(MonitorOwner):
         self._failed_rules: list[Rule] = []
         self._facts = Facts()
         self._has_facts = False
+        # The train function for which the facts were read.
+        self._function: Any = None
         self._logs: dict[str, list[float]] = {}
         self._steps_per_epoch = 0
         self._planned_epochs: int | None = None
@@ -227,6 +229,7 @@ class TrainingDoctor(MonitorOwner):
         self._batches.running_mean = not self._facts.own_train_step
         for monitor in self.monitors:
             monitor.on_train_begin()
+        self._function = self._batches._function
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Begin the epoch in all monitors."""
@@ -252,6 +255,9 @@ class TrainingDoctor(MonitorOwner):
         self._steps_per_epoch = self._batches._steps_done
         if not self._has_facts:
             self._read_facts(self.model, self._steps_per_epoch)
+        elif self._function is not self._batches._function:
+            self._read_changes(self.model)
+        self._function = self._batches._function
         for key, value in (logs or {}).items():
             if not key.startswith(KEY_KINDS) and np.ndim(value) == 0:
                 self._logs.setdefault(key, []).append(float(value))
@@ -278,6 +284,20 @@ class TrainingDoctor(MonitorOwner):
         """
         self._facts = dataclasses.replace(facts_of(model), updates=updates)
         self._has_facts = model.built
+
+    def _read_changes(self, model: Any) -> None:
+        """Read what a new `compile` changes; the initial weights stay."""
+        now = facts_of(model)
+        trainable = {layer.path: layer.trainable for layer in now.layers}
+        layers = tuple(
+            dataclasses.replace(
+                layer, trainable=trainable.get(layer.path, layer.trainable)
+            )
+            for layer in self._facts.layers
+        )
+        self._facts = dataclasses.replace(
+            now, layers=layers, updates=self._facts.updates
+        )
 
     def _examine(self) -> None:
         found = diagnose(self.history, [self._guarded(r) for r in self.rules])
@@ -330,7 +350,7 @@ class TrainingDoctor(MonitorOwner):
             self._model.stop_training = True
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_model": None}
+        return vars(self) | {"_model": None, "_function": None}
 
 
 def _rank(finding: Finding) -> int:

@@ -63,6 +63,7 @@ class TrainFunctions:
     """
 
     decides_in_graph = True
+    follows_freezing = False
 
     def __init__(self, model: Any, gauges: Sequence[Any]):
         self._model = model

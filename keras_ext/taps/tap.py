@@ -35,6 +35,8 @@ class Tap:
         self._calls = 0
         self._next_due = 0
         self._sampled = False
+        # The variables that the first step trained.
+        self._trained: list[int] = []
         reason = unsupported_reason(model)
         if reason:
             warnings.warn(f"Nothing is measured under {reason}", stacklevel=2)
@@ -46,12 +48,19 @@ class Tap:
 
     @property
     def is_outdated(self) -> bool:
-        """Whether the model has got another train function."""
+        """Whether the model has got another train function.
+
+        Where no trace fixes them, the tap also looks for other trainable
+        variables, before the first step of an epoch.
+        """
         function = self._train_function
+        if function is not self._bare:
+            return self._bare is not None and not self._is_armed
         return (
-            self._bare is not None
-            and function is not self._bare
-            and not self._is_armed
+            self._calls == 0
+            and bool(self._trained)
+            and self._functions.follows_freezing
+            and self._trained != self._trainable()
         )
 
     @property
@@ -121,6 +130,9 @@ class Tap:
         if isinstance(tap, Tap):
             tap.disarm()
 
+    def _trainable(self) -> list[int]:
+        return [id(v) for v in self.model.trainable_variables]
+
     def _make_functions(self) -> None:
         if self._train_function is None:
             self.model.make_train_function()
@@ -149,6 +161,8 @@ class Tap:
         # The call that only finds the end of the data does not get here.
         self._calls += 1
         if self._sampled:
+            # An unbuilt model gets its variables in the first step.
+            self._trained = self._trained or self._trainable()
             self.is_full = any(
                 gauge.store.is_full(self._calls * gauge.steps_per_execution)
                 for gauge in self.gauges

@@ -35,6 +35,7 @@ class TrainFunctions:
     """
 
     decides_in_graph = False
+    follows_freezing = True
 
     def __init__(self, model: Any, gauges: Sequence[Any]):
         self._model = model
