@@ -207,7 +207,11 @@ def _is_no_gradient(gradient: Any) -> bool:
 
 
 class JaxStepCapture(StepCapture):
-    """See `StepCapture`; `state` is the state that the step receives."""
+    """See `StepCapture`; `state` is the state that the step receives.
+
+    Attributes:
+        used: The ids of the variables of the layers that were called.
+    """
 
     def __init__(self, gauges: Any, state: Any):
         super().__init__(gauges)
@@ -216,7 +220,7 @@ class JaxStepCapture(StepCapture):
             for x in jax.tree.leaves(state)
             if isinstance(x, jax.core.Tracer)
         }
-        self._used: set[int] = set()
+        self.used: set[int] = set()
 
     @contextlib.contextmanager
     def capturing(self, model: Any) -> Iterator[None]:
@@ -238,7 +242,7 @@ class JaxStepCapture(StepCapture):
     def _noting_use(self, call: Callable, variables: set[int]) -> Callable:
         @functools.wraps(call, updated=())
         def call_and_note(*args: Any, **kwargs: Any) -> Any:
-            self._used |= variables
+            self.used |= variables
             return call(*args, **kwargs)
 
         return call_and_note
@@ -249,7 +253,7 @@ class JaxStepCapture(StepCapture):
         JAX has a gradient of zero for each variable that the loss does not
         use. In a trace it is known as such, else by the layers that ran.
         """
-        return super().is_unused(variable) or id(variable) not in self._used
+        return super().is_unused(variable) or id(variable) not in self.used
 
     def size(self) -> int:
         """Return the number of entries of all gradients and outputs."""

@@ -31,6 +31,8 @@ _QUICK_COMPILATION: dict[str, str | bool] = {
 }
 # The loss is multiplied by this where gradients are float16.
 _FLOAT16_LOSS_SCALE = 1024.0
+# Stands for the sum of squares of a gradient that does not exist.
+_NO_GRADIENT = -1.0
 
 
 class ActivationStats(NamedTuple):
@@ -62,8 +64,8 @@ class Probe(NamedTuple):
         outputs: Name, last axis and activation of each output.
         output_rms: Root mean square of all outputs.
         activations: One entry for each call of an activation.
-        gradients: L2 norm of each layer's gradient, input first; empty
-            without a loss.
+        gradients: L2 norm of each layer's gradient, input first; without
+            layers that the pass does not use, and empty without a loss.
     """
 
     loss: float | None
@@ -134,7 +136,7 @@ class _Pass:
     attributes are set while the pass is traced.
     """
 
-    gradients = weights = False
+    gradients, weights = True, False
 
     model: Any
     data: tuple[Any, Any, Any]
@@ -161,13 +163,11 @@ class _Pass:
         gradients = {}
         if self._has_loss:
             of = {id(v): s for v, s in zip(variables, squares, strict=True)}
-            gradients = {
-                group.path: float(
-                    sum(of[id(v)] for v in group.variables) ** 0.5
-                )
-                / self.scale
-                for group in weight_groups(self.model)
-            }
+            for group in weight_groups(self.model):
+                own = [of[id(v)] for v in group.variables]
+                if max(own) != _NO_GRADIENT:
+                    norm = sum(s for s in own if s != _NO_GRADIENT) ** 0.5
+                    gradients[group.path] = float(norm) / self.scale
         return Probe(
             float(loss) / self.scale if self._has_loss else None,
             self._loss_error,
@@ -331,10 +331,10 @@ def _statistics(
 
 
 def _squares(gradients: Sequence[Tensor | None]) -> Tensor:
-    """Return the sum of squares of each gradient, 0 for `None`."""
+    """Return the sum of squares of each gradient."""
     return ops.stack(
         [
-            ops.zeros(())
+            ops.convert_to_tensor(_NO_GRADIENT)
             if g is None
             else ops.sum(ops.square(ops.cast(g, "float32")))
             for g in gradients
@@ -352,8 +352,14 @@ def _run_jax(run: _Pass, values: list[Tensor]) -> tuple[Tensor, Tensor]:
         capture = JaxStepCapture([run], values)
         forward = functools.partial(run.forward, capture)
         results, gradients = jax.value_and_grad(forward, has_aux=True)(values)
-        return run.measured(capture, *results), _squares(gradients)
+        squares = _squares(gradients)
+        # JAX has a gradient of zero for each variable that is not used.
+        idle = np.array([id(v) not in capture.used for v in variables], bool)
+        if idle.any():
+            squares = ops.where(idle & (squares == 0), _NO_GRADIENT, squares)
+        return run.measured(capture, *results), squares
 
+    variables = run.model.trainable_variables
     # A model that is not compiled may run code that XLA cannot.
     if not run.model.jit_compile or run.model.run_eagerly:
         return function(values)
