@@ -16,6 +16,7 @@ from keras_ext.callbacks.activation_logger import ActivationLogger
 from keras_ext.callbacks.batch_monitor import BatchMonitor
 from keras_ext.callbacks.dead_relu_logger import DeadReLULogger
 from keras_ext.callbacks.gradient_norm_logger import GradientNormLogger
+from keras_ext.callbacks.logs import numbers_in
 from keras_ext.callbacks.monitor import KEY_KINDS, Monitor, MonitorOwner
 from keras_ext.callbacks.update_ratio_logger import UpdateRatioLogger
 from keras_ext.doctor import report
@@ -258,9 +259,9 @@ class TrainingDoctor(MonitorOwner):
         elif self._function is not self._batches._function:
             self._read_changes(self.model)
         self._function = self._batches._function
-        for key, value in (logs or {}).items():
-            if not key.startswith(KEY_KINDS) and np.ndim(value) == 0:
-                self._logs.setdefault(key, []).append(float(value))
+        for key, value in numbers_in(logs).items():
+            if not key.startswith(KEY_KINDS):
+                self._logs.setdefault(key, []).append(value)
         self._examine()
 
     def on_train_end(self, logs: Any = None) -> None:
