@@ -50,10 +50,11 @@ def arrays_of(x: Any, y: Any, batch_size: int) -> tuple[Any, Any]:
 
 
 def _is_arrays(x: Any) -> bool:
+    # An optional input may be `None`.
     if isinstance(x, Mapping):
-        return all(map(_is_arrays, x.values()))
+        return all(v is None or _is_arrays(v) for v in x.values())
     if isinstance(x, list | tuple):
-        return all(_is_arrays(part) or np.isscalar(part) for part in x)
+        return all(v is None or _is_arrays(v) or np.isscalar(v) for v in x)
     return hasattr(x, "shape") and hasattr(x, "dtype") or hasattr(x, "iloc")
 
 
@@ -77,7 +78,8 @@ def _as_arrays(data: Any) -> Any:
     if isinstance(data, list | tuple):
         if all(map(np.isscalar, data)):
             return np.asarray(data)
-        return type(data)(_as_arrays(part) for part in data)
+        parts = [_as_arrays(part) for part in data]
+        return parts if isinstance(data, list) else tuple(parts)
     if hasattr(data, "iloc"):
         data = data.to_numpy()
     if keras.ops.is_tensor(data):
@@ -91,12 +93,12 @@ def _length(x: Any, y: Any) -> int:
     arrays = [a for a in keras.tree.flatten((x, y)) if a is not None]
     lengths = {len(a) if a.ndim else 0 for a in arrays}
     shapes = [a.shape for a in arrays]
-    if len(lengths) != 1:
+    if len(lengths) > 1:
         raise ValueError(
             "`x` and `y` must have the same number of samples. "
             f"Received: arrays of shapes {shapes}"
         )
-    if lengths == {0}:
+    if lengths <= {0}:
         raise ValueError(
             f"`x` must have samples. Received: arrays of shapes {shapes}"
         )

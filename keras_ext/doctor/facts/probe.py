@@ -35,6 +35,10 @@ _FLOAT16_LOSS_SCALE = 1024.0
 _NO_GRADIENT = -1.0
 
 
+class BackwardError(RuntimeError):
+    """A model was called, but its gradient cannot be computed."""
+
+
 class ActivationStats(NamedTuple):
     """Statistics of one activation's outputs.
 
@@ -107,6 +111,9 @@ def probe(
     The pass writes no variable: assignments stay in a `keras.StatelessScope`.
     If the model cannot be called, its exception passes. `losses_of` returns
     the losses of the named outputs.
+
+    Raises:
+        BackwardError: If the gradient cannot be computed.
     """
     in_loop = {
         id(inner)
@@ -122,10 +129,16 @@ def probe(
     try:
         return _Pass(model, (x, y, weights), losses_of, points).result()
     except Exception:
-        if not points:
-            raise
         # Outputs of a loop or a recomputed block cannot always be captured.
-        return _Pass(model, (x, y, weights), losses_of, []).result()
+        run = _Pass(model, (x, y, weights), losses_of, [])
+        try:
+            return run.result()
+        except Exception as error:
+            try:
+                run.call([v.value for v in model.trainable_variables])
+            except Exception:
+                raise error from None
+            raise BackwardError(str(error)) from error
 
 
 @dataclasses.dataclass
@@ -180,23 +193,27 @@ class _Pass:
             gradients,
         )
 
+    def call(self, values: Sequence[Tensor]) -> Any:
+        """Call the model in training mode with these trainable weights."""
+        takes_training = getattr(self.model, "_call_has_training_arg", True)
+        return self.model.stateless_call(
+            list(values),
+            [v.value for v in self.model.non_trainable_variables],
+            self.data[0],
+            return_losses=True,
+            **({"training": True} if takes_training else {}),
+        )
+
     def forward(
         self, capture: Any, values: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Return the scaled loss and the outputs' root mean square."""
-        x, y, weights = self.data
-        takes_training = getattr(self.model, "_call_has_training_arg", True)
+        _, y, weights = self.data
         with (
             capture.capturing(self.model),
             self._noting_layers() as makers,
         ):
-            outputs, _, losses = self.model.stateless_call(
-                list(values),
-                [v.value for v in self.model.non_trainable_variables],
-                x,
-                return_losses=True,
-                **({"training": True} if takes_training else {}),
-            )
+            outputs, _, losses = self.call(values)
         losses = list(losses or ())
         self._outputs = self._described(outputs, makers)
         flat = keras.tree.flatten(outputs)
