@@ -131,8 +131,8 @@ def _probed(
         if isinstance(error, probes.BackwardError):
             cause = error.__cause__
             raise ValueError(
-                "`model` must have a gradient. Its call and its losses "
-                "succeeded for this data, but the backward pass raised "
+                "`model` must have a gradient. Its call succeeded for this "
+                "data, but the backward pass raised "
                 f"{type(cause).__name__}: {cause}"
             ) from cause
         shapes = keras.tree.map_structure(
