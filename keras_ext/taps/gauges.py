@@ -9,7 +9,11 @@ import numpy as np
 from keras import ops
 
 from keras_ext.taps._backend import Store, kernels
-from keras_ext.taps.points import ActivationPoint, WeightGroup
+from keras_ext.taps.points import (
+    ActivationPoint,
+    WeightGroup,
+    with_unique_paths,
+)
 from keras_ext.taps.sampling import Sampling
 
 Tensor = Any
@@ -210,6 +214,7 @@ class PointGauge(Gauge):
             # no reason for a warning.
             if not parts and not step_capture.is_silent(point):
                 left_out.append(point.path)
+        self.measured = with_unique_paths(self.measured)
         if left_out and self.warns:
             warnings.warn(
                 "Not measured, because they run inside a loop or their "

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import keras
@@ -109,24 +109,43 @@ def layers_in(layer: Any, recursive: bool = True) -> list[Any]:
     return list(layer._flatten_layers(recursive=recursive, include_self=False))
 
 
+def unique_path(path: str, taken: Collection[str]) -> str:
+    """Return the path, with a number behind it if the path is taken."""
+    candidate, number = path, 0
+    while candidate in taken:
+        number += 1
+        candidate = f"{path}_{number}"
+    return candidate
+
+
+def with_unique_paths(
+    points: Sequence["ActivationPoint"],
+) -> list["ActivationPoint"]:
+    """Return the points, with numbers behind paths that come again."""
+    taken: set[str] = set()
+    result = []
+    for point in points:
+        path = unique_path(point.path, taken)
+        taken.add(path)
+        if path != point.path:
+            point = dataclasses.replace(point, path=path)
+        result.append(point)
+    return result
+
+
 def walk(model: Any) -> Iterator[tuple[str, Any]]:
     """Yield `(path, layer)` for the model and each layer in it, depth first.
 
     A path joins the names of layers with `/`, without the model's own name.
     Paths are unique: the second layer with the same path gets the suffix
-    `_1`, and so on. A shared layer comes once. The cell of a recurrent layer
-    has the path of the recurrent layer.
+    `_1`, and so on. No path is `global`, the key of the whole model. A shared
+    layer comes once. The cell of a recurrent layer has the path of the
+    recurrent layer.
     """
     seen = {id(model)}
-    taken: set[str] = set()
-
-    def unique(path: str) -> str:
-        candidate, number = path, 0
-        while candidate in taken:
-            number += 1
-            candidate = f"{path}_{number}"
-        taken.add(candidate)
-        return candidate
+    names = {layer.name for layer in layers_in(model, recursive=False)}
+    own_path = unique_path(model.name, names | {"global"})
+    taken = {"global", own_path}
 
     def visit(parent: Any, parent_path: str, fold: bool) -> Iterator[Any]:
         for layer in layers_in(parent, recursive=False):
@@ -135,22 +154,36 @@ def walk(model: Any) -> Iterator[tuple[str, Any]]:
             seen.add(id(layer))
             path = parent_path
             if not fold:
-                path = unique("/".join(filter(None, (path, layer.name))))
+                path = "/".join(filter(None, (path, layer.name)))
+                path = unique_path(path, taken)
+                taken.add(path)
             yield path, layer
             recurrent = isinstance(layer, keras.layers.RNN)
             yield from visit(layer, path, fold or recurrent)
 
-    yield model.name, model
+    yield own_path, model
     yield from visit(model, "", False)
 
 
 def weight_groups(model: Any) -> list[WeightGroup]:
-    """Return a built model's layers with trainable weights, input first."""
+    """Return a built model's layers with trainable weights, input first.
+
+    A weight belongs to the first layer that has it. If a layer inside that
+    layer has it too, such as the layer in a `SpectralNormalization`, the
+    weight belongs to the inner layer.
+    """
     trainable = {id(v) for v in model.trainable_variables}
-    grouped: dict[str, list[Any]] = {}
-    for path, layer in walk(model):
+    layers = list(walk(model))
+    holders: dict[int, Any] = {}
+    for _, layer in layers:
         for variable in layer._trainable_variables:
-            if id(variable) in trainable:
+            holder = holders.setdefault(id(variable), layer)
+            if holder is not layer and layer in layers_in(holder):
+                holders[id(variable)] = layer
+    grouped: dict[str, list[Any]] = {}
+    for path, layer in layers:
+        for variable in layer._trainable_variables:
+            if id(variable) in trainable and (holders[id(variable)] is layer):
                 trainable.discard(id(variable))
                 grouped.setdefault(path, []).append(variable)
     return [WeightGroup(path, tuple(vs)) for path, vs in grouped.items()]
@@ -185,7 +218,7 @@ def activation_points(model: Any) -> list[ActivationPoint]:
                 points.append(
                     _point(prefix + operation.name, operation, "call", kind)
                 )
-    return points
+    return with_unique_paths(points)
 
 
 def _own_points(
