@@ -30,6 +30,9 @@ class LayerFacts:
             Activations, normalizations and layers without weights are passed
             over if they have one input. `"output"` is the model's output,
             `"?"` is unknown. `None` if nothing is known.
+        is_entry: Whether it belongs to a first layer with weights after an
+            input of the model. No layer of a subclassed model does.
+        is_normalized: Whether a normalization takes its output.
         dropout: The drop rate of a dropout layer, or of a layer's inputs.
         penalty: The largest factor of its L1 and L2 regularizers.
     """
@@ -46,6 +49,8 @@ class LayerFacts:
     identical_units: bool = False
     trainable: bool = True
     feeds: tuple[str, ...] | None = None
+    is_entry: bool = False
+    is_normalized: bool = False
     dropout: float = 0.0
     penalty: float = 0.0
 
@@ -59,7 +64,8 @@ class OutputFacts:
         activation: Its activation; `None` for linear and unknown outputs.
         units: Its last axis.
         loss: The name of Keras's loss function, such as
-            `"mean_squared_error"`; `None` for no loss and for custom ones.
+            `"mean_squared_error"`; `None` for no loss, and for custom ones
+            that equal none of Keras's.
         from_logits: Whether the loss takes logits.
         known: Whether `activation` is certain.
         ignore_class: The label that the loss ignores, or `None`.

@@ -341,7 +341,8 @@ def test_inputs_that_meet_no_new_weights_are_silent(facts):
 
 def test_a_normalization_behind_the_first_layer_makes_it_an_info():
     norm = LayerFacts("norm", "BatchNormalization")
-    layers = [dense(activation=None), norm, head()]
+    first = dense(activation=None, is_normalized=True)
+    layers = [first, norm, head()]
     assert severity(unscaled_input(history(100 * NORMAL, layers=layers))) == (
         "info"
     )

@@ -28,10 +28,14 @@ _KERNEL_NAMES = ("kernel", "w", "weight", "weights")
 def layers_of(model: Any) -> tuple[LayerFacts, ...]:
     """Return what is known of a model's layers, in the order of calls."""
     feeds: dict[int, set[str]] = tried(lambda: graph.feeds_of(model), {})
+    entries: set[int] = tried(lambda: graph.entries_of(model), set())
     trained = {id(v) for v in model.trainable_variables}
     grouped: dict[str, list[Any]] = {}
     place: dict[int, str] = {}
+    first: list[str] = []
     for path, layer in points.walk(model):
+        if id(layer) in entries:
+            first.append(f"{path}/")
         place[id(layer)] = path
         grouped.setdefault(path, []).append(layer)
     applied = {
@@ -48,7 +52,10 @@ def layers_of(model: Any) -> tuple[LayerFacts, ...]:
         if owns or is_point or type(layers[0]).__name__.endswith("Dropout"):
             read = functools.partial(_layer_facts, path, layers, trained, feeds)
             unread = LayerFacts(path, type(layers[0]).__name__)
-            order.append(tried(read, unread))
+            facts = tried(read, unread)
+            if f"{path}/".startswith(tuple(first)):
+                facts = dataclasses.replace(facts, is_entry=True)
+            order.append(facts)
         at[path] = len(order)
     # An operation comes after the layer before it.
     later: list[tuple[int, LayerFacts]] = []
@@ -94,7 +101,9 @@ def _operations(
 
 
 def _sorted(names: set[str] | None) -> tuple[str, ...] | None:
-    return None if names is None else tuple(sorted(names))
+    if names is None:
+        return None
+    return tuple(sorted(names - {graph.NORMALIZED}))
 
 
 def _own_variables(layer: Any) -> list[Any]:
@@ -118,6 +127,9 @@ def _layer_facts(
         feeds=_sorted(feeds.get(id(layers[0]))),
         dropout=max(map(_dropout, layers)),
         penalty=max(map(_penalty, layers)),
+        is_normalized=any(
+            graph.NORMALIZED in feeds.get(id(layer), ()) for layer in layers
+        ),
     )
     if kernel is None:
         return facts

@@ -191,7 +191,13 @@ def _wrong_logits(output: OutputFacts, batch: _Batch) -> _Mismatches:
     loss, activation = output.loss, output.activation
     if not output.known:
         return
-    if loss in _CROSSENTROPIES and output.from_logits:
+    if loss is None and output.from_logits and activation == "softmax":
+        yield _warning(
+            "The custom loss takes logits: it is the same if all outputs of a "
+            "sample grow by the same number. But the output is a softmax, so "
+            "it is squashed twice."
+        )
+    elif loss in _CROSSENTROPIES and output.from_logits:
         if activation in _PROBABILITIES:
             yield _warning(
                 f"The loss {loss} takes logits (from_logits=True), but the "

@@ -10,7 +10,11 @@ from keras_ext.doctor.rules.learning_summary import (
     PLATEAU_SHARE,
     UNFITTED,
 )
-from keras_ext.doctor.rules.shared import applied_activation, early_finding
+from keras_ext.doctor.rules.shared import (
+    applied_activation,
+    early_finding,
+    is_normalized,
+)
 from keras_ext.doctor.run_history import LayerFacts, RunHistory
 
 # Root mean square of the inputs. Digits from 0 to 16 (7.8) train well, pixels
@@ -115,7 +119,7 @@ def unscaled_input(history: RunHistory) -> list[Finding]:
         "x_high": batch.x_high,
     }
     lags = outruns_batch_normalization(history)
-    normalized = _is_normalized_at_once(facts.layers, layers[0])
+    normalized = is_normalized(layers[0], facts.layers)
     if ratio > FEATURE_RATIO and largest > HUGE_INPUT:
         # Otherwise it is probably a rare one of sparse features.
         severity = "warning" if rms > LARGE_INPUT else "info"
@@ -153,15 +157,6 @@ def unscaled_input(history: RunHistory) -> list[Finding]:
             facts, batch, "unscaled_input", None, severity, evidence, message
         )
     ]
-
-
-def _is_normalized_at_once(
-    layers: tuple[LayerFacts, ...], first: LayerFacts
-) -> bool:
-    """Return whether the scale of the inputs ends with the first layer."""
-    after = layers[layers.index(first) + 1 :][:1]
-    linear = first.activation is None
-    return linear and any(la.kind in _NORMALIZATIONS for la in after)
 
 
 def outruns_batch_normalization(history: RunHistory) -> bool:
