@@ -95,13 +95,14 @@ def losses(axes: Axes, runs: Runs) -> None:
 
 def against_the_baseline(axes: Axes, runs: Runs) -> None:
     """Draw the training loss and the constant-prediction baseline."""
-    for history, _, style, _ in styled(runs):
+    for width, (history, _, style, _) in zip((6, 2), styled(runs), strict=True):
         loss = history.logs["loss"]
-        axes.plot(np.arange(1, len(loss) + 1), loss, lw=2, **style)
+        axes.plot(np.arange(1, len(loss) + 1), loss, lw=width, **style)
     baseline = np.log(10)  # ten classes
     axes.axhline(baseline, color="gray", lw=1, ls=":")
     place = {"ha": "right", "va": "top", "color": "gray", "fontsize": 9}
-    axes.text(len(loss), baseline - 0.04, "baseline", **place)
+    longest = max(len(h.logs["loss"]) for h, *_ in styled(runs))
+    axes.text(longest, baseline - 0.04, "baseline", **place)
     axes.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
     axes.set_title("Loss in training")
 
@@ -172,6 +173,7 @@ DRAWN: dict[str, Callable[[Axes, Runs], None]] = {
     "underfitting": against_the_baseline,
     "learning_rate_too_low": update_sizes,
     "learning_rate_too_high": update_sizes,
+    "too_few_epochs": against_the_baseline,
     "unscaled_input": feature_sizes,
     "output_loss_mismatch": outputs,
     "numerical_instability": until_it_breaks,

@@ -164,6 +164,11 @@ def learning_rate_too_high(sick: bool) -> Training:
     return classifier(3.0 if sick else 0.01, optimizers.Adam)
 
 
+def too_few_epochs(sick: bool) -> Training:
+    """Six epochs; 40 epochs."""
+    return classifier(0.01, epochs=6 if sick else 40)
+
+
 def unscaled_input(sick: bool) -> Training:
     """Wines as they were measured; Wines, standardized."""
     data = split(*load_wine(return_X_y=True), train=128)
@@ -214,6 +219,7 @@ CASES: dict[str, Callable[[bool], Training]] = {
         underfitting,
         learning_rate_too_low,
         learning_rate_too_high,
+        too_few_epochs,
         unscaled_input,
         output_loss_mismatch,
         numerical_instability,

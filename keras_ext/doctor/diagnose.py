@@ -40,11 +40,17 @@ RULES: tuple[Callable[[LearningSummary], Finding | None], ...] = (
     units.saturated_activation,
     gradients.numerical_instability,
     progress.learning_rate_too_low,
+    progress.too_few_epochs,
     overfitting.overfitting,
     capacity.underfitting,
 )
 
-_STUCK = ("vanishing_gradient", "learning_rate_too_low", "underfitting")
+_STUCK = (
+    "vanishing_gradient",
+    "learning_rate_too_low",
+    "too_few_epochs",
+    "underfitting",
+)
 _UNSTABLE = (
     "exploding_gradient",
     "dying_relu",
@@ -67,8 +73,9 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "saturated_activation": (*_STUCK, "learning_rate_too_high"),
     "learning_rate_too_high": (*_UNSTABLE, *_STUCK),
     "vanishing_gradient": _STUCK,
-    "learning_rate_too_low": ("underfitting",),
-    "underfitting": (*_UNSTABLE, "vanishing_gradient", "learning_rate_too_low"),
+    "learning_rate_too_low": ("too_few_epochs", "underfitting"),
+    "too_few_epochs": ("underfitting",),
+    "underfitting": (*_UNSTABLE, *_STUCK[:-1]),
 }
 
 
@@ -91,7 +98,7 @@ def diagnose(history: RunHistory, rules: Iterable[Rule] = ()) -> list[Finding]:
     findings = [
         _reweighed(f, summary) for r in STATIC_RULES for f in r(history)
     ]
-    findings += [f for rule in RULES if (f := rule(summary))]
+    findings += [_softened(f, summary) for r in RULES if (f := r(summary))]
     findings += [f for rule in rules for f in rule(history)]
     found: dict[str, Finding] = {}
     for finding in findings:
@@ -124,6 +131,13 @@ def _reweighed(finding: Finding, summary: LearningSummary) -> Finding:
     if finding.severity == "info" and summary.fails:
         return dataclasses.replace(finding, severity="warning")
     return finding
+
+
+def _softened(finding: Finding, summary: LearningSummary) -> Finding:
+    """Return a warning instead of an error if the loss falls steadily."""
+    if finding.severity != "error" or not summary.falls_steadily:
+        return finding
+    return dataclasses.replace(finding, severity="warning")
 
 
 def ranked(found: list[Finding]) -> list[Finding]:

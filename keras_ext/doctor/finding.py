@@ -14,6 +14,7 @@ PROBLEMS = (
     "underfitting",
     "learning_rate_too_low",
     "learning_rate_too_high",
+    "too_few_epochs",
     "unscaled_input",
     "output_loss_mismatch",
     "numerical_instability",

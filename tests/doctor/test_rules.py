@@ -195,13 +195,14 @@ def test_half_dead_counts_if_the_weights_are_negative_in_the_mean():
     assert (found.problem, found.severity) == ("dying_relu", "warning")
     pull = found.evidence["pull of the initial weights below zero (std)"]
     assert pull == pytest.approx(0.1 / 0.25 * np.sqrt(32))
-    assert diagnose(run(loss, **half)) == []
+    assert only(diagnose(run(loss, **half))).problem == "too_few_epochs"
     assert diagnose(run(facts=leaning, **half)) == []
     # Layers that were trained before may lean.
     trained = dataclasses.replace(
         leaning, layers=layers(weight_mean=-0.1, bias_size=0.02)
     )
-    assert diagnose(run(loss, facts=trained, **half)) == []
+    found = only(diagnose(run(loss, facts=trained, **half)))
+    assert found.problem == "too_few_epochs"
     # Behind a normalization the mean of the weights is no matter.
     hidden = [
         part
@@ -216,7 +217,8 @@ def test_half_dead_counts_if_the_weights_are_negative_in_the_mean():
         leaning, layers=(*hidden, layers()[-1]), outputs=leaning.outputs
     )
     norms = (0.3,) * 10
-    assert diagnose(run(loss, norms, facts=normal, **half)) == []
+    found = only(diagnose(run(loss, norms, facts=normal, **half)))
+    assert found.problem == "too_few_epochs"
 
 
 def test_zeros_are_not_dead_units():
@@ -295,7 +297,8 @@ def test_smaller_steps_count_if_the_run_fails():
     assert found.evidence["threshold"] == 0.15
     assert only(diagnose(run(STUCK, update=0.1))).problem == "underfitting"
     slow = np.linspace(2.3, 1.5, COUNT)
-    assert diagnose(run(slow, update=0.2)) == []
+    found = only(diagnose(run(slow, update=0.2)))
+    assert found.problem == "too_few_epochs"
 
 
 def test_large_steps_count_in_a_run_that_plateaus():
@@ -359,7 +362,78 @@ def test_a_faint_gradient_counts_if_the_run_fails():
     assert found.problem == "vanishing_gradient"
     assert found.evidence["threshold"] == 0.01
     slow = np.linspace(2.3, 1.5, COUNT)
+    assert only(diagnose(run(slow, norms))).problem == "too_few_epochs"
+
+
+def test_a_training_that_ended_while_the_loss_fell():
+    slow = np.linspace(2.3, 1.5, COUNT)
+    found = only(diagnose(run(slow)))
+    assert (found.problem, found.severity) == ("too_few_epochs", "warning")
+    assert found.evidence["decrease of the loss per epoch"] > 0.02
+    assert diagnose(run(slow, finished=False)) == []
+    assert diagnose(run(slow, logs=curves(np.full(EPOCHS, 2.0)))) == []
+    assert diagnose(run(slow, logs=curves(slow[::SAMPLES]))) != []
+    # The gradient is almost gone.
+    fading = np.geomspace(0.5, 0.001, COUNT)
+    norms = tuple(fading * n for n in (1, 1, 1, 1, 1))
     assert diagnose(run(slow, norms)) == []
+    assert diagnose(run(np.geomspace(2.3, 0.2, COUNT))) == []
+    (found,) = diagnose(run(np.geomspace(2.3, 1.0, COUNT)))
+    assert (found.problem, found.severity) == ("too_few_epochs", "info")
+    # What is measured in such a run may heal.
+    dead = {"dead_relu/dense_1": np.full(COUNT, 0.95)}
+    assert diagnose(run(STUCK, **dead))[0].severity == "error"
+    steep = np.r_[np.full(20, 2.3), np.linspace(2.3, 1.95, COUNT - 20)]
+    found = diagnose(run(steep, **dead))[0]
+    assert (found.problem, found.severity) == ("dying_relu", "warning")
+
+
+def test_a_branch_without_a_gradient_is_no_vanishing_gradient():
+    # Query and key of attention, while it is uniform.
+    norms = (0.4, 1e-6, 1e-6, 0.3, 0.5)
+    known = dataclasses.replace(
+        run().facts,
+        layers=(
+            dataclasses.replace(layers()[0], is_entry=True),
+            *layers()[1:],
+        ),
+    )
+    for facts in (None, known):
+        found = diagnose(run(STUCK, norms, facts=facts))
+        assert "vanishing_gradient" not in found[0].chain
+        found = diagnose(run(STUCK, (1e-6, *norms[1:]), facts=facts))
+        assert found[0].problem == "vanishing_gradient"
+    # A second input whose layers have a sound gradient.
+    two = tuple(
+        dataclasses.replace(layer, is_entry=i in (0, 2))
+        for i, layer in enumerate(layers())
+    )
+    facts = dataclasses.replace(run().facts, layers=two)
+    found = diagnose(run(STUCK, (1e-6, 1e-6, 0.3, 0.3, 0.5), facts=facts))
+    assert "vanishing_gradient" not in found[0].chain
+
+
+def test_large_inputs_do_not_hide_a_vanishing_gradient():
+    batch = dataclasses.replace(run().batch, x_mean=100.0, x_std=50.0)
+    norms = (1e-2, 1e-3, 1e-3, 1e-2, 0.5)
+    found = diagnose(run(STUCK, norms, batch=batch))
+    assert "vanishing_gradient" in found[0].chain
+    found = diagnose(run(STUCK, norms))
+    assert "vanishing_gradient" not in found[0].chain
+
+
+def test_a_gradient_before_a_normalization_is_no_explosion():
+    free = tuple(
+        dataclasses.replace(
+            layer, activation=None, is_normalized=True, feeds=("Dense",)
+        )
+        for layer in layers()[:-1]
+    )
+    facts = dataclasses.replace(run().facts, layers=(*free, layers()[-1]))
+    norms = (900.0, 900.0, 900.0, 900.0, 0.5)
+    problems = [f.problem for f in diagnose(run(STUCK, norms, facts=facts))]
+    assert "exploding_gradient" not in problems
+    assert diagnose(run(STUCK, norms))[0].problem == "exploding_gradient"
 
 
 def test_each_measured_step_stands_for_those_up_to_the_next():

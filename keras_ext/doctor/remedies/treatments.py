@@ -417,6 +417,7 @@ TABLE: dict[str, tuple[Remedy | Callable[[Case], Remedy | None], ...]] = {
         _MORE_FEATURES,
     ),
     "learning_rate_too_low": (_higher_rate, _decay_from_high, _adaptive),
+    "too_few_epochs": (_LONGER, _higher_rate),
     "learning_rate_too_high": (_lower_rate, _decay, _adaptive, _larger_batches),
     "unscaled_input": (_STANDARDIZE, _min_max),
     # Its causes are those of an exploding gradient.

@@ -17,6 +17,7 @@ _ACCURACIES = ("accuracy", "acc", "auc")
 # are relative decreases of the loss per epoch.
 LEARNED = 0.5
 LEARNING, LEARNING_PACE, ENDING = 0.2, 0.02, 0.9
+STEADY_EPOCHS = 5
 MIN_EPOCHS, HAD_TIME, FAILED = 3, 0.3, 0.25
 FAIR_IMPROVEMENT = 0.8
 PLATEAU_PACE, FINAL_PLATEAU_PACE = 0.01, 0.03
@@ -39,6 +40,11 @@ or, before {ENDING:.0%} of training, it is above {LEARNING:.0%}
 its normalized improvement is below {FAILED:.0%},
 and its loss falls by at most {LEARNING_PACE:.0%} an epoch;
 or, at any time, if the loss or a gradient is not finite.
+""",
+    "The loss falls steadily if": f"""
+it fell in each of the last {STEADY_EPOCHS} epochs, {MIN_EPOCHS} at least,
+and falls by {LEARNING_PACE:.0%} an epoch.
+Then what is measured in training is a warning, not an error.
 """,
     "The loss has plateaued if": f"""
 after {MIN_EPOCHS} epochs, {MIN_STEPS} steps, {PLATEAU_SHARE:.0%} of training,
@@ -88,6 +94,11 @@ class LearningSummary:
         """Whether there were enough steps to judge what was learned."""
         steps = self.history.steps
         return bool(len(steps)) and int(steps[-1]) + 1 >= MIN_STEPS
+
+    @property
+    def may_be_judged(self) -> bool:
+        """Whether there were enough steps, or there will be no more."""
+        return self.has_begun or self.history.finished
 
     @property
     def share_done(self) -> float:
@@ -256,6 +267,16 @@ class LearningSummary:
         return (
             self.share_done <= ENDING
             and self.improvement > LEARNING
+            and self.recent_decrease > LEARNING_PACE
+        )
+
+    @property
+    def falls_steadily(self) -> bool:
+        """Whether the loss fell in each of the last epochs, and still does."""
+        losses = self.epoch_losses[-STEADY_EPOCHS:]
+        return (
+            len(losses) >= MIN_EPOCHS
+            and bool((np.diff(losses) < 0).all())
             and self.recent_decrease > LEARNING_PACE
         )
 
