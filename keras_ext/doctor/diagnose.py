@@ -126,6 +126,8 @@ def _reweighed(finding: Finding, summary: LearningSummary) -> Finding:
         lags and late and summary.validates_like_baseline
     ):
         return dataclasses.replace(finding, severity="warning")
+    if summary.is_half_learned:
+        return finding
     if summary.learns:
         return dataclasses.replace(finding, severity="info")
     if finding.severity == "info" and summary.fails:

@@ -35,6 +35,7 @@ class LayerFacts:
         is_normalized: Whether a normalization takes its output.
         dropout: The drop rate of a dropout layer, or of a layer's inputs.
         penalty: The largest factor of its L1 and L2 regularizers.
+        penalty_loss: What regularizers of its initial weights add to the loss.
     """
 
     path: str
@@ -53,6 +54,7 @@ class LayerFacts:
     is_normalized: bool = False
     dropout: float = 0.0
     penalty: float = 0.0
+    penalty_loss: float = 0.0
 
 
 @dataclass(frozen=True)

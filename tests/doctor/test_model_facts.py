@@ -189,6 +189,9 @@ def test_dropout_and_penalties():
     )
     assert layer(model, "drop").dropout == 0.25
     assert layer(model, "a").penalty == pytest.approx(0.1)
+    kernel = model.get_layer("a").get_weights()[0]
+    expected = 0.01 * np.abs(kernel).sum() + 0.1 * np.square(kernel).sum()
+    assert layer(model, "a").penalty_loss == pytest.approx(expected, rel=1e-4)
     assert layer(model, "a").dropout == 0.0
 
 

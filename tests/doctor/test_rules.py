@@ -685,10 +685,8 @@ def test_a_deep_linear_model_is_found_where_it_is_not_enough():
 
 
 def test_penalties_belong_to_the_baseline():
-    # Four kernels of 32 x 32 with a variance of 1/16 each: 0.0256 in all,
-    # and 0.0128 of the last one.
     output = OutputFacts("out", None, 10, "mean_squared_error")
-    weights = layers(penalty=1e-4)
+    weights = layers(penalty=1e-4, penalty_loss=0.0064)
     weights = (*weights[:-1], dataclasses.replace(weights[-1], activation=None))
     facts = dataclasses.replace(run().facts, layers=weights, outputs=(output,))
     batch = BatchFacts(
@@ -697,8 +695,23 @@ def test_penalties_belong_to_the_baseline():
     history = run(0.016 * np.ones(COUNT), facts=facts, batch=batch)
     summary = LearningSummary(history)
     assert summary.baseline == pytest.approx(0.01)
-    assert summary.reference == pytest.approx(0.01 + 4 * 1e-4 * 32 * 32 / 16)
+    assert summary.reference == pytest.approx(0.01 + 4 * 0.0064)
     assert diagnose(history) == []
+
+
+def test_a_penalty_that_rules_the_loss():
+    facts = dataclasses.replace(
+        run().facts, layers=layers(penalty=0.01, penalty_loss=30.0)
+    )
+    loss = np.geomspace(120.0, 2.4, COUNT)
+    loss[COUNT // 2 :] = 2.4
+    found = only(diagnose(run(loss, facts=facts)))
+    assert found.problem == "underfitting"
+    assert "penalty of 0.01, which adds 30 to the loss" in found.message
+    mild = dataclasses.replace(
+        run().facts, layers=layers(penalty=0.01, penalty_loss=0.5)
+    )
+    assert diagnose(run(loss / 10, facts=mild)) == []
 
 
 def test_large_inputs_that_only_training_keeps_up_with():

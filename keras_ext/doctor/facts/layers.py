@@ -127,6 +127,7 @@ def _layer_facts(
         feeds=_sorted(feeds.get(id(layers[0]))),
         dropout=max(map(_dropout, layers)),
         penalty=max(map(_penalty, layers)),
+        penalty_loss=sum(map(_penalty_loss, layers)),
         is_normalized=any(
             graph.NORMALIZED in feeds.get(id(layer), ()) for layer in layers
         ),
@@ -178,14 +179,34 @@ def _dropout(layer: Any) -> float:
 def _penalty(layer: Any) -> float:
     """Return the largest factor of a layer's L1 and L2 regularizers."""
     factors = [0.0]
-    for name in ("kernel", "bias", "activity", "recurrent", "embeddings"):
-        regularizer = getattr(layer, f"{name}_regularizer", None)
-        if regularizer is None:
-            continue
+    for regularizer, _ in _regularizers(layer):
         for factor in ("l1", "l2"):
             value = tried(functools.partial(_factor, regularizer, factor), 0.0)
             factors.append(value)
     return max(factors)
+
+
+def _penalty_loss(layer: Any) -> float:
+    """Return what the regularizers of a layer's weights add to the loss."""
+    return sum(
+        tried(functools.partial(_number, regularizer, variable), 0.0)
+        for regularizer, variable in _regularizers(layer)
+        if variable is not None
+    )
+
+
+def _regularizers(layer: Any) -> Iterable[tuple[Any, Any]]:
+    """Yield the regularizers of a layer, and the variables they belong to."""
+    names = "kernel bias recurrent embeddings gamma beta activity".split()
+    for name in names:
+        regularizer = getattr(layer, f"{name}_regularizer", None)
+        if regularizer is not None:
+            attribute = "recurrent_kernel" if name == "recurrent" else name
+            yield regularizer, getattr(layer, attribute, None)
+
+
+def _number(regularizer: Any, variable: Any) -> float:
+    return float(keras.ops.convert_to_numpy(regularizer(variable.value)))
 
 
 def _factor(regularizer: Any, name: str) -> float:

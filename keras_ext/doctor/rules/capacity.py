@@ -9,6 +9,7 @@ from keras_ext.doctor.rules.learning_summary import (
     PLATEAU_PACE,
     PLATEAU_SHARE,
     STRONG_PENALTY,
+    STRONG_SHARE,
     LearningSummary,
 )
 from keras_ext.doctor.rules.progress import LARGE_UPDATE
@@ -35,7 +36,8 @@ Warning: a plateau below {POOR_IMPROVEMENT:.0%} normalized improvement,
 Warning: a run that fails, plateaus or ends below {FAIR_IMPROVEMENT:.0%}, with:
   a hidden layer of {NARROW} units or fewer;
   or hidden layers without any activation;
-  or dropout of {STRONG_DROPOUT:g}, or a penalty of {STRONG_PENALTY:g}.
+  or dropout of {STRONG_DROPOUT:g}, or a penalty of {STRONG_PENALTY:g};
+  or a penalty that adds {STRONG_SHARE:g} times the baseline to the first loss.
 Info, custom loss: an error above {CONSTANT_ERROR:g} times the targets' std.
 Earliest: {MIN_EPOCHS} epochs and {PLATEAU_SHARE:.0%} of training,
   or, with such a layer, when the run fails.
@@ -164,11 +166,11 @@ def _regularization(summary: LearningSummary) -> tuple[str, str] | None:
     for layer in summary.history.facts.layers[:-1]:
         if layer.dropout >= STRONG_DROPOUT:
             return layer.path, f"`{layer.path}` drops {layer.dropout:.0%}"
-        if layer.penalty >= STRONG_PENALTY:
-            return (
-                layer.path,
-                f"`{layer.path}` has a penalty of {layer.penalty:g}",
-            )
+        if summary.is_strong(layer):
+            reason = f"`{layer.path}` has a penalty of {layer.penalty:g}"
+            if layer.penalty_loss:
+                reason += f", which adds {layer.penalty_loss:.3g} to the loss"
+            return layer.path, reason
     return None
 
 

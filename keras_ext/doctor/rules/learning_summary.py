@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from keras_ext.doctor.run_history import RunHistory
+from keras_ext.doctor.run_history import LayerFacts, RunHistory
 
 _CROSSENTROPIES = (
     "categorical_crossentropy",
@@ -22,7 +22,8 @@ MIN_EPOCHS, HAD_TIME, FAILED = 3, 0.3, 0.25
 FAIR_IMPROVEMENT = 0.8
 PLATEAU_PACE, FINAL_PLATEAU_PACE = 0.01, 0.03
 PLATEAU_SHARE, MIN_STEPS = 0.6, 20
-STRONG_PENALTY = 0.05
+# The factor of a strong penalty; or its part of the first loss / baseline.
+STRONG_PENALTY, STRONG_SHARE = 0.05, 5.0
 # Batch normalization's moving averages need `SETTLING_STEPS` steps to become
 # right. With Keras's momentum, `MOVING_STEPS` steps cover a fifth of that.
 SETTLING_STEPS, MOVING_STEPS, AT_REST = 300, 20, 0.05
@@ -40,6 +41,10 @@ or, before {ENDING:.0%} of training, it is above {LEARNING:.0%}
 its normalized improvement is below {FAILED:.0%},
 and its loss falls by at most {LEARNING_PACE:.0%} an epoch;
 or, at any time, if the loss or a gradient is not finite.
+""",
+    "A run is half learned if": f"""
+the loss has plateaued,
+and its normalized improvement is below {FAIR_IMPROVEMENT:.0%}.
 """,
     "The loss falls steadily if": f"""
 it fell in each of the last {STEADY_EPOCHS} epochs, {MIN_EPOCHS} at least,
@@ -164,17 +169,16 @@ class LearningSummary:
 
     @functools.cached_property
     def _penalties(self) -> float:
-        """The L2 penalty of the initial weights, approximately."""
+        """The penalties of the initial weights, 0 if they are strong."""
         layers = self.history.facts.layers
-        if any(layer.penalty >= STRONG_PENALTY for layer in layers):
+        if any(map(self.is_strong, layers)):
             return 0.0
-        return sum(
-            layer.penalty
-            * ((layer.weight_std or 0.0) ** 2 + layer.weight_mean**2)
-            * (layer.fan_in or 0)
-            * (layer.units or 0)
-            for layer in layers
-        )
+        return sum(layer.penalty_loss for layer in layers)
+
+    def is_strong(self, layer: LayerFacts) -> bool:
+        """Return whether a layer's penalty rules the loss."""
+        share = layer.penalty_loss / self.baseline if self.baseline else 0.0
+        return layer.penalty >= STRONG_PENALTY or share > STRONG_SHARE
 
     @functools.cached_property
     def improvement(self) -> float:
@@ -304,6 +308,16 @@ class LearningSummary:
         return self.improvement < improvement and not (
             self.recent_decrease > pace
         )
+
+    @functools.cached_property
+    def is_half_learned(self) -> bool:
+        """Whether the run stopped improving short of a fair result.
+
+        What hinders it in most steps is no error, but no mere info either.
+        """
+        if self.baseline is None or self.first_nonfinite is not None:
+            return False
+        return self.has_plateaued(FAIR_IMPROVEMENT)
 
     @functools.cached_property
     def decrease(self) -> float:

@@ -40,7 +40,7 @@ Warning: root mean square above {HUGE_INPUT:g}; info: above {LARGE_INPUT:g}.
 Warning: a feature above {HUGE_INPUT:g}, {FEATURE_RATIO:g} times the median one.
   Info instead, if the root mean square is at most {LARGE_INPUT:g}.
 Warning: no feature is above {TINY_INPUT:g}.
-Info instead: the run learns.
+Info instead: the run learns, and is not half learned.
 Info instead: a normalization follows the first layer (not for unlike features).
 Warning in any case: validation loss of {ABOVE_BASELINE:g} times the baseline.
 Warning in any case, with batch normalization first, if:
