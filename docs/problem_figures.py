@@ -136,6 +136,18 @@ def feature_sizes(axes: Axes, runs: Runs) -> None:
     axes.set_title("Inputs of the first dense layer")
 
 
+def against_targets(axes: Axes, runs: Runs) -> None:
+    """Draw what the outputs are after training, against the targets."""
+    for _, training, style, marker in styled(runs):
+        y = training.y[:120]
+        predicted = training.model.predict(training.x[:120], verbose=0)[:, 0]
+        scaled = [(a - y.mean()) / y.std() for a in (y, predicted)]
+        axes.plot(*scaled, marker, ms=4, alpha=0.6, **style)
+    axes.axline((0, 0), slope=1, color="gray", lw=1, ls=":")
+    axes.set(xlabel="target, standardized", ylabel="output, alike")
+    axes.set_title("Outputs after training")
+
+
 def outputs(axes: Axes, runs: Runs) -> None:
     """Draw the distributions of targets and outputs."""
     bins = np.linspace(-2, 2.6, 24)
@@ -175,6 +187,7 @@ DRAWN: dict[str, Callable[[Axes, Runs], None]] = {
     "learning_rate_too_high": update_sizes,
     "too_few_epochs": against_the_baseline,
     "unscaled_input": feature_sizes,
+    "unscaled_target": against_targets,
     "output_loss_mismatch": outputs,
     "numerical_instability": until_it_breaks,
 }

@@ -184,6 +184,18 @@ def unscaled_input(sick: bool) -> Training:
     )
 
 
+def unscaled_target(sick: bool) -> Training:
+    """Disease progression from 25 to 346; Standardized."""
+    x, y = load_diabetes(return_X_y=True)
+    if not sick:
+        y = (y - y.mean()) / y.std()
+    x, y = x / x.std(axis=0), y.astype("float32")
+    out = layers.Dense(1, name="out")
+    model = network(2, 16, out=out, features=10)
+    model.compile(optimizers.Adam(0.003), "mse")
+    return Training(model, *split(x, y, 352))
+
+
 def output_loss_mismatch(sick: bool) -> Training:
     """Sigmoid for a standardized number; Linear output."""
     x, y = load_diabetes(return_X_y=True)
@@ -221,6 +233,7 @@ CASES: dict[str, Callable[[bool], Training]] = {
         learning_rate_too_high,
         too_few_epochs,
         unscaled_input,
+        unscaled_target,
         output_loss_mismatch,
         numerical_instability,
     )

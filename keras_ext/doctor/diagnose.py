@@ -26,6 +26,7 @@ STATIC_RULES: tuple[Callable[[RunHistory], list[Finding]], ...] = (
     outputs.output_loss_mismatch,
     static.symmetric_units,
     static.unscaled_input,
+    static.unscaled_target,
 )
 RULES: tuple[Callable[[LearningSummary], Finding | None], ...] = (
     capacity.over_regularized,
@@ -59,7 +60,12 @@ _UNSTABLE = (
     "learning_rate_too_high",
 )
 CONSEQUENCES: dict[str, tuple[str, ...]] = {
-    "numerical_instability": (*_UNSTABLE, *_STUCK, "unscaled_input"),
+    "numerical_instability": (
+        *_UNSTABLE,
+        *_STUCK,
+        "unscaled_input",
+        "unscaled_target",
+    ),
     "output_loss_mismatch": (*_UNSTABLE, *_STUCK, "overfitting"),
     "symmetric_units": (
         *_STUCK,
@@ -68,6 +74,7 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
         "learning_rate_too_high",
     ),
     "unscaled_input": (*_UNSTABLE, *_STUCK, "overfitting"),
+    "unscaled_target": (*_UNSTABLE, *_STUCK, "overfitting"),
     "dying_relu": _STUCK,
     "exploding_gradient": (*_UNSTABLE, *_STUCK),
     "saturated_activation": (*_STUCK, "learning_rate_too_high"),
@@ -118,7 +125,7 @@ def _reweighed(finding: Finding, summary: LearningSummary) -> Finding:
         linear = finding.evidence.get("activation") == "linear"
         if finding.severity == "info" and linear:
             return dataclasses.replace(finding, severity="warning")
-    if finding.problem != "unscaled_input" or not summary.epochs:
+    if not finding.problem.startswith("unscaled") or not summary.epochs:
         return finding
     late = summary.share_done >= PLATEAU_SHARE
     lags = static.outruns_batch_normalization(summary.history)
@@ -130,7 +137,8 @@ def _reweighed(finding: Finding, summary: LearningSummary) -> Finding:
         return finding
     if summary.learns:
         return dataclasses.replace(finding, severity="info")
-    if finding.severity == "info" and summary.fails:
+    far = late and finding.problem == "unscaled_target"
+    if finding.severity == "info" and (summary.fails or far):
         return dataclasses.replace(finding, severity="warning")
     return finding
 

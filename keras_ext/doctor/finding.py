@@ -16,6 +16,7 @@ PROBLEMS = (
     "learning_rate_too_high",
     "too_few_epochs",
     "unscaled_input",
+    "unscaled_target",
     "output_loss_mismatch",
     "numerical_instability",
 )

@@ -388,6 +388,27 @@ def test_a_training_that_ended_while_the_loss_fell():
     assert (found.problem, found.severity) == ("dying_relu", "warning")
 
 
+def test_a_half_learned_run_is_no_healthy_one():
+    half = 1.0 + 1.3 * np.exp(-np.arange(COUNT) / 3)
+    names = {layer.path: layer for layer in layers("tanh")}
+    facts = dataclasses.replace(run().facts, layers=tuple(names.values()))
+    saturated = {"saturation/dense_1": np.full(COUNT, 0.8)}
+    found = only(diagnose(run(half, facts=facts, **saturated)))
+    assert (found.problem, found.severity) == (
+        "saturated_activation",
+        "warning",
+    )
+    batch = dataclasses.replace(run().batch, x_mean=30.0)
+    found = only(diagnose(run(half, batch=batch)))
+    assert (found.problem, found.severity) == ("unscaled_input", "warning")
+    # They are as good as they get, or still on their way.
+    for loss in (FALLING, np.linspace(2.3, 1.0, COUNT)):
+        found = diagnose(run(loss, facts=facts, **saturated))
+        assert "saturated_activation" not in [f.problem for f in found]
+        (found,) = diagnose(run(loss, batch=batch))[:1]
+        assert found.severity == "info"
+
+
 def test_a_branch_without_a_gradient_is_no_vanishing_gradient():
     # Query and key of attention, while it is uniform.
     norms = (0.4, 1e-6, 1e-6, 0.3, 0.5)

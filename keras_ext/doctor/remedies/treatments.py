@@ -214,6 +214,16 @@ _STANDARDIZE = Remedy(
 )
 
 
+_STANDARDIZE_TARGETS = Remedy(
+    "Standardize the targets. Afterwards, scale the predictions back.",
+    "mean, std = np.mean(y), np.std(y); y = (y - mean) / std",
+)
+_SCALED_OUTPUTS = Remedy(
+    "Or let the model's last layer scale its outputs.",
+    "keras.layers.Rescaling(scale=np.std(y), offset=np.mean(y))",
+)
+
+
 def _scaled_input(case: Case) -> Remedy | None:
     if case.facts and case.facts.normalizes_input or case.has("Embedding"):
         return None
@@ -420,6 +430,7 @@ TABLE: dict[str, tuple[Remedy | Callable[[Case], Remedy | None], ...]] = {
     "too_few_epochs": (_LONGER, _higher_rate),
     "learning_rate_too_high": (_lower_rate, _decay, _adaptive, _larger_batches),
     "unscaled_input": (_STANDARDIZE, _min_max),
+    "unscaled_target": (_STANDARDIZE_TARGETS, _SCALED_OUTPUTS),
     # Its causes are those of an exploding gradient.
     "numerical_instability": (
         _no_nan,

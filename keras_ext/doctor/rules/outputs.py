@@ -327,6 +327,12 @@ def _wrong_regression(output: OutputFacts, batch: _Batch) -> _Mismatches:
         return
     if batch is None:
         return
+    if loss == "mean_squared_logarithmic_error" and batch.y_low < -TOLERANCE:
+        yield _error(
+            f"Targets lie between {batch.y_low:.4g} and {batch.y_high:.4g}, "
+            f"but {loss} takes none below 0."
+        )
+        return
     if units > 1 and batch.y_units == 1 and loss != "quantile":
         yield _error(
             f"There are {units} outputs but one target per sample: {loss} "
