@@ -189,6 +189,7 @@ DRAWN: dict[str, Callable[[Axes, Runs], None]] = {
     "unscaled_input": feature_sizes,
     "unscaled_target": against_targets,
     "output_loss_mismatch": outputs,
+    "frozen_weights": against_the_baseline,
     "numerical_instability": until_it_breaks,
 }
 

@@ -196,6 +196,15 @@ def unscaled_target(sick: bool) -> Training:
     return Training(model, *split(x, y, 352))
 
 
+def frozen_weights(sick: bool) -> Training:
+    """Hidden layers frozen before training; Trained."""
+    training = classifier(width=8, epochs=30)
+    for layer in training.model.layers[:-1]:
+        layer.trainable = not sick
+    training.model.compile("adam", training.model.loss, metrics=["accuracy"])
+    return training
+
+
 def output_loss_mismatch(sick: bool) -> Training:
     """Sigmoid for a standardized number; Linear output."""
     x, y = load_diabetes(return_X_y=True)
@@ -235,6 +244,7 @@ CASES: dict[str, Callable[[bool], Training]] = {
         unscaled_input,
         unscaled_target,
         output_loss_mismatch,
+        frozen_weights,
         numerical_instability,
     )
 }

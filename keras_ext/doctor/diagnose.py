@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from keras_ext.doctor.finding import SEVERITIES, Finding
 from keras_ext.doctor.rules import (
     capacity,
+    frozen,
     gradients,
     outputs,
     overfitting,
@@ -29,6 +30,7 @@ STATIC_RULES: tuple[Callable[[RunHistory], list[Finding]], ...] = (
     static.unscaled_target,
 )
 RULES: tuple[Callable[[LearningSummary], Finding | None], ...] = (
+    frozen.frozen_weights,
     capacity.over_regularized,
     capacity.too_simple,
     units.dead_at_start,
@@ -75,6 +77,7 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     ),
     "unscaled_input": (*_UNSTABLE, *_STUCK, "overfitting"),
     "unscaled_target": (*_UNSTABLE, *_STUCK, "overfitting"),
+    "frozen_weights": (*_STUCK, "dying_relu", "saturated_activation"),
     "dying_relu": _STUCK,
     "exploding_gradient": (*_UNSTABLE, *_STUCK),
     "saturated_activation": (*_STUCK, "learning_rate_too_high"),

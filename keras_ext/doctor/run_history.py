@@ -26,6 +26,8 @@ class LayerFacts:
         bias_size: Mean absolute value of the initial biases.
         identical_units: Whether all units start with the same weights.
         trainable: Whether any of its weights is trained.
+        is_random: Whether it is frozen with the kernel that its initializer
+            drew.
         feeds: Classes of the layers and operations that take its output.
             Activations, normalizations and layers without weights are passed
             over if they have one input. `"output"` is the model's output,
@@ -49,6 +51,7 @@ class LayerFacts:
     bias_size: float = 0.0
     identical_units: bool = False
     trainable: bool = True
+    is_random: bool = False
     feeds: tuple[str, ...] | None = None
     is_entry: bool = False
     is_normalized: bool = False

@@ -182,6 +182,22 @@ def test_frozen_layers_are_there():
     assert layer(model, "b").trainable
 
 
+def test_frozen_layers_with_the_weights_that_were_drawn():
+    model = sequential(
+        LAYERS.Embedding(9, 4, name="rows"),
+        dense(4, name="drawn"),
+        dense(4, name="set"),
+        dense(4, name="trained"),
+        shape=(3,),
+    )
+    for name in ("rows", "drawn", "set"):
+        model.get_layer(name).trainable = False
+    kernel, bias = model.get_layer("set").get_weights()
+    model.get_layer("set").set_weights([kernel + 0.01, bias])
+    drawn = [la.path for la in facts_of(model).layers if la.is_random]
+    assert drawn == ["rows", "drawn"]
+
+
 def test_dropout_and_penalties():
     model = sequential(
         LAYERS.Dropout(0.25, name="drop"),

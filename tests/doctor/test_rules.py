@@ -409,6 +409,29 @@ def test_a_half_learned_run_is_no_healthy_one():
         assert found.severity == "info"
 
 
+def test_layers_that_are_not_trained():
+    known = layers()
+    frozen = dataclasses.replace(known[1], trainable=False, is_random=True)
+    facts = dataclasses.replace(
+        run().facts, layers=(known[0], frozen, *known[2:])
+    )
+    half = 1.0 + 1.3 * np.exp(-np.arange(COUNT) / 3)
+    found = only(diagnose(run(half, facts=facts)))
+    assert (found.problem, found.layer) == ("frozen_weights", "dense_1")
+    assert diagnose(run(facts=facts)) == []
+    # The optimizer never got the weights of a layer.
+    moves = {f"update_ratio/dense_{i}": 1e-3 * (i != 2) for i in range(4)}
+    found = only(diagnose(run(STUCK, **moves)))
+    assert (found.problem, found.layer) == ("frozen_weights", "dense_2")
+    own = dataclasses.replace(run().facts, own_train_step=True)
+    assert diagnose(run(STUCK, facts=own, **moves))[0].problem != (
+        "frozen_weights"
+    )
+    no_gradient = (0.3, 0.3, 0.0, 0.3, 0.5)
+    found = diagnose(run(STUCK, no_gradient, **moves))
+    assert found[0].problem != "frozen_weights"
+
+
 def test_a_branch_without_a_gradient_is_no_vanishing_gradient():
     # Query and key of attention, while it is uniform.
     norms = (0.4, 1e-6, 1e-6, 0.3, 0.5)

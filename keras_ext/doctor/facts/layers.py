@@ -151,7 +151,26 @@ def _layer_facts(
             tried(functools.partial(_bias_size, x), 0.0) for x in layers
         ),
         identical_units=kernel.identical,
+        is_random=not facts.trainable
+        and any(tried(functools.partial(_is_random, x), False) for x in layers),
     )
+
+
+def _is_random(layer: Any) -> bool:
+    """Return whether a kernel is what its initializer drew.
+
+    An initializer with a fixed seed draws the same numbers again.
+    """
+    for name in ("kernel", "embeddings"):
+        initializer = getattr(layer, f"{name}_initializer", None)
+        kernel = getattr(layer, name, None)
+        seed = getattr(initializer, "seed", None)
+        if initializer is None or kernel is None or not isinstance(seed, int):
+            continue
+        drawn = initializer(kernel.shape, dtype=kernel.dtype)
+        if np.array_equal(_array(kernel), _array(drawn)):
+            return True
+    return False
 
 
 def _recurrent_gain(layer: Any) -> float | None:

@@ -224,6 +224,13 @@ _SCALED_OUTPUTS = Remedy(
 )
 
 
+_THAW = Remedy(
+    "Train the frozen layers, or load trained weights before they are frozen. "
+    "Compile the model afterwards.",
+    "model.trainable = True",
+)
+
+
 def _scaled_input(case: Case) -> Remedy | None:
     if case.facts and case.facts.normalizes_input or case.has("Embedding"):
         return None
@@ -430,6 +437,7 @@ TABLE: dict[str, tuple[Remedy | Callable[[Case], Remedy | None], ...]] = {
     "too_few_epochs": (_LONGER, _higher_rate),
     "learning_rate_too_high": (_lower_rate, _decay, _adaptive, _larger_batches),
     "unscaled_input": (_STANDARDIZE, _min_max),
+    "frozen_weights": (_THAW,),
     "unscaled_target": (_STANDARDIZE_TARGETS, _SCALED_OUTPUTS),
     # Its causes are those of an exploding gradient.
     "numerical_instability": (
