@@ -160,6 +160,18 @@ def outputs(axes: Axes, runs: Runs) -> None:
     axes.set_title("Targets, and outputs after training")
 
 
+def outputs_of_the_rare(axes: Axes, runs: Runs) -> None:
+    """Draw the outputs on new samples of the rare class."""
+    for _, training, style, _ in styled(runs):
+        x, y = training.validation
+        predicted = training.model.predict(x[y == 1], verbose=0)[:, 0]
+        bins = np.linspace(0, 1, 21)
+        axes.hist(predicted, bins, histtype="step", lw=2, **style)
+    axes.axvline(0.5, color="gray", lw=1, ls=":")
+    axes.set(xlabel="output", ylabel="new images")
+    axes.set_title("Outputs on the rare class after training")
+
+
 def weights(figure: Figure, runs: Runs) -> None:
     """Draw the weights of the hidden units after training, side by side."""
     panels = figure.subplots(1, 2)
@@ -189,6 +201,7 @@ DRAWN: dict[str, Callable[[Axes, Runs], None]] = {
     "unscaled_input": feature_sizes,
     "unscaled_target": against_targets,
     "output_loss_mismatch": outputs,
+    "class_imbalance": outputs_of_the_rare,
     "frozen_weights": against_the_baseline,
     "numerical_instability": until_it_breaks,
 }

@@ -196,6 +196,22 @@ def unscaled_target(sick: bool) -> Training:
     return Training(model, *split(x, y, 352))
 
 
+def class_imbalance(sick: bool) -> Training:
+    """One digit of ten is a seven; The classes weigh the same."""
+    x, y, (x_new, y_new) = digits()
+    y, y_new = (y == 7).astype("float32"), (y_new == 7).astype("float32")
+    out = layers.Dense(1, "sigmoid", name="out")
+    model = network(1, 4, out=out)
+    model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+    if not sick:
+        y_0, y_1 = x[y == 0], x[y == 1]
+        x = np.concatenate([y_0, *[y_1] * 9])
+        y = np.repeat([0.0, 1.0], [len(y_0), len(x) - len(y_0)])
+        order = np.random.default_rng(0).permutation(len(x))
+        x, y = x[order], y[order].astype("float32")
+    return Training(model, x, y, (x_new, y_new), epochs=12)
+
+
 def frozen_weights(sick: bool) -> Training:
     """Hidden layers frozen before training; Trained."""
     training = classifier(width=8, epochs=30)
@@ -244,6 +260,7 @@ CASES: dict[str, Callable[[bool], Training]] = {
         unscaled_input,
         unscaled_target,
         output_loss_mismatch,
+        class_imbalance,
         frozen_weights,
         numerical_instability,
     )

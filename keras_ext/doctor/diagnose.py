@@ -43,6 +43,7 @@ RULES: tuple[Callable[[LearningSummary], Finding | None], ...] = (
     units.saturated_activation,
     gradients.numerical_instability,
     progress.learning_rate_too_low,
+    capacity.class_imbalance,
     progress.too_few_epochs,
     overfitting.overfitting,
     capacity.underfitting,
@@ -85,6 +86,7 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "vanishing_gradient": _STUCK,
     "learning_rate_too_low": ("too_few_epochs", "underfitting"),
     "too_few_epochs": ("underfitting",),
+    "class_imbalance": ("too_few_epochs", "underfitting"),
     "underfitting": (*_UNSTABLE, *_STUCK[:-1]),
 }
 

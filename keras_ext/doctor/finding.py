@@ -18,6 +18,7 @@ PROBLEMS = (
     "unscaled_input",
     "unscaled_target",
     "output_loss_mismatch",
+    "class_imbalance",
     "frozen_weights",
     "numerical_instability",
 )

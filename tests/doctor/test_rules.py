@@ -432,6 +432,33 @@ def test_layers_that_are_not_trained():
     assert found[0].problem != "frozen_weights"
 
 
+def test_a_model_that_predicts_the_most_frequent_class():
+    output = OutputFacts("out", "sigmoid", 1, "binary_crossentropy")
+    facts = dataclasses.replace(run().facts, outputs=(output,))
+    batch = dataclasses.replace(
+        run().batch,
+        class_shares=np.array([0.9, 0.1]),
+        y_mean=0.1,
+        y_low=0,
+        y_high=1,
+    )
+    stuck = np.full(COUNT, 0.33)
+    given = {"facts": facts, "batch": batch}
+    found = only(diagnose(run(stuck, **given)))
+    assert found.chain == ("class_imbalance", "underfitting")
+    none = {"accuracy": np.full(EPOCHS, 0.9)}
+    found = only(diagnose(run(stuck, logs=none, **given)))
+    assert found.problem == "class_imbalance"
+    some = {"accuracy": np.full(EPOCHS, 0.95)}
+    found = diagnose(run(stuck, logs=some, **given))
+    assert "class_imbalance" not in [f.problem for f in found]
+    even = dataclasses.replace(
+        batch, class_shares=np.array([0.6, 0.4]), y_mean=0.4
+    )
+    found = diagnose(run(2 * stuck, facts=facts, batch=even))
+    assert "class_imbalance" not in [f.problem for f in found]
+
+
 def test_a_branch_without_a_gradient_is_no_vanishing_gradient():
     # Query and key of attention, while it is uniform.
     norms = (0.4, 1e-6, 1e-6, 0.3, 0.5)

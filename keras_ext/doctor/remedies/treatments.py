@@ -224,6 +224,33 @@ _SCALED_OUTPUTS = Remedy(
 )
 
 
+def _class_weights(case: Case) -> Remedy:
+    shares = np.ones(0) if case.batch is None else case.batch.class_shares
+    there = shares[shares > 0]
+    if len(shares) < 2 or not len(there):
+        shares = there = np.array([0.9, 0.1])
+    weights = {
+        i: round(float(1 / (len(there) * share)), 2)
+        for i, share in enumerate(shares)
+        if share > 0
+    }
+    return Remedy(
+        "Give rare classes larger weights in the loss.",
+        f"model.fit(x, y, epochs=100, class_weight={weights})",
+    )
+
+
+def _focal(case: Case) -> Remedy:
+    outputs = case.facts.outputs if case.facts else ()
+    binary = len(outputs) == 1 and outputs[0].units == 1
+    kind = "Binary" if binary else "Categorical"
+    return Remedy(
+        "Or use the focal loss, in which samples of the frequent class count "
+        "little.",
+        f"keras_ext.losses.{kind}FocalCrossentropy()",
+    )
+
+
 _THAW = Remedy(
     "Train the frozen layers, or load trained weights before they are frozen. "
     "Compile the model afterwards.",
@@ -437,6 +464,7 @@ TABLE: dict[str, tuple[Remedy | Callable[[Case], Remedy | None], ...]] = {
     "too_few_epochs": (_LONGER, _higher_rate),
     "learning_rate_too_high": (_lower_rate, _decay, _adaptive, _larger_batches),
     "unscaled_input": (_STANDARDIZE, _min_max),
+    "class_imbalance": (_class_weights, _focal),
     "frozen_weights": (_THAW,),
     "unscaled_target": (_STANDARDIZE_TARGETS, _SCALED_OUTPUTS),
     # Its causes are those of an exploding gradient.

@@ -11,12 +11,14 @@ from keras_ext.doctor.rules.shared import finding_of
 
 # Sampled steps in which a layer had a gradient and did not move.
 MIN_STILL_STEPS = 5
+# Gradient norm / global norm. A smaller one may be lost in rounding.
+SOUND = 1e-2
 
 CONDITIONS = {
     "frozen_weights": f"""
 A frozen layer has exactly the weights that its initializer drew;
-or a layer had a gradient in {MIN_STILL_STEPS} sampled steps or more
-  and moved in none of them, while other layers moved.
+or a layer had {SOUND:.0%} of the gradient norm in {MIN_STILL_STEPS} sampled
+  steps or more and moved in none of them, while other layers moved.
 Warning: the run fails, or is half learned.
 Info instead: otherwise, below {FAIR_IMPROVEMENT:.0%} normalized improvement.
 Silent: an optimizer that a custom `train_step` calls may leave layers out.
@@ -57,13 +59,14 @@ def frozen_weights(summary: LearningSummary) -> Finding | None:
 
 def _still(summary: LearningSummary) -> list[str]:
     """Return the layers that have a gradient and never move."""
-    if not len(summary.updates):
-        return []
     norms = summary.history.of_kind("grad_norm/")
+    if not len(summary.updates) or not norms:
+        return []
+    least = SOUND * summary.history.series["grad_norm/global"]
     return [
         layer
         for layer, moves in summary.history.of_kind("update_ratio/").items()
         if layer in norms
-        and np.count_nonzero(norms[layer] > 0) >= MIN_STILL_STEPS
+        and np.count_nonzero(norms[layer] > least) >= MIN_STILL_STEPS
         and not moves.any()
     ]
