@@ -95,13 +95,14 @@ def losses(axes: Axes, runs: Runs) -> None:
 
 def against_the_baseline(axes: Axes, runs: Runs) -> None:
     """Draw the training loss and the constant-prediction baseline."""
-    for history, _, style, _ in styled(runs):
+    for width, (history, _, style, _) in zip((6, 2), styled(runs), strict=True):
         loss = history.logs["loss"]
-        axes.plot(np.arange(1, len(loss) + 1), loss, lw=2, **style)
+        axes.plot(np.arange(1, len(loss) + 1), loss, lw=width, **style)
     baseline = np.log(10)  # ten classes
     axes.axhline(baseline, color="gray", lw=1, ls=":")
     place = {"ha": "right", "va": "top", "color": "gray", "fontsize": 9}
-    axes.text(len(loss), baseline - 0.04, "baseline", **place)
+    longest = max(len(h.logs["loss"]) for h, *_ in styled(runs))
+    axes.text(longest, baseline - 0.04, "baseline", **place)
     axes.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
     axes.set_title("Loss in training")
 
@@ -135,6 +136,18 @@ def feature_sizes(axes: Axes, runs: Runs) -> None:
     axes.set_title("Inputs of the first dense layer")
 
 
+def against_targets(axes: Axes, runs: Runs) -> None:
+    """Draw what the outputs are after training, against the targets."""
+    for _, training, style, marker in styled(runs):
+        y = training.y[:120]
+        predicted = training.model.predict(training.x[:120], verbose=0)[:, 0]
+        scaled = [(a - y.mean()) / y.std() for a in (y, predicted)]
+        axes.plot(*scaled, marker, ms=4, alpha=0.6, **style)
+    axes.axline((0, 0), slope=1, color="gray", lw=1, ls=":")
+    axes.set(xlabel="target, standardized", ylabel="output, alike")
+    axes.set_title("Outputs after training")
+
+
 def outputs(axes: Axes, runs: Runs) -> None:
     """Draw the distributions of targets and outputs."""
     bins = np.linspace(-2, 2.6, 24)
@@ -145,6 +158,18 @@ def outputs(axes: Axes, runs: Runs) -> None:
         axes.hist(predicted, bins, histtype="step", lw=2, **style)
     axes.set(xlabel="target, output", ylabel="patients")
     axes.set_title("Targets, and outputs after training")
+
+
+def outputs_of_the_rare(axes: Axes, runs: Runs) -> None:
+    """Draw the outputs on new samples of the rare class."""
+    for _, training, style, _ in styled(runs):
+        x, y = training.validation
+        predicted = training.model.predict(x[y == 1], verbose=0)[:, 0]
+        bins = np.linspace(0, 1, 21)
+        axes.hist(predicted, bins, histtype="step", lw=2, **style)
+    axes.axvline(0.5, color="gray", lw=1, ls=":")
+    axes.set(xlabel="output", ylabel="new images")
+    axes.set_title("Outputs on the rare class after training")
 
 
 def weights(figure: Figure, runs: Runs) -> None:
@@ -172,8 +197,12 @@ DRAWN: dict[str, Callable[[Axes, Runs], None]] = {
     "underfitting": against_the_baseline,
     "learning_rate_too_low": update_sizes,
     "learning_rate_too_high": update_sizes,
+    "too_few_epochs": against_the_baseline,
     "unscaled_input": feature_sizes,
+    "unscaled_target": against_targets,
     "output_loss_mismatch": outputs,
+    "class_imbalance": outputs_of_the_rare,
+    "frozen_weights": against_the_baseline,
     "numerical_instability": until_it_breaks,
 }
 

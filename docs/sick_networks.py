@@ -164,6 +164,11 @@ def learning_rate_too_high(sick: bool) -> Training:
     return classifier(3.0 if sick else 0.01, optimizers.Adam)
 
 
+def too_few_epochs(sick: bool) -> Training:
+    """Six epochs; 40 epochs."""
+    return classifier(0.01, epochs=6 if sick else 40)
+
+
 def unscaled_input(sick: bool) -> Training:
     """Wines as they were measured; Wines, standardized."""
     data = split(*load_wine(return_X_y=True), train=128)
@@ -177,6 +182,43 @@ def unscaled_input(sick: bool) -> Training:
         **{"depth": 2, "first": first, "out": out, "features": 13},
         epochs=20,
     )
+
+
+def unscaled_target(sick: bool) -> Training:
+    """Disease progression from 25 to 346; Standardized."""
+    x, y = load_diabetes(return_X_y=True)
+    if not sick:
+        y = (y - y.mean()) / y.std()
+    x, y = x / x.std(axis=0), y.astype("float32")
+    out = layers.Dense(1, name="out")
+    model = network(2, 16, out=out, features=10)
+    model.compile(optimizers.Adam(0.003), "mse")
+    return Training(model, *split(x, y, 352))
+
+
+def class_imbalance(sick: bool) -> Training:
+    """One digit of ten is a seven; The classes weigh the same."""
+    x, y, (x_new, y_new) = digits()
+    y, y_new = (y == 7).astype("float32"), (y_new == 7).astype("float32")
+    out = layers.Dense(1, "sigmoid", name="out")
+    model = network(1, 4, out=out)
+    model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+    if not sick:
+        y_0, y_1 = x[y == 0], x[y == 1]
+        x = np.concatenate([y_0, *[y_1] * 9])
+        y = np.repeat([0.0, 1.0], [len(y_0), len(x) - len(y_0)])
+        order = np.random.default_rng(0).permutation(len(x))
+        x, y = x[order], y[order].astype("float32")
+    return Training(model, x, y, (x_new, y_new), epochs=12)
+
+
+def frozen_weights(sick: bool) -> Training:
+    """Hidden layers frozen before training; Trained."""
+    training = classifier(width=8, epochs=30)
+    for layer in training.model.layers[:-1]:
+        layer.trainable = not sick
+    training.model.compile("adam", training.model.loss, metrics=["accuracy"])
+    return training
 
 
 def output_loss_mismatch(sick: bool) -> Training:
@@ -214,8 +256,12 @@ CASES: dict[str, Callable[[bool], Training]] = {
         underfitting,
         learning_rate_too_low,
         learning_rate_too_high,
+        too_few_epochs,
         unscaled_input,
+        unscaled_target,
         output_loss_mismatch,
+        class_imbalance,
+        frozen_weights,
         numerical_instability,
     )
 }

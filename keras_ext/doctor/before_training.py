@@ -166,6 +166,7 @@ def _static(facts: Facts, x: Any, y: Any) -> list[Finding]:
         *static.numerical_instability_in_data(history),
         *static.symmetric_units(history),
         *static.unscaled_input(history),
+        *static.unscaled_target(history),
     ]
     pairs = [(facts.outputs, y)]
     if len(facts.outputs) > 1:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from keras_ext.doctor.finding import SEVERITIES, Finding
 from keras_ext.doctor.rules import (
     capacity,
+    frozen,
     gradients,
     outputs,
     overfitting,
@@ -26,8 +27,10 @@ STATIC_RULES: tuple[Callable[[RunHistory], list[Finding]], ...] = (
     outputs.output_loss_mismatch,
     static.symmetric_units,
     static.unscaled_input,
+    static.unscaled_target,
 )
 RULES: tuple[Callable[[LearningSummary], Finding | None], ...] = (
+    frozen.frozen_weights,
     capacity.over_regularized,
     capacity.too_simple,
     units.dead_at_start,
@@ -40,11 +43,18 @@ RULES: tuple[Callable[[LearningSummary], Finding | None], ...] = (
     units.saturated_activation,
     gradients.numerical_instability,
     progress.learning_rate_too_low,
+    capacity.class_imbalance,
+    progress.too_few_epochs,
     overfitting.overfitting,
     capacity.underfitting,
 )
 
-_STUCK = ("vanishing_gradient", "learning_rate_too_low", "underfitting")
+_STUCK = (
+    "vanishing_gradient",
+    "learning_rate_too_low",
+    "too_few_epochs",
+    "underfitting",
+)
 _UNSTABLE = (
     "exploding_gradient",
     "dying_relu",
@@ -53,7 +63,12 @@ _UNSTABLE = (
     "learning_rate_too_high",
 )
 CONSEQUENCES: dict[str, tuple[str, ...]] = {
-    "numerical_instability": (*_UNSTABLE, *_STUCK, "unscaled_input"),
+    "numerical_instability": (
+        *_UNSTABLE,
+        *_STUCK,
+        "unscaled_input",
+        "unscaled_target",
+    ),
     "output_loss_mismatch": (*_UNSTABLE, *_STUCK, "overfitting"),
     "symmetric_units": (
         *_STUCK,
@@ -62,13 +77,17 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
         "learning_rate_too_high",
     ),
     "unscaled_input": (*_UNSTABLE, *_STUCK, "overfitting"),
+    "unscaled_target": (*_UNSTABLE, *_STUCK, "overfitting"),
+    "frozen_weights": (*_STUCK, "dying_relu", "saturated_activation"),
     "dying_relu": _STUCK,
     "exploding_gradient": (*_UNSTABLE, *_STUCK),
     "saturated_activation": (*_STUCK, "learning_rate_too_high"),
     "learning_rate_too_high": (*_UNSTABLE, *_STUCK),
     "vanishing_gradient": _STUCK,
-    "learning_rate_too_low": ("underfitting",),
-    "underfitting": (*_UNSTABLE, "vanishing_gradient", "learning_rate_too_low"),
+    "learning_rate_too_low": ("too_few_epochs", "underfitting"),
+    "too_few_epochs": ("underfitting",),
+    "class_imbalance": ("too_few_epochs", "underfitting"),
+    "underfitting": (*_UNSTABLE, *_STUCK[:-1]),
 }
 
 
@@ -91,7 +110,7 @@ def diagnose(history: RunHistory, rules: Iterable[Rule] = ()) -> list[Finding]:
     findings = [
         _reweighed(f, summary) for r in STATIC_RULES for f in r(history)
     ]
-    findings += [f for rule in RULES if (f := rule(summary))]
+    findings += [_softened(f, summary) for r in RULES if (f := r(summary))]
     findings += [f for rule in rules for f in rule(history)]
     found: dict[str, Finding] = {}
     for finding in findings:
@@ -111,7 +130,7 @@ def _reweighed(finding: Finding, summary: LearningSummary) -> Finding:
         linear = finding.evidence.get("activation") == "linear"
         if finding.severity == "info" and linear:
             return dataclasses.replace(finding, severity="warning")
-    if finding.problem != "unscaled_input" or not summary.epochs:
+    if not finding.problem.startswith("unscaled") or not summary.epochs:
         return finding
     late = summary.share_done >= PLATEAU_SHARE
     lags = static.outruns_batch_normalization(summary.history)
@@ -119,11 +138,21 @@ def _reweighed(finding: Finding, summary: LearningSummary) -> Finding:
         lags and late and summary.validates_like_baseline
     ):
         return dataclasses.replace(finding, severity="warning")
+    if summary.is_half_learned:
+        return finding
     if summary.learns:
         return dataclasses.replace(finding, severity="info")
-    if finding.severity == "info" and summary.fails:
+    far = late and finding.problem == "unscaled_target"
+    if finding.severity == "info" and (summary.fails or far):
         return dataclasses.replace(finding, severity="warning")
     return finding
+
+
+def _softened(finding: Finding, summary: LearningSummary) -> Finding:
+    """Return a warning instead of an error if the loss falls steadily."""
+    if finding.severity != "error" or not summary.falls_steadily:
+        return finding
+    return dataclasses.replace(finding, severity="warning")
 
 
 def ranked(found: list[Finding]) -> list[Finding]:

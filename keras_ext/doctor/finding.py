@@ -14,8 +14,12 @@ PROBLEMS = (
     "underfitting",
     "learning_rate_too_low",
     "learning_rate_too_high",
+    "too_few_epochs",
     "unscaled_input",
+    "unscaled_target",
     "output_loss_mismatch",
+    "class_imbalance",
+    "frozen_weights",
     "numerical_instability",
 )
 

@@ -26,12 +26,18 @@ class LayerFacts:
         bias_size: Mean absolute value of the initial biases.
         identical_units: Whether all units start with the same weights.
         trainable: Whether any of its weights is trained.
+        is_random: Whether it is frozen with the kernel that its initializer
+            drew.
         feeds: Classes of the layers and operations that take its output.
             Activations, normalizations and layers without weights are passed
             over if they have one input. `"output"` is the model's output,
             `"?"` is unknown. `None` if nothing is known.
+        is_entry: Whether it belongs to a first layer with weights after an
+            input of the model. No layer of a subclassed model does.
+        is_normalized: Whether a normalization takes its output.
         dropout: The drop rate of a dropout layer, or of a layer's inputs.
         penalty: The largest factor of its L1 and L2 regularizers.
+        penalty_loss: What regularizers of its initial weights add to the loss.
     """
 
     path: str
@@ -45,9 +51,13 @@ class LayerFacts:
     bias_size: float = 0.0
     identical_units: bool = False
     trainable: bool = True
+    is_random: bool = False
     feeds: tuple[str, ...] | None = None
+    is_entry: bool = False
+    is_normalized: bool = False
     dropout: float = 0.0
     penalty: float = 0.0
+    penalty_loss: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,8 @@ class OutputFacts:
         activation: Its activation; `None` for linear and unknown outputs.
         units: Its last axis.
         loss: The name of Keras's loss function, such as
-            `"mean_squared_error"`; `None` for no loss and for custom ones.
+            `"mean_squared_error"`; `None` for no loss, and for custom ones
+            that equal none of Keras's.
         from_logits: Whether the loss takes logits.
         known: Whether `activation` is certain.
         ignore_class: The label that the loss ignores, or `None`.

@@ -15,6 +15,8 @@ Tensor = Any
 
 # Above this number of features, their scales are not measured.
 MAX_FEATURES = 4096
+_FRACTIONS = ("float", "bfloat")
+_NUMBERS = (*_FRACTIONS, "int", "uint", "bool")
 
 
 class BatchGauge(Gauge):
@@ -22,7 +24,8 @@ class BatchGauge(Gauge):
 
     A row holds, in this order:
 
-    - `STATISTICS` of the inputs, then of the targets;
+    - `STATISTICS` of the inputs, then of the targets. Whole numbers count
+      only if all inputs are whole;
     - the `loss` that the step returned, NaN if it returned none;
     - the number of samples;
     - the targets' standard deviation over the samples, as the root mean
@@ -69,7 +72,7 @@ class BatchGauge(Gauge):
 
     def _row(self, step_capture: Any) -> Tensor:
         x, y, _ = keras.utils.unpack_x_y_sample_weight(step_capture.data)
-        inputs, targets = _numbers(x), _numbers(y)
+        inputs, targets = _measured(x), _numbers(y)
         logs = step_capture.logs
         logs = logs if isinstance(logs, dict) else {}
         loss = _scalar(logs.get("loss"))
@@ -98,25 +101,32 @@ def _scalar(loss: Any) -> Tensor:
     """Return the mean of a loss, NaN for a value that is no number."""
     if isinstance(loss, int | float):
         return ops.cast(loss, "float32")
-    if getattr(loss, "shape", None) is None or not _is_number(loss):
+    if getattr(loss, "shape", None) is None or not _dtype(loss).startswith(
+        _NUMBERS
+    ):
         return ops.cast(float("nan"), "float32")
     return ops.mean(ops.cast(loss, "float32"))
 
 
-def _numbers(data: Any) -> list[Tensor]:
-    """Return the numeric tensors of a structure, as float32."""
-    if data is None:
-        return []
+def _measured(x: Any) -> list[Tensor]:
+    """Return the inputs, without whole numbers beside numbers with fractions.
+
+    Those are indices, which have no scale.
+    """
+    return _numbers(x, _FRACTIONS) or _numbers(x)
+
+
+def _numbers(data: Any, kinds: tuple[str, ...] = _NUMBERS) -> list[Tensor]:
+    """Return the tensors of some kinds in a structure, as float32."""
     return [
         ops.cast(a, "float32")
         for a in keras.tree.flatten(data)
-        if a is not None and _is_number(a)
+        if a is not None and _dtype(a).startswith(kinds)
     ]
 
 
-def _is_number(tensor: Any) -> bool:
-    dtype = keras.backend.standardize_dtype(getattr(tensor, "dtype", float))
-    return dtype.startswith(("float", "bfloat", "int", "uint", "bool"))
+def _dtype(tensor: Any) -> str:
+    return keras.backend.standardize_dtype(getattr(tensor, "dtype", float))
 
 
 def _summary(tensors: list[Tensor]) -> Tensor:

@@ -182,6 +182,22 @@ def test_frozen_layers_are_there():
     assert layer(model, "b").trainable
 
 
+def test_frozen_layers_with_the_weights_that_were_drawn():
+    model = sequential(
+        LAYERS.Embedding(9, 4, name="rows"),
+        dense(4, name="drawn"),
+        dense(4, name="set"),
+        dense(4, name="trained"),
+        shape=(3,),
+    )
+    for name in ("rows", "drawn", "set"):
+        model.get_layer(name).trainable = False
+    kernel, bias = model.get_layer("set").get_weights()
+    model.get_layer("set").set_weights([kernel + 0.01, bias])
+    drawn = [la.path for la in facts_of(model).layers if la.is_random]
+    assert drawn == ["rows", "drawn"]
+
+
 def test_dropout_and_penalties():
     model = sequential(
         LAYERS.Dropout(0.25, name="drop"),
@@ -189,6 +205,9 @@ def test_dropout_and_penalties():
     )
     assert layer(model, "drop").dropout == 0.25
     assert layer(model, "a").penalty == pytest.approx(0.1)
+    kernel = model.get_layer("a").get_weights()[0]
+    expected = 0.01 * np.abs(kernel).sum() + 0.1 * np.square(kernel).sum()
+    assert layer(model, "a").penalty_loss == pytest.approx(expected, rel=1e-4)
     assert layer(model, "a").dropout == 0.0
 
 
@@ -206,6 +225,28 @@ def test_what_a_layer_feeds():
     assert feeds["b"] == ("Add",)
     assert feeds["encoder/c"] == ("Dense",)
     assert feeds["d"] == ("output",)
+    assert [la.path for la in facts.layers if la.is_normalized] == ["a"]
+    assert [la.path for la in facts.layers if la.is_entry] == ["a"]
+
+
+def test_the_entries_of_a_model():
+    image, time = keras.Input((8,)), keras.Input((1,))
+    encoder = keras.Sequential([dense(4, name="in"), dense(4, name="on")])
+    x = encoder(LAYERS.BatchNormalization()(image))
+    gate = dense(4, name="gate")(dense(4, name="time")(time))
+    model = keras.Model([image, time], dense(2, name="out")(x * gate))
+    paths = {la.path for la in facts_of(model).layers if la.is_entry}
+    assert paths == {f"{encoder.name}/in", "time"}
+
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.net = model
+
+        def call(self, x):
+            return self.net(x)
+
+    assert not any(la.is_entry for la in facts_of(Own()).layers)
 
 
 def test_what_the_last_layer_of_a_residual_block_feeds():
@@ -330,8 +371,56 @@ def test_names_of_losses(source, name, function):
 
 
 def test_losses_that_nobody_knows():
-    for loss in (own_loss, OwnLoss(), lambda y, p: 0.0, "nonsense", None):
-        assert loss_facts(loss).name is None
+    for loss in (OwnLoss(), lambda y, p: 0.0, "nonsense", None):
+        assert loss_facts(loss)[:2] == (None, False)
+
+
+def test_a_loss_of_ones_own_that_equals_keras_is_recognized():
+    losses = keras.losses
+
+    def from_logits(y, p):
+        return ops.mean(losses.categorical_crossentropy(y, p, True))
+
+    def summed(y, p):
+        return ops.sum(losses.sparse_categorical_crossentropy(y, p))
+
+    def binary(y, p):
+        return -ops.mean(y * ops.log(p) + (1 - y) * ops.log(1 - p))
+
+    assert loss_facts(own_loss)[:2] == ("mean_squared_error", False)
+    assert loss_facts(from_logits)[:2] == ("categorical_crossentropy", True)
+    assert loss_facts(summed)[:2] == ("sparse_categorical_crossentropy", False)
+    assert loss_facts(binary)[:2] == ("binary_crossentropy", False)
+
+
+def test_a_custom_loss_takes_logits_if_it_ignores_a_shift():
+    def weighted(y, p):
+        weights = ops.convert_to_tensor([1.0, 5.0, 2.0])
+        return -ops.sum(weights * y * ops.log_softmax(p), axis=-1)
+
+    def of_distributions(y, p):
+        return -ops.sum(y * ops.log(p) * (1 - p) ** 2, axis=-1)
+
+    assert loss_facts(weighted)[:2] == (None, True)
+    assert loss_facts(of_distributions)[:2] == (None, False)
+
+
+def test_recognizing_a_loss_takes_no_random_number():
+    def noisy(y, p):
+        noise = keras.random.normal(ops.shape(p))
+        return ops.mean(ops.square(y - p + noise)) + np.random.rand()
+
+    def drawn():
+        keras.utils.set_random_seed(3)
+        if with_loss:
+            assert loss_facts(noisy)[:2] == (None, False)
+        noise = ops.convert_to_numpy(keras.random.normal((2,)))
+        return [*noise, np.random.rand()]
+
+    with_loss = False
+    expected = drawn()
+    with_loss = True
+    assert drawn() == expected
 
 
 def test_settings_of_losses():

@@ -195,13 +195,14 @@ def test_half_dead_counts_if_the_weights_are_negative_in_the_mean():
     assert (found.problem, found.severity) == ("dying_relu", "warning")
     pull = found.evidence["pull of the initial weights below zero (std)"]
     assert pull == pytest.approx(0.1 / 0.25 * np.sqrt(32))
-    assert diagnose(run(loss, **half)) == []
+    assert only(diagnose(run(loss, **half))).problem == "too_few_epochs"
     assert diagnose(run(facts=leaning, **half)) == []
     # Layers that were trained before may lean.
     trained = dataclasses.replace(
         leaning, layers=layers(weight_mean=-0.1, bias_size=0.02)
     )
-    assert diagnose(run(loss, facts=trained, **half)) == []
+    found = only(diagnose(run(loss, facts=trained, **half)))
+    assert found.problem == "too_few_epochs"
     # Behind a normalization the mean of the weights is no matter.
     hidden = [
         part
@@ -216,7 +217,8 @@ def test_half_dead_counts_if_the_weights_are_negative_in_the_mean():
         leaning, layers=(*hidden, layers()[-1]), outputs=leaning.outputs
     )
     norms = (0.3,) * 10
-    assert diagnose(run(loss, norms, facts=normal, **half)) == []
+    found = only(diagnose(run(loss, norms, facts=normal, **half)))
+    assert found.problem == "too_few_epochs"
 
 
 def test_zeros_are_not_dead_units():
@@ -295,7 +297,8 @@ def test_smaller_steps_count_if_the_run_fails():
     assert found.evidence["threshold"] == 0.15
     assert only(diagnose(run(STUCK, update=0.1))).problem == "underfitting"
     slow = np.linspace(2.3, 1.5, COUNT)
-    assert diagnose(run(slow, update=0.2)) == []
+    found = only(diagnose(run(slow, update=0.2)))
+    assert found.problem == "too_few_epochs"
 
 
 def test_large_steps_count_in_a_run_that_plateaus():
@@ -359,7 +362,149 @@ def test_a_faint_gradient_counts_if_the_run_fails():
     assert found.problem == "vanishing_gradient"
     assert found.evidence["threshold"] == 0.01
     slow = np.linspace(2.3, 1.5, COUNT)
+    assert only(diagnose(run(slow, norms))).problem == "too_few_epochs"
+
+
+def test_a_training_that_ended_while_the_loss_fell():
+    slow = np.linspace(2.3, 1.5, COUNT)
+    found = only(diagnose(run(slow)))
+    assert (found.problem, found.severity) == ("too_few_epochs", "warning")
+    assert found.evidence["decrease of the loss per epoch"] > 0.02
+    assert diagnose(run(slow, finished=False)) == []
+    assert diagnose(run(slow, logs=curves(np.full(EPOCHS, 2.0)))) == []
+    assert diagnose(run(slow, logs=curves(slow[::SAMPLES]))) != []
+    # The gradient is almost gone.
+    fading = np.geomspace(0.5, 0.001, COUNT)
+    norms = tuple(fading * n for n in (1, 1, 1, 1, 1))
     assert diagnose(run(slow, norms)) == []
+    assert diagnose(run(np.geomspace(2.3, 0.2, COUNT))) == []
+    (found,) = diagnose(run(np.geomspace(2.3, 1.0, COUNT)))
+    assert (found.problem, found.severity) == ("too_few_epochs", "info")
+    # What is measured in such a run may heal.
+    dead = {"dead_relu/dense_1": np.full(COUNT, 0.95)}
+    assert diagnose(run(STUCK, **dead))[0].severity == "error"
+    steep = np.r_[np.full(20, 2.3), np.linspace(2.3, 1.95, COUNT - 20)]
+    found = diagnose(run(steep, **dead))[0]
+    assert (found.problem, found.severity) == ("dying_relu", "warning")
+
+
+def test_a_half_learned_run_is_no_healthy_one():
+    half = 1.0 + 1.3 * np.exp(-np.arange(COUNT) / 3)
+    names = {layer.path: layer for layer in layers("tanh")}
+    facts = dataclasses.replace(run().facts, layers=tuple(names.values()))
+    saturated = {"saturation/dense_1": np.full(COUNT, 0.8)}
+    found = only(diagnose(run(half, facts=facts, **saturated)))
+    assert (found.problem, found.severity) == (
+        "saturated_activation",
+        "warning",
+    )
+    batch = dataclasses.replace(run().batch, x_mean=30.0)
+    found = only(diagnose(run(half, batch=batch)))
+    assert (found.problem, found.severity) == ("unscaled_input", "warning")
+    # They are as good as they get, or still on their way.
+    for loss in (FALLING, np.linspace(2.3, 1.0, COUNT)):
+        found = diagnose(run(loss, facts=facts, **saturated))
+        assert "saturated_activation" not in [f.problem for f in found]
+        (found,) = diagnose(run(loss, batch=batch))[:1]
+        assert found.severity == "info"
+
+
+def test_layers_that_are_not_trained():
+    known = layers()
+    frozen = dataclasses.replace(known[1], trainable=False, is_random=True)
+    facts = dataclasses.replace(
+        run().facts, layers=(known[0], frozen, *known[2:])
+    )
+    half = 1.0 + 1.3 * np.exp(-np.arange(COUNT) / 3)
+    found = only(diagnose(run(half, facts=facts)))
+    assert (found.problem, found.layer) == ("frozen_weights", "dense_1")
+    assert diagnose(run(facts=facts)) == []
+    # The optimizer never got the weights of a layer.
+    moves = {f"update_ratio/dense_{i}": 1e-3 * (i != 2) for i in range(4)}
+    found = only(diagnose(run(STUCK, **moves)))
+    assert (found.problem, found.layer) == ("frozen_weights", "dense_2")
+    own = dataclasses.replace(run().facts, own_train_step=True)
+    assert diagnose(run(STUCK, facts=own, **moves))[0].problem != (
+        "frozen_weights"
+    )
+    no_gradient = (0.3, 0.3, 0.0, 0.3, 0.5)
+    found = diagnose(run(STUCK, no_gradient, **moves))
+    assert found[0].problem != "frozen_weights"
+
+
+def test_a_model_that_predicts_the_most_frequent_class():
+    output = OutputFacts("out", "sigmoid", 1, "binary_crossentropy")
+    facts = dataclasses.replace(run().facts, outputs=(output,))
+    batch = dataclasses.replace(
+        run().batch,
+        class_shares=np.array([0.9, 0.1]),
+        y_mean=0.1,
+        y_low=0,
+        y_high=1,
+    )
+    stuck = np.full(COUNT, 0.33)
+    given = {"facts": facts, "batch": batch}
+    found = only(diagnose(run(stuck, **given)))
+    assert found.chain == ("class_imbalance", "underfitting")
+    none = {"accuracy": np.full(EPOCHS, 0.9)}
+    found = only(diagnose(run(stuck, logs=none, **given)))
+    assert found.problem == "class_imbalance"
+    some = {"accuracy": np.full(EPOCHS, 0.95)}
+    found = diagnose(run(stuck, logs=some, **given))
+    assert "class_imbalance" not in [f.problem for f in found]
+    even = dataclasses.replace(
+        batch, class_shares=np.array([0.6, 0.4]), y_mean=0.4
+    )
+    found = diagnose(run(2 * stuck, facts=facts, batch=even))
+    assert "class_imbalance" not in [f.problem for f in found]
+
+
+def test_a_branch_without_a_gradient_is_no_vanishing_gradient():
+    # Query and key of attention, while it is uniform.
+    norms = (0.4, 1e-6, 1e-6, 0.3, 0.5)
+    known = dataclasses.replace(
+        run().facts,
+        layers=(
+            dataclasses.replace(layers()[0], is_entry=True),
+            *layers()[1:],
+        ),
+    )
+    for facts in (None, known):
+        found = diagnose(run(STUCK, norms, facts=facts))
+        assert "vanishing_gradient" not in found[0].chain
+        found = diagnose(run(STUCK, (1e-6, *norms[1:]), facts=facts))
+        assert found[0].problem == "vanishing_gradient"
+    # A second input whose layers have a sound gradient.
+    two = tuple(
+        dataclasses.replace(layer, is_entry=i in (0, 2))
+        for i, layer in enumerate(layers())
+    )
+    facts = dataclasses.replace(run().facts, layers=two)
+    found = diagnose(run(STUCK, (1e-6, 1e-6, 0.3, 0.3, 0.5), facts=facts))
+    assert "vanishing_gradient" not in found[0].chain
+
+
+def test_large_inputs_do_not_hide_a_vanishing_gradient():
+    batch = dataclasses.replace(run().batch, x_mean=100.0, x_std=50.0)
+    norms = (1e-2, 1e-3, 1e-3, 1e-2, 0.5)
+    found = diagnose(run(STUCK, norms, batch=batch))
+    assert "vanishing_gradient" in found[0].chain
+    found = diagnose(run(STUCK, norms))
+    assert "vanishing_gradient" not in found[0].chain
+
+
+def test_a_gradient_before_a_normalization_is_no_explosion():
+    free = tuple(
+        dataclasses.replace(
+            layer, activation=None, is_normalized=True, feeds=("Dense",)
+        )
+        for layer in layers()[:-1]
+    )
+    facts = dataclasses.replace(run().facts, layers=(*free, layers()[-1]))
+    norms = (900.0, 900.0, 900.0, 900.0, 0.5)
+    problems = [f.problem for f in diagnose(run(STUCK, norms, facts=facts))]
+    assert "exploding_gradient" not in problems
+    assert diagnose(run(STUCK, norms))[0].problem == "exploding_gradient"
 
 
 def test_each_measured_step_stands_for_those_up_to_the_next():
@@ -611,10 +756,8 @@ def test_a_deep_linear_model_is_found_where_it_is_not_enough():
 
 
 def test_penalties_belong_to_the_baseline():
-    # Four kernels of 32 x 32 with a variance of 1/16 each: 0.0256 in all,
-    # and 0.0128 of the last one.
     output = OutputFacts("out", None, 10, "mean_squared_error")
-    weights = layers(penalty=1e-4)
+    weights = layers(penalty=1e-4, penalty_loss=0.0064)
     weights = (*weights[:-1], dataclasses.replace(weights[-1], activation=None))
     facts = dataclasses.replace(run().facts, layers=weights, outputs=(output,))
     batch = BatchFacts(
@@ -623,8 +766,23 @@ def test_penalties_belong_to_the_baseline():
     history = run(0.016 * np.ones(COUNT), facts=facts, batch=batch)
     summary = LearningSummary(history)
     assert summary.baseline == pytest.approx(0.01)
-    assert summary.reference == pytest.approx(0.01 + 4 * 1e-4 * 32 * 32 / 16)
+    assert summary.reference == pytest.approx(0.01 + 4 * 0.0064)
     assert diagnose(history) == []
+
+
+def test_a_penalty_that_rules_the_loss():
+    facts = dataclasses.replace(
+        run().facts, layers=layers(penalty=0.01, penalty_loss=30.0)
+    )
+    loss = np.geomspace(120.0, 2.4, COUNT)
+    loss[COUNT // 2 :] = 2.4
+    found = only(diagnose(run(loss, facts=facts)))
+    assert found.problem == "underfitting"
+    assert "penalty of 0.01, which adds 30 to the loss" in found.message
+    mild = dataclasses.replace(
+        run().facts, layers=layers(penalty=0.01, penalty_loss=0.5)
+    )
+    assert diagnose(run(loss / 10, facts=mild)) == []
 
 
 def test_large_inputs_that_only_training_keeps_up_with():

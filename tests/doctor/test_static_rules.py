@@ -11,6 +11,7 @@ from keras_ext.doctor.rules.static import (
     numerical_instability_in_data,
     symmetric_units,
     unscaled_input,
+    unscaled_target,
 )
 from keras_ext.doctor.run_history import (
     Facts,
@@ -73,6 +74,7 @@ def of_output(activation, units, loss, y=None, **changes):
 SIGNED = 2 * BINARY - 1
 STANDARD = RNG.normal(size=(64, 1))
 COUNTS = RNG.poisson(2.0, 64)
+MSLE = "mean_squared_logarithmic_error"
 UNIT = RNG.uniform(size=(64, 10))
 MULTI_HOT = (RNG.uniform(size=(64, 3)) < 0.6).astype("float32")
 
@@ -341,7 +343,8 @@ def test_inputs_that_meet_no_new_weights_are_silent(facts):
 
 def test_a_normalization_behind_the_first_layer_makes_it_an_info():
     norm = LayerFacts("norm", "BatchNormalization")
-    layers = [dense(activation=None), norm, head()]
+    first = dense(activation=None, is_normalized=True)
+    layers = [first, norm, head()]
     assert severity(unscaled_input(history(100 * NORMAL, layers=layers))) == (
         "info"
     )
@@ -354,6 +357,25 @@ def test_without_data_there_is_nothing_to_say():
     given = history(None)
     assert not unscaled_input(given)
     assert not numerical_instability_in_data(given)
+
+
+@pytest.mark.parametrize(
+    "y, loss, expected",
+    [
+        (STANDARD, MSE, None),
+        (20 * STANDARD, MSE, None),
+        (200 * STANDARD, MSE, "info"),
+        (1e8 * STANDARD, MSE, "warning"),
+        (STANDARD + 500, "huber", "info"),
+        (1e-5 * STANDARD, MSE, "warning"),
+        (0 * STANDARD, MSE, None),
+        (1e8 * STANDARD, None, None),
+        (1e8 * STANDARD, "mean_absolute_percentage_error", None),
+    ],
+)
+def test_the_scale_of_targets(y, loss, expected):
+    outputs = [OutputFacts("out", None, 1, loss)]
+    assert severity(unscaled_target(history(y=y, outputs=outputs))) == expected
 
 
 # Weights that start alike

@@ -25,9 +25,11 @@ _MOVING = frozenset(
 )
 _PASSING = _SAME | _MOVING
 _PASSED_OVER = _PASSING | frozenset(
+    "ZeroPadding1D ZeroPadding2D ZeroPadding3D".split()
+)
+_NORMALIZATIONS = frozenset(
     "BatchNormalization LayerNormalization GroupNormalization "
-    "RMSNormalization UnitNormalization ZeroPadding1D ZeroPadding2D "
-    "ZeroPadding3D".split()
+    "RMSNormalization UnitNormalization".split()
 )
 _ACTIVATION_LAYERS = {
     "Softmax": "softmax",
@@ -71,7 +73,9 @@ class Final(NamedTuple):
 
 
 UNKNOWN = Final(None, False)
-_UNKNOWN_PLACE = "?"  # among the classes that a layer feeds
+# Among the classes that a layer feeds.
+_UNKNOWN_PLACE = "?"
+NORMALIZED = "normalized"
 
 
 def class_name(operation: Any) -> str:
@@ -140,8 +144,8 @@ def feeds_of(model: Any) -> dict[int, set[str]]:
     they have one input.
 
     Returns:
-        Names of classes by the id of a layer or operation; `"output"` stands
-        for the model's output.
+        Names of classes by the id of a layer or operation. `"output"` stands
+        for the model's output, `NORMALIZED` for a normalization passed over.
     """
     found: dict[int, set[str]] = {}
     _visit(model, {"output"}, found)
@@ -214,13 +218,17 @@ def _entered(layer: Any, after: set[str]) -> set[str]:
     ):
         return _entered(layer.layer, after)
     name = class_name(layer)
-    bare = isinstance(layer, keras.layers.Activation)
-    if bare or name in _PASSED_OVER or name in _ACTIVATION_LAYERS:
+    if name in _NORMALIZATIONS:
+        return after | {NORMALIZED}
+    if name in _PASSED_OVER:
         return after
+    bare = isinstance(layer, keras.layers.Activation)
+    if bare or name in _ACTIVATION_LAYERS:
+        return after - {NORMALIZED}
     if not isinstance(layer, keras.layers.Layer) and operation_activation(
         layer
     ):
-        return after
+        return after - {NORMALIZED}
     return {name}
 
 
@@ -362,6 +370,53 @@ def _units_of_chain(model: Any) -> int | None:
     return None
 
 
+def entries_of(model: Any) -> set[int]:
+    """Return the ids of the first layers with weights after each input.
+
+    Normalizations are passed over. Nothing is known of custom code: a layer
+    of one's own is an entry as a whole, a subclassed model has none.
+    """
+    return set() if _is_opaque(model) else _entries(model)
+
+
+def _is_opaque(model: Any) -> bool:
+    return not is_chain(model) and not is_graph(model)
+
+
+def _entries(layer: Any) -> set[int]:
+    if _is_opaque(layer):
+        return {id(layer)} if layer.weights else set()
+    if is_chain(layer):
+        return next(filter(None, map(_entries_in, layer.layers)), set())
+    reached = {id(producer(tensor)[0]) for tensor in layer.inputs}
+    found: set[int] = set()
+    for operation in layer.operations:
+        if not _befores(operation) & reached:
+            continue
+        entries = _entries_in(operation)
+        found |= entries
+        if not entries:
+            reached.add(id(operation))
+    return found
+
+
+def _entries_in(layer: Any) -> set[int]:
+    passed = class_name(layer) in _NORMALIZATIONS
+    if passed or not isinstance(layer, keras.layers.Layer):
+        return set()
+    return _entries(layer)
+
+
+def _befores(operation: Any) -> set[int]:
+    """Return the ids of the operations that an operation takes tensors of."""
+    return {
+        id(producer(tensor)[0])
+        for node in operation._inbound_nodes
+        for tensor in node.input_tensors
+        if hasattr(tensor, "_keras_history")
+    }
+
+
 def normalizes_input(model: Any, is_scaling: Callable[[Any], bool]) -> bool:
     """Return whether the first layer that changes the inputs scales them.
 
@@ -377,13 +432,7 @@ def normalizes_input(model: Any, is_scaling: Callable[[Any], bool]) -> bool:
         starts = [producer(tensor)[0] for tensor in model.inputs]
         reached = {id(operation) for operation in starts}
         for operation in model.operations:
-            befores = {
-                id(producer(tensor)[0])
-                for node in operation._inbound_nodes
-                for tensor in node.input_tensors
-                if hasattr(tensor, "_keras_history")
-            }
-            if not befores & reached:
+            if not _befores(operation) & reached:
                 continue
             if scales(operation):
                 return True

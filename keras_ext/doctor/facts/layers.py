@@ -28,10 +28,14 @@ _KERNEL_NAMES = ("kernel", "w", "weight", "weights")
 def layers_of(model: Any) -> tuple[LayerFacts, ...]:
     """Return what is known of a model's layers, in the order of calls."""
     feeds: dict[int, set[str]] = tried(lambda: graph.feeds_of(model), {})
+    entries: set[int] = tried(lambda: graph.entries_of(model), set())
     trained = {id(v) for v in model.trainable_variables}
     grouped: dict[str, list[Any]] = {}
     place: dict[int, str] = {}
+    first: list[str] = []
     for path, layer in points.walk(model):
+        if id(layer) in entries:
+            first.append(f"{path}/")
         place[id(layer)] = path
         grouped.setdefault(path, []).append(layer)
     applied = {
@@ -48,7 +52,10 @@ def layers_of(model: Any) -> tuple[LayerFacts, ...]:
         if owns or is_point or type(layers[0]).__name__.endswith("Dropout"):
             read = functools.partial(_layer_facts, path, layers, trained, feeds)
             unread = LayerFacts(path, type(layers[0]).__name__)
-            order.append(tried(read, unread))
+            facts = tried(read, unread)
+            if f"{path}/".startswith(tuple(first)):
+                facts = dataclasses.replace(facts, is_entry=True)
+            order.append(facts)
         at[path] = len(order)
     # An operation comes after the layer before it.
     later: list[tuple[int, LayerFacts]] = []
@@ -94,7 +101,9 @@ def _operations(
 
 
 def _sorted(names: set[str] | None) -> tuple[str, ...] | None:
-    return None if names is None else tuple(sorted(names))
+    if names is None:
+        return None
+    return tuple(sorted(names - {graph.NORMALIZED}))
 
 
 def _own_variables(layer: Any) -> list[Any]:
@@ -118,6 +127,10 @@ def _layer_facts(
         feeds=_sorted(feeds.get(id(layers[0]))),
         dropout=max(map(_dropout, layers)),
         penalty=max(map(_penalty, layers)),
+        penalty_loss=sum(map(_penalty_loss, layers)),
+        is_normalized=any(
+            graph.NORMALIZED in feeds.get(id(layer), ()) for layer in layers
+        ),
     )
     if kernel is None:
         return facts
@@ -138,7 +151,26 @@ def _layer_facts(
             tried(functools.partial(_bias_size, x), 0.0) for x in layers
         ),
         identical_units=kernel.identical,
+        is_random=not facts.trainable
+        and any(tried(functools.partial(_is_random, x), False) for x in layers),
     )
+
+
+def _is_random(layer: Any) -> bool:
+    """Return whether a kernel is what its initializer drew.
+
+    An initializer with a fixed seed draws the same numbers again.
+    """
+    for name in ("kernel", "embeddings"):
+        initializer = getattr(layer, f"{name}_initializer", None)
+        kernel = getattr(layer, name, None)
+        seed = getattr(initializer, "seed", None)
+        if initializer is None or kernel is None or not isinstance(seed, int):
+            continue
+        drawn = initializer(kernel.shape, dtype=kernel.dtype)
+        if np.array_equal(_array(kernel), _array(drawn)):
+            return True
+    return False
 
 
 def _recurrent_gain(layer: Any) -> float | None:
@@ -166,14 +198,34 @@ def _dropout(layer: Any) -> float:
 def _penalty(layer: Any) -> float:
     """Return the largest factor of a layer's L1 and L2 regularizers."""
     factors = [0.0]
-    for name in ("kernel", "bias", "activity", "recurrent", "embeddings"):
-        regularizer = getattr(layer, f"{name}_regularizer", None)
-        if regularizer is None:
-            continue
+    for regularizer, _ in _regularizers(layer):
         for factor in ("l1", "l2"):
             value = tried(functools.partial(_factor, regularizer, factor), 0.0)
             factors.append(value)
     return max(factors)
+
+
+def _penalty_loss(layer: Any) -> float:
+    """Return what the regularizers of a layer's weights add to the loss."""
+    return sum(
+        tried(functools.partial(_number, regularizer, variable), 0.0)
+        for regularizer, variable in _regularizers(layer)
+        if variable is not None
+    )
+
+
+def _regularizers(layer: Any) -> Iterable[tuple[Any, Any]]:
+    """Yield the regularizers of a layer, and the variables they belong to."""
+    names = "kernel bias recurrent embeddings gamma beta activity".split()
+    for name in names:
+        regularizer = getattr(layer, f"{name}_regularizer", None)
+        if regularizer is not None:
+            attribute = "recurrent_kernel" if name == "recurrent" else name
+            yield regularizer, getattr(layer, attribute, None)
+
+
+def _number(regularizer: Any, variable: Any) -> float:
+    return float(keras.ops.convert_to_numpy(regularizer(variable.value)))
 
 
 def _factor(regularizer: Any, name: str) -> float:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import keras
 
 from keras_ext.doctor.facts.attempt import tried
+from keras_ext.doctor.facts.own_losses import recognized
 from keras_ext.taps import functions
 
 
@@ -14,7 +15,8 @@ class LossFacts(NamedTuple):
     """What is known of a loss.
 
     Attributes:
-        name: The name of Keras's function; `None` for a custom loss.
+        name: The name of Keras's function; `None` for a custom loss, unless
+            its values are those of a function of Keras.
         from_logits: Whether it takes logits.
         ignore_class: The label that it ignores, or `None`.
         function: Computes the loss from targets and predictions.
@@ -67,7 +69,9 @@ def loss_facts(loss: Any) -> LossFacts:
     if functions.is_someones_own(
         type(function) if isinstance(function, keras.losses.Loss) else function
     ):
-        name = None
+        unknown: tuple[str | None, bool] = None, False
+        name, from_logits = tried(lambda: recognized(loss), unknown)
+        return LossFacts(name, from_logits, None, loss)
     ignored = known.get("ignore_class")
     return LossFacts(
         name,

@@ -214,6 +214,50 @@ _STANDARDIZE = Remedy(
 )
 
 
+_STANDARDIZE_TARGETS = Remedy(
+    "Standardize the targets. Afterwards, scale the predictions back.",
+    "mean, std = np.mean(y), np.std(y); y = (y - mean) / std",
+)
+_SCALED_OUTPUTS = Remedy(
+    "Or let the model's last layer scale its outputs.",
+    "keras.layers.Rescaling(scale=np.std(y), offset=np.mean(y))",
+)
+
+
+def _class_weights(case: Case) -> Remedy:
+    shares = np.ones(0) if case.batch is None else case.batch.class_shares
+    there = shares[shares > 0]
+    if len(shares) < 2 or not len(there):
+        shares = there = np.array([0.9, 0.1])
+    weights = {
+        i: round(float(1 / (len(there) * share)), 2)
+        for i, share in enumerate(shares)
+        if share > 0
+    }
+    return Remedy(
+        "Give rare classes larger weights in the loss.",
+        f"model.fit(x, y, epochs=100, class_weight={weights})",
+    )
+
+
+def _focal(case: Case) -> Remedy:
+    outputs = case.facts.outputs if case.facts else ()
+    binary = len(outputs) == 1 and outputs[0].units == 1
+    kind = "Binary" if binary else "Categorical"
+    return Remedy(
+        "Or use the focal loss, in which samples of the frequent class count "
+        "little.",
+        f"keras_ext.losses.{kind}FocalCrossentropy()",
+    )
+
+
+_THAW = Remedy(
+    "Train the frozen layers, or load trained weights before they are frozen. "
+    "Compile the model afterwards.",
+    "model.trainable = True",
+)
+
+
 def _scaled_input(case: Case) -> Remedy | None:
     if case.facts and case.facts.normalizes_input or case.has("Embedding"):
         return None
@@ -417,8 +461,12 @@ TABLE: dict[str, tuple[Remedy | Callable[[Case], Remedy | None], ...]] = {
         _MORE_FEATURES,
     ),
     "learning_rate_too_low": (_higher_rate, _decay_from_high, _adaptive),
+    "too_few_epochs": (_LONGER, _higher_rate),
     "learning_rate_too_high": (_lower_rate, _decay, _adaptive, _larger_batches),
     "unscaled_input": (_STANDARDIZE, _min_max),
+    "class_imbalance": (_class_weights, _focal),
+    "frozen_weights": (_THAW,),
+    "unscaled_target": (_STANDARDIZE_TARGETS, _SCALED_OUTPUTS),
     # Its causes are those of an exploding gradient.
     "numerical_instability": (
         _no_nan,

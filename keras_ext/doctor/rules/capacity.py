@@ -9,6 +9,7 @@ from keras_ext.doctor.rules.learning_summary import (
     PLATEAU_PACE,
     PLATEAU_SHARE,
     STRONG_PENALTY,
+    STRONG_SHARE,
     LearningSummary,
 )
 from keras_ext.doctor.rules.progress import LARGE_UPDATE
@@ -17,6 +18,8 @@ from keras_ext.doctor.rules.shared import finding_of
 # Normalized improvement of a run that underfits for no known reason.
 POOR_IMPROVEMENT = 0.1
 NARROW, STRONG_DROPOUT = 2, 0.75
+# Share of the most frequent class; how far an accuracy may be above it.
+UNEVEN, NO_BETTER = 0.8, 0.02
 # Error / standard deviation of the targets, and the metrics that measure it
 # with its power. No constant prediction exceeds it.
 CONSTANT_ERROR = 1.5
@@ -35,11 +38,20 @@ Warning: a plateau below {POOR_IMPROVEMENT:.0%} normalized improvement,
 Warning: a run that fails, plateaus or ends below {FAIR_IMPROVEMENT:.0%}, with:
   a hidden layer of {NARROW} units or fewer;
   or hidden layers without any activation;
-  or dropout of {STRONG_DROPOUT:g}, or a penalty of {STRONG_PENALTY:g}.
+  or dropout of {STRONG_DROPOUT:g}, or a penalty of {STRONG_PENALTY:g};
+  or a penalty that adds {STRONG_SHARE:g} times the baseline to the first loss.
 Info, custom loss: an error above {CONSTANT_ERROR:g} times the targets' std.
 Earliest: {MIN_EPOCHS} epochs and {PLATEAU_SHARE:.0%} of training,
   or, with such a layer, when the run fails.
 Can be wrong: data without more information; penalties on a summed loss.
+""",
+    "class_imbalance": f"""
+Warning, if all of these hold:
+  the most frequent class has {UNEVEN:.0%} of the labels;
+  the accuracy is its share, within {NO_BETTER:.0%}, where it is logged;
+  the run fails or is half learned, or training is over.
+Earliest: when the run fails.
+Can be wrong: data without more information.
 """,
 }
 
@@ -83,6 +95,40 @@ def _is_stuck(summary: LearningSummary) -> bool:
     if summary.history.finished or not summary.learns:
         return True
     return summary.has_plateaued(FAIR_IMPROVEMENT)
+
+
+def class_imbalance(summary: LearningSummary) -> Finding | None:
+    """Look for a model that predicts the most frequent class alone."""
+    batch = summary.history.batch
+    if batch is None or len(batch.class_shares) < 2:
+        return None
+    top = float(batch.class_shares.max())
+    if top < UNEVEN or summary.first_nonfinite is not None:
+        return None
+    reached = [
+        float(values[-1])
+        for key, values in summary.history.logs.items()
+        if key.removeprefix("val_").endswith(("accuracy", "acc"))
+    ]
+    stuck = summary.fails or summary.is_half_learned
+    if reached:
+        stuck = stuck or summary.history.finished
+        stuck = stuck and max(reached) <= top + NO_BETTER
+    if not stuck:
+        return None
+    evidence: dict[str, float | str] = {
+        "share of the most frequent class": top,
+        "threshold": UNEVEN,
+    }
+    message = (
+        f"{top:.0%} of the labels are of one class, and the model hardly does "
+        "more than predict this class."
+    )
+    if reached:
+        evidence["accuracy"] = max(reached)
+    return finding_of(
+        summary, "class_imbalance", evidence, message, severity="warning"
+    )
 
 
 def underfitting(summary: LearningSummary) -> Finding | None:
@@ -164,11 +210,11 @@ def _regularization(summary: LearningSummary) -> tuple[str, str] | None:
     for layer in summary.history.facts.layers[:-1]:
         if layer.dropout >= STRONG_DROPOUT:
             return layer.path, f"`{layer.path}` drops {layer.dropout:.0%}"
-        if layer.penalty >= STRONG_PENALTY:
-            return (
-                layer.path,
-                f"`{layer.path}` has a penalty of {layer.penalty:g}",
-            )
+        if summary.is_strong(layer):
+            reason = f"`{layer.path}` has a penalty of {layer.penalty:g}"
+            if layer.penalty_loss:
+                reason += f", which adds {layer.penalty_loss:.3g} to the loss"
+            return layer.path, reason
     return None
 
 

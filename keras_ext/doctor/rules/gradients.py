@@ -13,6 +13,7 @@ from keras_ext.doctor.rules.learning_summary import (
 from keras_ext.doctor.rules.shared import (
     LARGE_WEIGHTS,
     finding_of,
+    is_scale_free,
     saturated_by_weights,
 )
 
@@ -32,7 +33,8 @@ CONDITIONS = {
     "exploding_gradient": f"""
 Only in runs that do not learn, or whose validation loss stays high.
 Error in the first step, if one of these holds:
-  the gradient norm is above {LOUD:g} and {STEEP:g} times the loss;
+  the gradient norm is above {LOUD:g} and {STEEP:g} times the loss,
+    without weights whose scale a normalization undoes;
   activations grow {SPREAD:g} times through the layers;
   the loss is {STEEP:g} times the baseline, with large weights or activations;
   the loss is {EXCESS:g} times the baseline, with large weights and activations.
@@ -44,7 +46,8 @@ Can be wrong: losses that are tiny by nature.
 """,
     "vanishing_gradient": f"""
 Only in runs that do not learn, with {MIN_LAYERS} layers with weights or more.
-Error: a gradient norm in the front half below {VANISHED:g} of the last layer's.
+Error: the gradient norm of each layer at the model's inputs is below
+  {VANISHED:g} of the last layer's. Inputs above 1 are scaled to 1.
 Error: below {VANISHED_IF_FAILING:g} of the last layer's, in a run that fails.
 Error: activations that shrink to {VANISHED:g} through the layers.
 Earliest: {MIN_EPOCHS} epochs, or {HAD_TIME:.0%} of training.
@@ -76,7 +79,7 @@ def exploding_at_start(summary: LearningSummary) -> Finding | None:
     scale = _large_weights(summary)
     if not np.isfinite(summary.first_loss) and not scale:
         return None  # It is not finite for another reason.
-    at_start = float(norms[0]) if np.isfinite(norms[0]) else float("inf")
+    at_start = _norm_at_start(summary)
     loss = summary.first_loss if np.isfinite(summary.first_loss) else 0.0
     loss = max(loss, 1e-12)
     reference = summary.baseline or 0.0
@@ -168,18 +171,18 @@ def vanishing_gradient(summary: LearningSummary) -> Finding | None:
     if len(layers) < MIN_LAYERS:
         return None
     threshold = VANISHED_IF_FAILING if summary.fails else VANISHED
+    front = _front(summary, layers)
+    scale = _input_scale(summary)
     # At the start, or all the time: a vanished gradient kills units later.
     for extent in (slice(0, 1), slice(0, 3), slice(None)):
-        values = _medians([found[x][extent] for x in layers])
-        last = values[-1]
-        front = values[: max(len(values) // 2, 1)]
-        place = int(np.argmin(front))
-        ratio = float(front[place] / last) if last > 0 else 1.0
+        values = _medians([found[x][extent] for x in [*front, layers[-1]]])
+        norm, last = float(values[:-1].max()), float(values[-1])
+        ratio = norm / scale / last if last > 0 else 1.0
         if ratio <= threshold:
             break
     else:
         return _vanishing_activations(summary)
-    layer, norm = layers[place], float(front[place])
+    layer = front[int(np.argmax(values[:-1]))]
     evidence = {
         "gradient norm of the layer": norm,
         "gradient norm of the last layer": float(last),
@@ -191,6 +194,27 @@ def vanishing_gradient(summary: LearningSummary) -> Finding | None:
         f"and {norm:.2g} at `{layer}`. The first layers hardly learn."
     )
     return finding_of(summary, "vanishing_gradient", evidence, message, layer)
+
+
+def _front(summary: LearningSummary, layers: list[str]) -> list[str]:
+    """Return the layers that the gradient reaches last.
+
+    They are the entries of the model. A branch of the model, such as a gate,
+    may have next to no gradient, while the way around it is sound. Where the
+    entries are unknown, the first third of the layers stands for them.
+    """
+    entries = {x.path for x in summary.history.facts.layers if x.is_entry}
+    front = [layer for layer in layers if layer in entries]
+    return front or layers[: max(len(layers) // 3, 1)]
+
+
+def _input_scale(summary: LearningSummary) -> float:
+    """Return the scale of the inputs, by which gradients of entries grow."""
+    batch = summary.history.batch
+    if batch is None or summary.history.facts.normalizes_input:
+        return 1.0
+    scale = float(np.hypot(batch.x_mean, batch.x_std))
+    return max(scale, 1.0) if np.isfinite(scale) else 1.0
 
 
 def _vanishing_activations(summary: LearningSummary) -> Finding | None:
@@ -293,6 +317,26 @@ def _activation_stds(summary: LearningSummary) -> dict[str, np.ndarray]:
     if any(o.activation is not None or not o.known for o in outputs):
         found = found[:-1]
     return {k: v for k, v in found if len(v)}
+
+
+def _norm_at_start(summary: LearningSummary) -> float:
+    """Return the gradient norm of the first step, infinity for NaN.
+
+    Weights count whose scale matters. Those before a normalization may be
+    tiny, and their gradient huge.
+    """
+    layers = summary.history.facts.layers
+    by_layer = summary.history.of_kind("grad_norm/")
+    known = [x for x in layers if x.path in by_layer]
+    norms = [
+        by_layer[x.path][0]
+        for x in known
+        if x.weight_std is not None and not is_scale_free(x, layers)
+    ]
+    if not norms or len(norms) == len(known):
+        norms = [summary.history.series["grad_norm/global"][0]]
+    norm = float(np.linalg.norm(norms))
+    return norm if np.isfinite(norm) else float("inf")
 
 
 def _steepest(summary: LearningSummary) -> str | None:

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from keras_ext.doctor.run_history import RunHistory
+from keras_ext.doctor.run_history import LayerFacts, RunHistory
 
 _CROSSENTROPIES = (
     "categorical_crossentropy",
@@ -17,11 +17,13 @@ _ACCURACIES = ("accuracy", "acc", "auc")
 # are relative decreases of the loss per epoch.
 LEARNED = 0.5
 LEARNING, LEARNING_PACE, ENDING = 0.2, 0.02, 0.9
+STEADY_EPOCHS = 5
 MIN_EPOCHS, HAD_TIME, FAILED = 3, 0.3, 0.25
 FAIR_IMPROVEMENT = 0.8
 PLATEAU_PACE, FINAL_PLATEAU_PACE = 0.01, 0.03
 PLATEAU_SHARE, MIN_STEPS = 0.6, 20
-STRONG_PENALTY = 0.05
+# The factor of a strong penalty; or its part of the first loss / baseline.
+STRONG_PENALTY, STRONG_SHARE = 0.05, 5.0
 # Batch normalization's moving averages need `SETTLING_STEPS` steps to become
 # right. With Keras's momentum, `MOVING_STEPS` steps cover a fifth of that.
 SETTLING_STEPS, MOVING_STEPS, AT_REST = 300, 20, 0.05
@@ -39,6 +41,15 @@ or, before {ENDING:.0%} of training, it is above {LEARNING:.0%}
 its normalized improvement is below {FAILED:.0%},
 and its loss falls by at most {LEARNING_PACE:.0%} an epoch;
 or, at any time, if the loss or a gradient is not finite.
+""",
+    "A run is half learned if": f"""
+the loss has plateaued,
+and its normalized improvement is below {FAIR_IMPROVEMENT:.0%}.
+""",
+    "The loss falls steadily if": f"""
+it fell in each of the last {STEADY_EPOCHS} epochs, {MIN_EPOCHS} at least,
+and falls by {LEARNING_PACE:.0%} an epoch.
+Then what is measured in training is a warning, not an error.
 """,
     "The loss has plateaued if": f"""
 after {MIN_EPOCHS} epochs, {MIN_STEPS} steps, {PLATEAU_SHARE:.0%} of training,
@@ -88,6 +99,11 @@ class LearningSummary:
         """Whether there were enough steps to judge what was learned."""
         steps = self.history.steps
         return bool(len(steps)) and int(steps[-1]) + 1 >= MIN_STEPS
+
+    @property
+    def may_be_judged(self) -> bool:
+        """Whether there were enough steps, or there will be no more."""
+        return self.has_begun or self.history.finished
 
     @property
     def share_done(self) -> float:
@@ -153,17 +169,16 @@ class LearningSummary:
 
     @functools.cached_property
     def _penalties(self) -> float:
-        """The L2 penalty of the initial weights, approximately."""
+        """The penalties of the initial weights, 0 if they are strong."""
         layers = self.history.facts.layers
-        if any(layer.penalty >= STRONG_PENALTY for layer in layers):
+        if any(map(self.is_strong, layers)):
             return 0.0
-        return sum(
-            layer.penalty
-            * ((layer.weight_std or 0.0) ** 2 + layer.weight_mean**2)
-            * (layer.fan_in or 0)
-            * (layer.units or 0)
-            for layer in layers
-        )
+        return sum(layer.penalty_loss for layer in layers)
+
+    def is_strong(self, layer: LayerFacts) -> bool:
+        """Return whether a layer's penalty rules the loss."""
+        share = layer.penalty_loss / self.baseline if self.baseline else 0.0
+        return layer.penalty >= STRONG_PENALTY or share > STRONG_SHARE
 
     @functools.cached_property
     def improvement(self) -> float:
@@ -260,6 +275,16 @@ class LearningSummary:
         )
 
     @property
+    def falls_steadily(self) -> bool:
+        """Whether the loss fell in each of the last epochs, and still does."""
+        losses = self.epoch_losses[-STEADY_EPOCHS:]
+        return (
+            len(losses) >= MIN_EPOCHS
+            and bool((np.diff(losses) < 0).all())
+            and self.recent_decrease > LEARNING_PACE
+        )
+
+    @property
     def fails(self) -> bool:
         """Whether the run had its time and learned next to nothing."""
         if self.first_nonfinite is not None:
@@ -283,6 +308,16 @@ class LearningSummary:
         return self.improvement < improvement and not (
             self.recent_decrease > pace
         )
+
+    @functools.cached_property
+    def is_half_learned(self) -> bool:
+        """Whether the run stopped improving short of a fair result.
+
+        What hinders it in most steps is no error, but no mere info either.
+        """
+        if self.baseline is None or self.first_nonfinite is not None:
+            return False
+        return self.has_plateaued(FAIR_IMPROVEMENT)
 
     @functools.cached_property
     def decrease(self) -> float:

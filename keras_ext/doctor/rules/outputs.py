@@ -191,7 +191,13 @@ def _wrong_logits(output: OutputFacts, batch: _Batch) -> _Mismatches:
     loss, activation = output.loss, output.activation
     if not output.known:
         return
-    if loss in _CROSSENTROPIES and output.from_logits:
+    if loss is None and output.from_logits and activation == "softmax":
+        yield _warning(
+            "The custom loss takes logits: it is the same if all outputs of a "
+            "sample grow by the same number. But the output is a softmax, so "
+            "it is squashed twice."
+        )
+    elif loss in _CROSSENTROPIES and output.from_logits:
         if activation in _PROBABILITIES:
             yield _warning(
                 f"The loss {loss} takes logits (from_logits=True), but the "
@@ -320,6 +326,12 @@ def _wrong_regression(output: OutputFacts, batch: _Batch) -> _Mismatches:
             )
         return
     if batch is None:
+        return
+    if loss == "mean_squared_logarithmic_error" and batch.y_low < -TOLERANCE:
+        yield _error(
+            f"Targets lie between {batch.y_low:.4g} and {batch.y_high:.4g}, "
+            f"but {loss} takes none below 0."
+        )
         return
     if units > 1 and batch.y_units == 1 and loss != "quantile":
         yield _error(

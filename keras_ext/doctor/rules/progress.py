@@ -8,6 +8,8 @@ from keras_ext.doctor.finding import Finding
 from keras_ext.doctor.rules.learning_summary import (
     FAIR_IMPROVEMENT,
     LEARNED,
+    LEARNING_PACE,
+    MIN_STEPS,
     LearningSummary,
 )
 from keras_ext.doctor.rules.shared import finding_of
@@ -29,6 +31,9 @@ SECOND_HALF = 0.5
 # Sum of ||dw|| / ||w|| over a whole run; in a short run, one step's.
 SHORT_PATH, ENOUGH_STEPS, TINY_UPDATE = 0.1, 200, 1e-4
 FEW_EPOCHS = 2
+# Of a run that ended too early: epochs, below which it was meant to be short,
+# and what is left of the gradient.
+SHORT_TRAINING, LASTING = 5, 0.1
 # Relative decrease of a custom loss that shows learning.
 CUSTOM_DECREASE = 0.05
 
@@ -46,7 +51,8 @@ An oscillating loss, if all of these hold:
   ‖Δw‖ / ‖w‖ stays above {OSCILLATING_UPDATE:g};
   the normalized improvement is below {OSCILLATING_BELOW:.0%},
   or {OSCILLATING_BELOW_AT_END:.0%} when training is over.
-Silent: embeddings; the first {EARLY_EPOCHS} epochs,
+Silent: embeddings; the first {MIN_STEPS} steps; a loss that falls steadily;
+  the first {EARLY_EPOCHS} epochs,
   if the normalized improvement is above {SOME_IMPROVEMENT:.0%}.
 Error: the run fails, or its loss has diverged; warning otherwise.
 The remedy aims at ‖Δw‖ / ‖w‖ = {USUAL_UPDATE:g}.
@@ -63,6 +69,16 @@ Silent: a custom loss that fell by {CUSTOM_DECREASE:.0%}.
 Earliest: {FEW_EPOCHS} epochs, or {SECOND_HALF:.0%} of training.
 Can be wrong: a long warm-up; the finding is withdrawn afterwards.
 """,
+    "too_few_epochs": f"""
+Only when training is over. Warning, if all of these hold:
+  the training had {SHORT_TRAINING} epochs or more, else an info;
+  the normalized improvement is below {LEARNED:.0%};
+    info instead: below {FAIR_IMPROVEMENT:.0%};
+  the loss fell in each of the last epochs, by {LEARNING_PACE:.0%} an epoch;
+  the gradient norm is above {LASTING:.0%} of that of the first epoch;
+  the validation loss is at its lowest.
+Can be wrong: a training that is to be continued.
+""",
 }
 
 
@@ -72,7 +88,7 @@ def learning_rate_too_high(summary: LearningSummary) -> Finding | None:
     Embeddings do not count: they start close to zero and have to grow by
     many times their norm.
     """
-    if not len(summary.updates):
+    if not len(summary.updates) or not summary.may_be_judged:
         return None
     largest = _largest_update(summary)
     oscillates = _oscillates(summary)
@@ -90,7 +106,9 @@ def learning_rate_too_high(summary: LearningSummary) -> Finding | None:
     improves = (
         summary.baseline is not None and summary.improvement > SOME_IMPROVEMENT
     )
-    if improves and summary.epochs <= EARLY_EPOCHS and not climbs:
+    early = improves and summary.epochs <= EARLY_EPOCHS
+    on_its_way = summary.falls_steadily and not summary.learns
+    if not climbs and (early or on_its_way):
         return None
     evidence: dict[str, float | str] = {
         "largest ||dw|| / ||w|| of a step": largest,
@@ -237,4 +255,42 @@ def learning_rate_too_low(summary: LearningSummary) -> Finding | None:
         message,
         severity="warning",
         rate_times=_power_of_ten(threshold / max(length, 1e-30), 1, 4),
+    )
+
+
+def too_few_epochs(summary: LearningSummary) -> Finding | None:
+    """Look for a run that ended while its loss was falling."""
+    history = summary.history
+    if (
+        not history.finished
+        or summary.first_nonfinite is not None
+        or summary.baseline is None
+        or summary.improvement >= FAIR_IMPROVEMENT
+        or not summary.falls_steadily
+    ):
+        return None
+    norms = history.epochs.get("grad_norm/global", np.ones(1))
+    val = history.logs.get("val_loss", np.zeros(0))
+    if not norms[-1] > LASTING * norms[0]:
+        return None
+    if len(val) > 1 and not val[-1] < np.min(val[:-1]):
+        return None
+    pace = summary.recent_decrease
+    evidence: dict[str, float | str] = {
+        "decrease of the loss per epoch": pace,
+        "threshold": LEARNING_PACE,
+        "normalized improvement": summary.improvement,
+        "epochs": summary.epochs,
+    }
+    message = (
+        f"The training ended too early: after {summary.epochs} epochs the loss "
+        f"still falls by {pace:.0%} an epoch."
+    )
+    short = summary.epochs < SHORT_TRAINING or summary.improvement > LEARNED
+    return finding_of(
+        summary,
+        "too_few_epochs",
+        evidence,
+        message,
+        severity="info" if short else "warning",
     )

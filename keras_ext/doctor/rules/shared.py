@@ -68,9 +68,28 @@ def applied_activation(
 
 def is_normalized(layer: LayerFacts, layers: tuple[LayerFacts, ...]) -> bool:
     """Return whether a normalization directly follows a linear layer."""
+    return layer.activation is None and _feeds_normalization(layer, layers)
+
+
+def is_scale_free(layer: LayerFacts, layers: tuple[LayerFacts, ...]) -> bool:
+    """Return whether a normalization undoes the scale of a layer's weights.
+
+    The gradient of such weights is inverse to their scale.
+    """
+    homogeneous = layer.activation in (None, "relu", "leaky_relu")
+    return homogeneous and _feeds_normalization(layer, layers)
+
+
+def _feeds_normalization(
+    layer: LayerFacts, layers: tuple[LayerFacts, ...]
+) -> bool:
+    if layer.is_normalized:
+        return True
+    if layer.feeds is not None and "?" not in layer.feeds:
+        return False
+    # Custom code mostly calls layers in the order in which it creates them.
     after = layers[layers.index(layer) + 1 :][:1]
-    linear = layer.activation is None
-    return linear and any("Normalization" in la.kind for la in after)
+    return any("Normalization" in la.kind for la in after)
 
 
 def preactivation_scale(layer: LayerFacts) -> float:

@@ -10,7 +10,11 @@ from keras_ext.doctor.rules.learning_summary import (
     PLATEAU_SHARE,
     UNFITTED,
 )
-from keras_ext.doctor.rules.shared import applied_activation, early_finding
+from keras_ext.doctor.rules.shared import (
+    applied_activation,
+    early_finding,
+    is_normalized,
+)
 from keras_ext.doctor.run_history import LayerFacts, RunHistory
 
 # Root mean square of the inputs. Digits from 0 to 16 (7.8) train well, pixels
@@ -20,6 +24,15 @@ LARGE_INPUT, HUGE_INPUT, TINY_INPUT = 3.0, 10.0, 1e-3
 FEATURE_RATIO = 100.0
 # |mean| / standard deviation of the inputs.
 OFF_CENTER = 30.0
+# Root mean square of the targets of a regression, whose outputs start near 1.
+LARGE_TARGET, HUGE_TARGET, TINY_TARGET = 100.0, 1e3, 1e-3
+_REGRESSIONS = (
+    "mean_squared_error",
+    "mean_absolute_error",
+    "huber",
+    "log_cosh",
+    "quantile",
+)
 _NORMALIZATIONS = (
     "BatchNormalization",
     "LayerNormalization",
@@ -36,7 +49,7 @@ Warning: root mean square above {HUGE_INPUT:g}; info: above {LARGE_INPUT:g}.
 Warning: a feature above {HUGE_INPUT:g}, {FEATURE_RATIO:g} times the median one.
   Info instead, if the root mean square is at most {LARGE_INPUT:g}.
 Warning: no feature is above {TINY_INPUT:g}.
-Info instead: the run learns.
+Info instead: the run learns, and is not half learned.
 Info instead: a normalization follows the first layer (not for unlike features).
 Warning in any case: validation loss of {ABOVE_BASELINE:g} times the baseline.
 Warning in any case, with batch normalization first, if:
@@ -46,6 +59,16 @@ Warning in any case, with batch normalization first, if:
 Silent: the first layer scales the inputs, embeds them or is frozen.
 Earliest: first look.
 Can be wrong: scaling in a custom `call`; outliers in the batch.
+""",
+    "unscaled_target": f"""
+Only regressions with one output.
+Warning: a root mean square of the targets above {HUGE_TARGET:g};
+  info: above {LARGE_TARGET:g}.
+Warning: a root mean square below {TINY_TARGET:g}.
+Info instead: the run learns, and is not half learned.
+Warning instead: the run does not learn in {PLATEAU_SHARE:.0%} of training.
+Earliest: first look.
+Can be wrong: custom layers that scale the outputs.
 """,
     "symmetric_units": """
 All units of a hidden layer start with exactly equal weights.
@@ -115,7 +138,7 @@ def unscaled_input(history: RunHistory) -> list[Finding]:
         "x_high": batch.x_high,
     }
     lags = outruns_batch_normalization(history)
-    normalized = _is_normalized_at_once(facts.layers, layers[0])
+    normalized = is_normalized(layers[0], facts.layers)
     if ratio > FEATURE_RATIO and largest > HUGE_INPUT:
         # Otherwise it is probably a rare one of sparse features.
         severity = "warning" if rms > LARGE_INPUT else "info"
@@ -155,13 +178,41 @@ def unscaled_input(history: RunHistory) -> list[Finding]:
     ]
 
 
-def _is_normalized_at_once(
-    layers: tuple[LayerFacts, ...], first: LayerFacts
-) -> bool:
-    """Return whether the scale of the inputs ends with the first layer."""
-    after = layers[layers.index(first) + 1 :][:1]
-    linear = first.activation is None
-    return linear and any(la.kind in _NORMALIZATIONS for la in after)
+def unscaled_target(history: RunHistory) -> list[Finding]:
+    """Find targets of a regression that are too large or too small."""
+    batch, facts = history.batch, history.facts
+    if batch is None or len(facts.outputs) != 1 or facts.own_train_step:
+        return []
+    if facts.outputs[0].loss not in _REGRESSIONS:
+        return []
+    rms = math.hypot(batch.y_mean, batch.y_std)
+    evidence: dict[str, float | str] = {
+        "y_rms": rms,
+        "y_low": batch.y_low,
+        "y_high": batch.y_high,
+    }
+    between = f"from {batch.y_low:.4g} to {batch.y_high:.4g}"
+    if rms > LARGE_TARGET:
+        severity = "warning" if rms > HUGE_TARGET else "info"
+        evidence["threshold"] = LARGE_TARGET
+        message = (
+            f"The targets' root mean square is {rms:.3g} ({between}). The "
+            "outputs of a new model are about 1, so it has far to go."
+        )
+    elif 0 < rms < TINY_TARGET:
+        severity = "warning"
+        evidence["threshold"] = TINY_TARGET
+        message = (
+            f"The targets' root mean square is {rms:.3g} ({between}). Beside "
+            "the outputs of a new model, which are about 1, they are all zero."
+        )
+    else:
+        return []
+    return [
+        early_finding(
+            facts, batch, "unscaled_target", None, severity, evidence, message
+        )
+    ]
 
 
 def outruns_batch_normalization(history: RunHistory) -> bool:

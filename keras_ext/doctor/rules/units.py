@@ -28,7 +28,7 @@ CONDITIONS = {
     "dying_relu": f"""
 A dead unit outputs 0 for all sampled batches of an epoch.
 Error: above {MOSTLY_DEAD:.0%} of a layer, in a run that does not learn.
-Warning: above {LARGELY_DEAD:.0%}, in a run that fails.
+Warning: above {LARGELY_DEAD:.0%}, in a run that fails or is half learned.
 Warning: above {HALF_DEAD:.0%}, if both of these hold:
   the normalized improvement is below {WELL_TRAINED:.0%};
   initial weights pull {MIN_UNITS} or more units {NEGATIVE_PULL:g} std below 0.
@@ -40,6 +40,7 @@ Can be wrong: units that fire rarely count as dead.
     "saturated_activation": f"""
 Only hidden sigmoid and tanh layers, in runs that do not learn.
 Error: above {SATURATED:.0%} of the outputs, in the median of all sampled steps.
+Warning instead: the run is half learned.
 Error, in recurrent layers: initial std · √fan_in above {LARGE_WEIGHTS:g}.
 Earliest: first look, if the first step saturates; else when the run fails.
 Can be wrong: recurrent layers are judged by their weights alone.
@@ -70,7 +71,7 @@ def dying_relu(summary: LearningSummary) -> Finding | None:
     most = max(shares.values(), default=0.0)
     if most > MOSTLY_DEAD and not summary.learns:
         severity = "error"
-    elif most > LARGELY_DEAD and summary.fails:
+    elif most > LARGELY_DEAD and (summary.fails or summary.is_half_learned):
         severity = "warning"
     elif (
         most > HALF_DEAD
@@ -112,18 +113,22 @@ def saturated_at_start(summary: LearningSummary) -> Finding | None:
     Layers that cannot be captured, such as recurrent ones, are judged by
     their initial weights and biases.
     """
-    if summary.learns:
+    if summary.learns and not summary.is_half_learned:
         return None
     found = _saturation(summary)
     at_start = {k: v for k, v in found.items() if v[0] > SATURATED}
-    if not at_start:
-        return _saturated_uncaptured(summary, set(found))
-    return _saturated(summary, at_start, 0)
+    if at_start:
+        return _saturated(summary, at_start, 0)
+    return (
+        None if summary.learns else _saturated_uncaptured(summary, set(found))
+    )
 
 
 def saturated_activation(summary: LearningSummary) -> Finding | None:
     """Look for sigmoid and tanh layers that became saturated."""
-    if not summary.fails or not len(summary.history.steps):
+    if not (summary.fails or summary.is_half_learned):
+        return None
+    if not len(summary.history.steps):
         return None
     found = _saturation(summary)
     if not found:
@@ -158,7 +163,13 @@ def _saturated(
         "activation is flat. Hardly any gradient passes."
     )
     return finding_of(
-        summary, "saturated_activation", evidence, message, layer, step
+        summary,
+        "saturated_activation",
+        evidence,
+        message,
+        layer,
+        step,
+        "warning" if summary.is_half_learned else "error",
     )
 
 
