@@ -44,7 +44,12 @@ def test_good_names_stay(name):
 @pytest.mark.parametrize(
     "name, start",
     [
-        ("größe", "gro_e-"),
+        ("größe", "grosse-"),
+        ("Łódź/smørrebrød", "Lodz/smorrebrod-"),
+        ("λ/β_1", "lambda/beta_1-"),
+        ("conv[0]/kernel (train)", "conv_0/kernel_train-"),
+        ("precision (%)", "precision-"),
+        ("層/dense", "_/dense-"),
         ("a//b", "a/b-"),
         ("../up", "_/up-"),
         ("/root", "root-"),
