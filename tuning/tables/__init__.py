@@ -1,0 +1,142 @@
+"""The user's own table: read, interpreted, split and prepared."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_ext.cli.search.definition import REGRESSION, Data
+from keras_ext.cli.usage import UsageError
+
+from ..data import require_scikit_learn, split, standardize_targets
+from . import file, inputs
+from .columns import Column, Reading
+from .inference import conventions
+from .notes import Notes
+from .options import Options, no_column
+from .selection import choose
+from .target import read_target
+
+
+def load_table(
+    path: str,
+    target: str,
+    task: str | None,
+    seed: int,
+    options: Options | None = None,
+) -> Data:
+    """Read a table, split its rows 64 : 16 : 20, and prepare its columns.
+
+    Numbers are standardized; missing ones become the median. Dates become
+    their parts, as numbers. Words become one column of zeros and ones for each
+    category; a missing word is a category. Medians, means and categories come
+    from the training rows. Rows without a target, and columns from which
+    nothing can be learnt, are left out. The notes of the result report all
+    that is not plain.
+
+    Args:
+        path: A CSV file.
+        target: Name of the column to predict.
+        task: `CLASSES`, `REGRESSION`, or `None` to infer it.
+        seed: Seed of the split.
+        options: What the user decided about the table.
+
+    Raises:
+        UsageError: Nothing can be learnt from the table.
+    """
+    require_scikit_learn()
+    _require_pandas()
+    options = options or Options()
+    table = file.read(Path(path), target)
+    names = list(table.cells.columns)
+    if target not in names:
+        raise UsageError(no_column(target, names, table.name))
+    options.check(names, target, table.name)
+    columns = {
+        name: Column(name, table.cells[name], options.missing) for name in names
+    }
+    shared = conventions(columns, options, table.separator)
+    notes = Notes()
+    goal = read_target(columns.pop(target), task, shared, notes)
+    rows = {
+        name: Column(name, column.cells.iloc[goal.known], options.missing)
+        for name, column in columns.items()
+    }
+    readings, values = choose(rows, shared, notes)
+    if not values:
+        reasons = "; ".join(notes.lines()) or "it has no other"
+        raise UsageError(
+            f"{table.name} has no column to predict {target!r} from; {reasons}"
+        )
+    numbers = np.arange(len(goal.y))
+    parts = split(numbers, goal.y, seed, stratify=goal.kind != REGRESSION)
+    preparation = inputs.fit(values, parts[0].x, notes)
+    everything = inputs.transform(values, preparation)
+    for part in parts:
+        part.x = everything[part.x]
+    preparation["reading"] = {
+        name: reading.as_json() for name, reading in readings.items()
+    }
+    preparation["names"] = table.has_names
+    preparation["function"] = f"{__name__}.prepare"
+    lines = [*goal.notes, *table.notes, *notes.lines(), _inputs_line(readings)]
+    unit = 1.0
+    if goal.kind == REGRESSION:
+        unit, line = standardize_targets(parts, preparation)
+        lines.append(line)
+    else:
+        preparation["classes"] = goal.labels
+    return Data(
+        *parts,
+        goal.kind,
+        max(1, len(goal.labels)),
+        preparation,
+        unit=unit,
+        notes=lines,
+    )
+
+
+def prepare(path: str, preparation: Mapping[str, Any]) -> np.ndarray:
+    """Return the inputs of new rows, prepared as those of a search.
+
+    Args:
+        path: A CSV file with the columns of the search's table; the target may
+            be missing.
+        preparation: The content of `preparation.json` of the search's run.
+
+    Returns:
+        An array of shape `(rows, features)`, for the search's models.
+
+    Raises:
+        UsageError: The file has no table, or lacks a column.
+    """
+    _require_pandas()
+    # A column of a file without names makes it be read as one.
+    first = None if preparation["names"] else "column 1"
+    table = file.read(Path(path), first)
+    values: dict[str, Any] = {}
+    for name, how in preparation["reading"].items():
+        if name not in table.cells:
+            raise UsageError(no_column(name, list(table.cells), table.name))
+        reading = Reading(**how)
+        values |= reading.inputs(name, reading.values(table.cells[name]))
+    return inputs.transform(values, preparation)
+
+
+def _require_pandas() -> None:
+    try:
+        import pandas  # noqa: F401
+    except ImportError as error:
+        raise UsageError("pandas is missing: pip install pandas") from error
+
+
+def _inputs_line(readings: Mapping[str, Reading]) -> str:
+    kinds = [reading.kind for reading in readings.values()]
+    counts = {
+        "numbers": kinds.count("number"),
+        "dates": kinds.count("date"),
+        "categories": kinds.count("category"),
+    }
+    shown = [f"{n} of {what}" for what, n in counts.items() if n]
+    return f"inputs: {len(kinds)} columns, {', '.join(shown)}"

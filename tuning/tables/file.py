@@ -1,0 +1,234 @@
+"""From a file to a table of texts: encoding, separator and names."""
+
+import codecs
+import csv
+import io
+import itertools
+import re
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from keras_ext.cli.usage import UsageError
+
+from . import numbers
+
+SEPARATORS = "\t;|,"
+# How much of a file shows its separator.
+SAMPLE = 100_000
+
+
+@dataclass
+class TextTable:
+    """A table whose cells are all texts, as in the file.
+
+    Attributes:
+        name: The file's name, in quotes.
+        cells: A `pandas.DataFrame` of stripped strings.
+        separator: What separates the cells of a line.
+        notes: Lines about what is unusual in the file.
+        has_names: Whether the file has a line of column names.
+    """
+
+    name: str
+    cells: Any
+    separator: str
+    notes: list[str] = field(default_factory=list)
+    has_names: bool = True
+
+
+def read(path: Path, target: str | None = None) -> TextTable:
+    """Read a CSV file.
+
+    Args:
+        path: The file, separated by commas, semicolons, tabs or bars.
+        target: A column that the file should have. A file whose first line
+            has no names gets the names `column 1`, `column 2`, ….
+
+    Raises:
+        UsageError: The file has no table.
+    """
+    name = repr(str(path))
+    try:
+        return _table(name, path.read_bytes(), target)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no data file {name}") from error
+    except (OSError, ValueError, csv.Error) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(
+            f"{name} cannot be read as a CSV file: {reason}"
+        ) from error
+
+
+def _table(name: str, data: bytes, target: str | None) -> TextTable:
+    text, notes = _decode(data)
+    sample = re.sub(r"\r\n?", "\n", text[:SAMPLE])
+    # Excel's own first line about the separator.
+    hint = re.match(r'"?sep=(.)"?\n', sample)
+    separator = hint[1] if hint else _separator(sample)
+    rows = _rows(sample, separator)
+    width = _usual_width(rows)
+    start = 1 if hint else 0
+    while start < len(rows) and _is_preamble(rows[start], width):
+        start += 1
+    if start > (1 if hint else 0):
+        plural = "s" * (start > 1)
+        notes.append(f"skipped: {start} line{plural} before the column names")
+    if start == len(rows):
+        raise ValueError("it has no line of column names")
+    header = _header(rows[start], rows[start + 1 :], width)
+    names = [f"column {i + 1}" for i in range(len(header))]
+    has_names = target in header or not (
+        target in names or _is_data(header, rows[start + 1 :])
+    )
+    skipped = rows[start].end if has_names else rows[start].begin
+    cells = _cells(text, separator, len(header), skipped)
+    if has_names:
+        names, renamed = _unique(header, target, name)
+        notes += renamed
+    else:
+        notes.append(
+            "no column names in the first line: the columns are 'column 1' "
+            f"to {names[-1]!r}"
+        )
+    cells.columns = names
+    return TextTable(name, cells, separator, notes, has_names)
+
+
+def _decode(data: bytes) -> tuple[str, list[str]]:
+    notes = []
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = data.decode("utf-16")
+        notes.append("encoding: UTF-16")
+    else:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            # Latin-1 with more characters; five bytes have no meaning in it.
+            text = data.decode("cp1252", errors="replace")
+            notes.append("encoding: Windows-1252 (Latin-1), not UTF-8")
+    if re.search(r"[\x00-\x08\x0e-\x1f]", text):
+        raise ValueError("it is not a text file")
+    if not text.strip():
+        raise ValueError("it is empty")
+    return text, notes
+
+
+class _Row(list[str]):
+    """The cells of a line, and the numbers of lines before and with it."""
+
+    begin = end = 0
+
+
+def _rows(sample: str, separator: str) -> list[_Row]:
+    reader = csv.reader(
+        io.StringIO(sample), delimiter=separator, skipinitialspace=True
+    )
+    rows, begin = [], 0
+    for cells in itertools.islice(reader, 200):
+        row = _Row(cell.strip() for cell in cells)
+        row.begin, row.end = begin, reader.line_num
+        begin = reader.line_num
+        if row:
+            rows.append(row)
+    # The sample may end within a line.
+    return rows[:-1] if len(sample) >= SAMPLE - 1 and rows[1:] else rows
+
+
+def _separator(sample: str) -> str:
+    """Return the separator that gives most lines the same number of cells."""
+
+    def share(separator: str) -> float:
+        rows = _rows(sample, separator)
+        width = _usual_width(rows)
+        usual = sum(len(row) == width for row in rows)
+        return usual / len(rows) if width > 1 else 0.0
+
+    best = max(SEPARATORS, key=share)
+    return best if share(best) else ","
+
+
+def _usual_width(rows: Sequence[_Row]) -> int:
+    return Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
+
+
+def _is_preamble(row: _Row, width: int) -> bool:
+    """Return whether a line is a title or a comment above the table."""
+    is_title = len(list(filter(None, row))) <= 1 < width
+    return is_title or (row[0][:1] == "#" and len(row) != width)
+
+
+def _header(first: _Row, rows: Sequence[_Row], width: int) -> list[str]:
+    """Return the names of the columns; a missing one is empty."""
+    header = [" ".join(cell.split()) for cell in first]
+    missing = width - len(header)
+    if missing > 1:
+        raise ValueError(
+            f"its line of column names has {len(header)} cells, and the "
+            f"others have {width}"
+        )
+    if missing == 1 and all(len(row) < width or not row[-1] for row in rows):
+        return [*header, ""]
+    # R leaves out the name of the rows' names.
+    return [""] * max(0, missing) + header
+
+
+def _is_data(header: Sequence[str], rows: Sequence[_Row]) -> bool:
+    """Return whether the first line has numbers like the lines below."""
+    of_numbers = [
+        name
+        for i, name in enumerate(header)
+        if rows
+        and all(numbers.is_number(row[i]) for row in rows if len(row) > i)
+    ]
+    return bool(of_numbers) and all(map(numbers.is_number, of_numbers))
+
+
+def _cells(text: str, separator: str, width: int, skipped: int) -> Any:
+    import pandas
+
+    with warnings.catch_warnings():
+        # Cells that do not fit the names are an error, not a loss.
+        warnings.simplefilter("error", pandas.errors.ParserWarning)
+        try:
+            table = pandas.read_csv(
+                io.StringIO(text),
+                sep=separator,
+                header=None,
+                names=list(range(width)),
+                index_col=False,
+                skiprows=skipped,
+                skipinitialspace=True,
+                dtype=str,
+                na_filter=False,
+            )
+        except pandas.errors.ParserWarning as error:
+            raise ValueError(
+                "the first line below the column names has more cells than "
+                f"the {width} names"
+            ) from error
+        except pandas.errors.EmptyDataError:
+            table = pandas.DataFrame(columns=range(width), dtype=str)
+    return table.apply(lambda column: column.fillna("").str.strip())
+
+
+def _unique(
+    header: Sequence[str], target: str | None, name: str
+) -> tuple[list[str], list[str]]:
+    """Return the names that pandas gives to columns, and what is renamed."""
+    names: list[str] = []
+    renamed = []
+    for i, given in enumerate(header):
+        unique, number = given or f"Unnamed: {i}", 0
+        while unique in names or (number and unique in header):
+            number += 1
+            unique = f"{given}.{number}"
+        if number:
+            if given == target:
+                raise UsageError(f"{name} has two columns {given!r}")
+            renamed.append(f"renamed: a second column {given!r} is {unique!r}")
+        names.append(unique)
+    return names, renamed

@@ -1,0 +1,66 @@
+"""From a table's values to a network's inputs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .notes import Notes
+from .selection import MOST_CATEGORIES
+
+
+def fit(inputs: Mapping[str, Any], rows: Any, notes: Notes) -> dict[str, Any]:
+    """Return how the inputs are prepared, as JSON.
+
+    Args:
+        inputs: The values of each input, a `pandas.Series` of numbers or texts.
+        rows: Numbers of the rows that define medians, means and categories.
+        notes: Gets what the user should know.
+    """
+    from pandas.api.types import is_numeric_dtype
+
+    preparation: dict[str, Any] = {"numbers": {}, "categories": {}}
+    for name, values in inputs.items():
+        seen = values.iloc[rows]
+        if is_numeric_dtype(values):
+            median = seen.median() if seen.notna().any() else 0.0
+            filled = seen.fillna(median)
+            # The deviation of equal numbers may not be 0, but almost.
+            differs = filled.nunique() > 1
+            preparation["numbers"][name] = {
+                "missing": float(median),
+                "mean": float(filled.mean()),
+                "deviation": float(filled.std(ddof=0)) if differs else 1.0,
+            }
+            continue
+        counts = seen.value_counts()
+        # Of equally frequent words the first in the alphabet.
+        words = sorted(counts.index, key=lambda word: (-counts[word], word))
+        if (rare := len(words) - MOST_CATEGORIES) > 0:
+            notes.add("rare", name, f"{rare} of {len(words):,}")
+        preparation["categories"][name] = sorted(words[:MOST_CATEGORIES])
+    return preparation
+
+
+def transform(
+    inputs: Mapping[str, Any], preparation: Mapping[str, Any]
+) -> np.ndarray:
+    """Return inputs of shape `(rows, features)`.
+
+    A category that `fit` has not listed is 0 in all columns of its input.
+
+    Args:
+        inputs: The values of each input.
+        preparation: What `fit` returned.
+    """
+    import pandas
+
+    features = []
+    for name, how in preparation["numbers"].items():
+        values = inputs[name].fillna(how["missing"])
+        scaled = (values - how["mean"]) / how["deviation"]
+        features.append(scaled.to_numpy("float32")[:, None])
+    for name, words in preparation["categories"].items():
+        known = pandas.Categorical(inputs[name], categories=words)
+        features.append(pandas.get_dummies(known).to_numpy("float32"))
+    return np.concatenate(features, axis=1)
