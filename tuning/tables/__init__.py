@@ -48,22 +48,25 @@ def load_table(
     require_scikit_learn()
     _require_pandas()
     options = options or Options()
-    table = file.read(Path(path), target)
+    table = file.read(Path(path), [target])
     names = list(table.cells.columns)
     if target not in names:
-        raise UsageError(no_column(target, names, table.name))
-    options.check(names, target, table.name)
+        raise UsageError(no_column(target, table))
+    if table.has_names and table.header.count(target) > 1:
+        raise UsageError(f"{table.name} has two columns {target!r}")
+    options.check(target, table)
     columns = {
         name: Column(name, table.cells[name], options.missing) for name in names
     }
     shared = conventions(columns, options, table.separator)
     notes = Notes()
     goal = read_target(columns.pop(target), task, shared, notes)
-    rows = {
-        name: Column(name, column.cells.iloc[goal.known], options.missing)
-        for name, column in columns.items()
-    }
-    readings, values = choose(rows, shared, notes)
+    if len(goal.known) < len(table.cells):
+        columns = {
+            name: Column(name, column.cells.iloc[goal.known], options.missing)
+            for name, column in columns.items()
+        }
+    readings, values = choose(columns, shared, notes)
     if not values:
         reasons = "; ".join(notes.lines()) or "it has no other"
         raise UsageError(
@@ -78,7 +81,6 @@ def load_table(
     preparation["reading"] = {
         name: reading.as_json() for name, reading in readings.items()
     }
-    preparation["names"] = table.has_names
     preparation["function"] = f"{__name__}.prepare"
     lines = [*goal.notes, *table.notes, *notes.lines(), _inputs_line(readings)]
     unit = 1.0
@@ -112,13 +114,11 @@ def prepare(path: str, preparation: Mapping[str, Any]) -> np.ndarray:
         UsageError: The file has no table, or lacks a column.
     """
     _require_pandas()
-    # A column of a file without names makes it be read as one.
-    first = None if preparation["names"] else "column 1"
-    table = file.read(Path(path), first)
+    table = file.read(Path(path), preparation["reading"])
     values: dict[str, Any] = {}
     for name, how in preparation["reading"].items():
         if name not in table.cells:
-            raise UsageError(no_column(name, list(table.cells), table.name))
+            raise UsageError(no_column(name, table))
         reading = Reading(**how)
         values |= reading.inputs(name, reading.values(table.cells[name]))
     return inputs.transform(values, preparation)

@@ -1,7 +1,7 @@
 """What a column of texts holds, and how its values are read from them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,7 @@ MISSING = frozenset(
 # Missing among numbers and dates; words like others in a column of words.
 MISSING_NUMBERS = MISSING | {
     *("na", "none", "nil", "missing", "unknown", "not available", "no data"),
-    *("not applicable", "tbd", "k.a.", "k. a."),
+    *("not applicable", "tbd", "k.a.", "k. a.", "inf", "-inf", "infinity"),
 }
 TRUTHS = (
     {"true", "false"},
@@ -31,6 +31,8 @@ TRUTHS = (
 )
 # The share of cells that may be no numbers in a column of numbers.
 ODD = 0.05
+# Different texts that show what a column holds.
+ENOUGH = 2000
 # Up to this many different integers are taken for classes.
 CLASSES_OF_NUMBERS = 10
 _POSTAL = re.compile(
@@ -121,65 +123,78 @@ class Column:
     missing: Sequence[str] = ()
 
     @cached_property
-    def counts(self) -> dict[str, int]:
+    def known(self) -> Any:
         """The different texts that are missing in no column, by frequency."""
-        counts = self.cells.value_counts()
-        known = counts[~counts.index.isin(self.missing)]
-        is_missing = known.index.str.lower().isin(MISSING_NUMBERS)
-        return known[~is_missing].to_dict()
+        return self._known(self.cells)
+
+    @cached_property
+    def texts(self) -> dict[str, int]:
+        """Some of these, or all: enough to see what they are."""
+        return self.known.iloc[:: 1 + len(self.known) // ENOUGH].to_dict()
 
     @property
     def has_missing(self) -> bool:
         """Whether cells are missing, if the others are numbers."""
-        return sum(self.counts.values()) < len(self.cells)
+        return int(self.known.sum()) < len(self.cells)
 
     @cached_property
-    def numbers(self) -> dict[str, int]:
+    def has_codes(self) -> bool:
+        """Whether the digits are those of codes: `01234`, a postal code."""
+        is_postal = _POSTAL.fullmatch(self.name)
+        return bool(is_postal or self.known.index.str.match(r"0\d+$").any())
+
+    @cached_property
+    def numbers(self) -> list[str]:
         """Those of the texts that are numbers, if the column has numbers."""
         if self.has_codes:
-            return {}
-        if numbers.are_plain(self.counts):
-            return self.counts
-        found = _select(self.counts, numbers.is_number)
+            return []
+        if numbers.are_plain(self.texts):
+            return list(self.texts)
+        found = self._found(numbers.is_number)
         units = {unit.lower() for unit in numbers.units(found)}
         if len(units - {""}) > 1 or (
             # What only some of the numbers have makes them codes: `12A`.
             "" in units and any(u[-1:].isalpha() or u == "+" for u in units)
         ):
-            return {}
-        return found if self._are_usual(found) else {}
+            return []
+        return found
 
     @cached_property
-    def has_codes(self) -> bool:
-        """Whether the digits are those of codes: `01234`, a postal code."""
-        return bool(_POSTAL.fullmatch(self.name)) or any(
-            re.fullmatch(r"0\d+", text) for text in self.counts
-        )
-
-    @cached_property
-    def dates(self) -> dict[str, int]:
+    def dates(self) -> list[str]:
         """Those of the texts that are dates, if the column has dates."""
-        found = _select(self.counts, dates.is_date)
-        return found if self._are_usual(found) else {}
+        return self._found(dates.is_date)
 
-    def odd(self, found: Mapping[str, int]) -> list[str]:
-        """Return the texts that are not among those found."""
-        return [text for text in self.counts if text not in found]
+    def _found(self, is_one: Callable[[str], bool]) -> list[str]:
+        found = [text for text in self.texts if is_one(text)]
+        odd = {t: self.texts[t] for t in set(self.texts).difference(found)}
+        total = sum(self.texts.values())
+        return found if are_usual(odd, total, len(found)) else []
 
-    def _are_usual(self, found: Mapping[str, int]) -> bool:
-        """Return whether a column holds what was found, but for oddities."""
-        odd, total = self.odd(found), sum(self.counts.values())
-        share = sum(self.counts[text] for text in odd) / max(1, total)
-        if not found or share > 0.5:
-            return False
-        # One word in many numbers is a missing value's: `closed`, `trace`.
-        is_word = len(odd) == 1 and not re.search(r"\d", odd[0])
-        many = len(found) > CLASSES_OF_NUMBERS
-        return share <= ODD or (is_word and many)
+    def odd(self, values: Any) -> dict[str, int]:
+        """Return the texts that have no value, and are not missing."""
+        return self._known(self.cells[values.isna()]).to_dict()
+
+    def _known(self, cells: Any) -> Any:
+        counts = cells.value_counts()
+        counts = counts[~counts.index.isin(self.missing)]
+        return counts[~counts.index.str.lower().isin(MISSING_NUMBERS)]
 
 
-def _select(counts: Mapping[str, int], is_one: Any) -> dict[str, int]:
-    return {text: n for text, n in counts.items() if is_one(text)}
+def are_usual(odd: Mapping[str, int], total: int, different: int) -> bool:
+    """Return whether a column of numbers or dates has few other texts.
+
+    Args:
+        odd: The other texts, with their frequencies.
+        total: How many cells have a text.
+        different: How many different numbers or dates there are.
+    """
+    if not different:
+        return False
+    share = sum(odd.values()) / total
+    # One word in many numbers is a missing value's: `closed`, `trace`.
+    is_word = len(odd) == 1 and not re.search(r"\d", next(iter(odd)))
+    is_many = different > CLASSES_OF_NUMBERS
+    return share <= ODD or (is_word and is_many and share <= 0.5)
 
 
 def epoch_of(column: Column, forced: bool = False) -> str:
@@ -189,7 +204,7 @@ def epoch_of(column: Column, forced: bool = False) -> str:
         column: The column.
         forced: Whether the column is one of dates whatever its name is.
     """
-    texts = list(column.counts)
+    texts = list(column.texts)
     if not (forced or _EPOCH.fullmatch(column.name)):
         return ""
     if not all(map(str.isdigit, texts)):
@@ -202,7 +217,7 @@ def epoch_of(column: Column, forced: bool = False) -> str:
 
 def are_days(column: Column) -> bool:
     """Return whether all numbers of a column are days such as 20241231."""
-    texts = list(column.counts)
+    texts = list(column.texts)
     return len(texts) > 1 and all(
         len(text) == 8 and text.isdigit() and dates.is_date(text)
         for text in texts

@@ -22,6 +22,7 @@ _DATE = "|".join(
         rf"\d{{1,2}}(?:st|nd|rd|th|\.)?[-/ ]*(?:of )?{_MONTH}[-/, ]*{_YEAR}",
         rf"{_MONTH} ?\d{{1,2}}(?:st|nd|rd|th)?[-/, ]+\d{{4}}",
         rf"{_MONTH}[-/, ]*\d{{4}}",
+        rf"(?P<month>{_MONTH})[-/']+(?P<short>\d{{2}})",
         rf"\d{{4}}[-/ ]{_MONTH}[-/ ]\d{{1,2}}",
         r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])",
     ]
@@ -95,7 +96,7 @@ def parts_of(moments: Any) -> dict[str, Any]:
     """
     parts = moments.dt
     hour = parts.hour + parts.minute / 60 + parts.second / 3600
-    values = (parts.year, parts.month, parts.day, parts.weekday, hour)
+    values = (parts.year, parts.month, parts.day, parts.day_of_week, hour)
     return dict(zip(PARTS, values, strict=True))
 
 
@@ -114,11 +115,16 @@ def _plain(text: str, order: str, utc: bool) -> str | None:
         day, month = match["a"], match["b"]
         if order == MONTH_FIRST:
             day, month = month, day
-        year = match["y"]
-        if len(year) == 2:
-            year = ("19" if int(year) > 68 else "20") + year
-        date = f"{year}-{month:0>2}-{day:0>2}"
+        date = f"{_year(match['y'])}-{month:0>2}-{day:0>2}"
+    elif match["month"]:
+        date = f"{match['month']} {_year(match['short'])}"
     return f"{date} {clock}".strip()
+
+
+def _year(digits: str) -> str:
+    if len(digits) > 2:
+        return digits
+    return ("19" if int(digits) > 68 else "20") + digits
 
 
 def _clock(match: re.Match[str]) -> str:

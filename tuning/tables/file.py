@@ -7,8 +7,8 @@ import itertools
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class TextTable:
         name: The file's name, in quotes.
         cells: A `pandas.DataFrame` of stripped strings.
         separator: What separates the cells of a line.
+        header: The names of the columns in the file, which may be equal.
         notes: Lines about what is unusual in the file.
         has_names: Whether the file has a line of column names.
     """
@@ -36,24 +37,25 @@ class TextTable:
     name: str
     cells: Any
     separator: str
-    notes: list[str] = field(default_factory=list)
-    has_names: bool = True
+    header: Sequence[str]
+    notes: list[str]
+    has_names: bool
 
 
-def read(path: Path, target: str | None = None) -> TextTable:
+def read(path: Path, wanted: Collection[str]) -> TextTable:
     """Read a CSV file.
 
     Args:
         path: The file, separated by commas, semicolons, tabs or bars.
-        target: A column that the file should have. A file whose first line
-            has no names gets the names `column 1`, `column 2`, ….
+        wanted: Columns that the file should have. If its first line has no
+            names, the columns are `column 1`, `column 2`, ….
 
     Raises:
         UsageError: The file has no table.
     """
     name = repr(str(path))
     try:
-        return _table(name, path.read_bytes(), target)
+        return _table(name, path.read_bytes(), wanted)
     except FileNotFoundError as error:
         raise UsageError(f"there is no data file {name}") from error
     except (OSError, ValueError, csv.Error) as error:
@@ -63,9 +65,11 @@ def read(path: Path, target: str | None = None) -> TextTable:
         ) from error
 
 
-def _table(name: str, data: bytes, target: str | None) -> TextTable:
+def _table(name: str, data: bytes, wanted: Collection[str]) -> TextTable:
     text, notes = _decode(data)
     sample = re.sub(r"\r\n?", "\n", text[:SAMPLE])
+    if len(text) > SAMPLE:
+        sample = sample.rpartition("\n")[0]
     # Excel's own first line about the separator.
     hint = re.match(r'"?sep=(.)"?\n', sample)
     separator = hint[1] if hint else _separator(sample)
@@ -81,13 +85,14 @@ def _table(name: str, data: bytes, target: str | None) -> TextTable:
         raise ValueError("it has no line of column names")
     header = _header(rows[start], rows[start + 1 :], width)
     names = [f"column {i + 1}" for i in range(len(header))]
-    has_names = target in header or not (
-        target in names or _is_data(header, rows[start + 1 :])
+    has_names = not set(header).isdisjoint(wanted) or (
+        set(names).isdisjoint(wanted)
+        and not _is_data(header, rows[start + 1 :])
     )
-    skipped = rows[start].end if has_names else rows[start].begin
+    skipped = rows[start].number + has_names
     cells = _cells(text, separator, len(header), skipped)
     if has_names:
-        names, renamed = _unique(header, target, name)
+        names, renamed = _unique(header)
         notes += renamed
     else:
         notes.append(
@@ -95,7 +100,7 @@ def _table(name: str, data: bytes, target: str | None) -> TextTable:
             f"to {names[-1]!r}"
         )
     cells.columns = names
-    return TextTable(name, cells, separator, notes, has_names)
+    return TextTable(name, cells, separator, header, notes, has_names)
 
 
 def _decode(data: bytes) -> tuple[str, list[str]]:
@@ -112,30 +117,28 @@ def _decode(data: bytes) -> tuple[str, list[str]]:
             notes.append("encoding: Windows-1252 (Latin-1), not UTF-8")
     if re.search(r"[\x00-\x08\x0e-\x1f]", text):
         raise ValueError("it is not a text file")
-    if not text.strip():
-        raise ValueError("it is empty")
+    if not re.search(r"\S.*[\r\n]", text):
+        raise ValueError("it has no line below the column names")
     return text, notes
 
 
 class _Row(list[str]):
-    """The cells of a line, and the numbers of lines before and with it."""
+    """The cells of a line, and the number of lines before it."""
 
-    begin = end = 0
+    number = 0
 
 
 def _rows(sample: str, separator: str) -> list[_Row]:
     reader = csv.reader(
         io.StringIO(sample), delimiter=separator, skipinitialspace=True
     )
-    rows, begin = [], 0
-    for cells in itertools.islice(reader, 200):
+    rows = []
+    for number, cells in enumerate(itertools.islice(reader, 200)):
         row = _Row(cell.strip() for cell in cells)
-        row.begin, row.end = begin, reader.line_num
-        begin = reader.line_num
+        row.number = number
         if row:
             rows.append(row)
-    # The sample may end within a line.
-    return rows[:-1] if len(sample) >= SAMPLE - 1 and rows[1:] else rows
+    return rows
 
 
 def _separator(sample: str) -> str:
@@ -215,9 +218,7 @@ def _cells(text: str, separator: str, width: int, skipped: int) -> Any:
     return table.apply(lambda column: column.fillna("").str.strip())
 
 
-def _unique(
-    header: Sequence[str], target: str | None, name: str
-) -> tuple[list[str], list[str]]:
+def _unique(header: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the names that pandas gives to columns, and what is renamed."""
     names: list[str] = []
     renamed = []
@@ -227,8 +228,6 @@ def _unique(
             number += 1
             unique = f"{given}.{number}"
         if number:
-            if given == target:
-                raise UsageError(f"{name} has two columns {given!r}")
             renamed.append(f"renamed: a second column {given!r} is {unique!r}")
         names.append(unique)
     return names, renamed

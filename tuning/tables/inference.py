@@ -1,6 +1,5 @@
 """Inferring how a table's columns are read, unless an option decides it."""
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,6 @@ from . import columns, dates, numbers
 from .columns import CATEGORY, DATE, MISSING, NUMBER, Column, Reading
 from .notes import Notes
 from .options import Options
-
-# Different numbers that show a column's decimal separator.
-ENOUGH = 1000
 
 
 @dataclass
@@ -38,7 +34,7 @@ def conventions(
     table: Mapping[str, Column], options: Options, separator: str
 ) -> Conventions:
     """Return what the columns of a file show."""
-    decimals = {_decimal(column) for column in table.values()}
+    decimals = {numbers.decimal_of(c.numbers) for c in table.values()}
     orders = {dates.order_of(column.dates) for column in table.values()}
     shown = [decimal for decimal in decimals if decimal in (".", ",")]
     ordered = [order for order in orders if order]
@@ -52,8 +48,8 @@ def conventions(
 
 def infer(
     column: Column, shared: Conventions, notes: Notes, is_target: bool = False
-) -> Reading | None:
-    """Return how a column is read; `None` if it is empty.
+) -> tuple[Reading, Any] | None:
+    """Return how a column is read, and its values; `None` if it is empty.
 
     Args:
         column: The column.
@@ -64,110 +60,123 @@ def infer(
     Raises:
         UsageError: `--date` names a column without dates.
     """
-    options, name = shared.options, column.name
-    cells = column.cells
+    options, name, cells = shared.options, column.name, column.cells
     is_missing = cells.str.lower().isin(MISSING) | cells.isin(options.missing)
     if is_missing.all():
         return None
-    reading = None
-    if name in options.date:
-        reading = _date(column, shared, notes, forced=True)
+    forced = name in options.date
+    # One number beside empty cells is a mark: a category.
+    is_mark = len(column.numbers) == 1 and column.has_missing
+    candidates = [_date]
+    if is_target or not is_mark:
+        candidates.append(_number)
+    if name in options.category:
+        candidates = []
+    for candidate in candidates:
+        seen = Notes()
+        reading = candidate(column, shared, seen)
         if reading is None:
-            odd = (t for t in cells[~is_missing] if not dates.is_date(t))
-            example = next(odd, next(iter(cells[~is_missing])))
-            raise UsageError(
-                f"argument --date: {name!r} has {example!r}, which is no date"
-            )
-    elif name not in options.category:
-        reading = _date(column, shared, notes)
-        # One number beside empty cells is a mark: a category.
-        is_mark = len(column.numbers) == 1 and column.has_missing
-        if reading is None and (is_target or not is_mark):
-            reading = _number(column, shared, notes)
-    if reading is None:
-        reading = columns.category(column, is_target)
-        _note_words(column, reading, notes)
-        return reading
-    reading.missing = list(options.missing)
-    found = column.numbers if reading.kind == NUMBER else column.dates
-    if not reading.epoch and (odd := column.odd(found)):
-        count = sum(column.counts[text] for text in odd)
-        what = "numbers" if reading.kind == NUMBER else "dates"
-        plural = "s" * (count > 1)
-        detail = f"{count} cell{plural} without {what}: {_quoted(odd)}"
-        notes.add("odd", name, detail)
-    _note_markers(column, reading, notes)
-    return reading
-
-
-def _decimal(column: Column) -> str:
-    some = itertools.islice(column.numbers, ENOUGH)
-    return numbers.decimal_of(
-        some if numbers.are_plain(column.numbers) else column.numbers
-    )
+            continue
+        reading.missing = list(options.missing)
+        values = reading.values(cells)
+        odd = column.odd(values)
+        known = column.known
+        if not columns.are_usual(odd, known.sum(), len(known) - len(odd)):
+            continue
+        if reading.kind == DATE:
+            _choose_parts(reading, values)
+            seen.add("dates", name, _how(reading))
+        if odd:
+            seen.add("odd", name, _odd_cells(odd, reading))
+        _note_markers(column, reading, seen)
+        notes.update(seen)
+        return reading, values
+    if forced:
+        odd_texts = (t for t in cells[~is_missing] if not dates.is_date(t))
+        example = next(odd_texts, cells[~is_missing].iloc[0])
+        raise UsageError(
+            f"argument --date: {name!r} has {example!r}, which is no date"
+        )
+    reading = columns.category(column, is_target)
+    _note_words(column, reading, notes)
+    return reading, reading.values(cells)
 
 
 def _number(
     column: Column, shared: Conventions, notes: Notes
 ) -> Reading | None:
     found, name = column.numbers, column.name
-    if not found:
+    if not found or name in shared.options.date:
         return None
     usual = shared.options.decimal or shared.decimal
-    decimal = _decimal(column)
+    decimal, hint = numbers.decimal_of(found), ""
     if decimal == ".,":
         decimal = usual or numbers.ambiguous_decimal(found, shared.separator)
         if not usual:
-            text = next(t for t in found if "," in t or "." in t)
-            value = numbers.written(text).value(decimal)  # type: ignore
-            notes.add("ambiguous", name, f"{text!r} is {value:g}")
+            hint = f"; --decimal {'.' if decimal == ',' else ','} overrides it"
     reading = Reading(NUMBER, decimal=decimal or usual or ".")
-    if reading.decimal == "," and any("," in text for text in found):
+    example = numbers.grouped(found, reading.decimal)
+    if example:
+        notes.add("thousands", name, example + hint)
+    elif hint:
+        example = next(text for text in found if "," in text or "." in text)
+        notes.add("decimals", name, f"{example!r} has decimals{hint}")
+    if decimal == "," and not example:
         notes.add("comma", name)
-    if not numbers.are_plain(found):
-        units = sorted(numbers.units(found) - {""})
-        if units:
-            notes.add("units", name, ", ".join(units))
-        grouped = numbers.grouped(found, reading.decimal)
-        if grouped is not None:
-            notes.add("thousands", name, grouped)
+    units = sorted(numbers.units(found) - {""})
+    if units:
+        notes.add("units", name, ", ".join(units))
     return reading
 
 
-def _date(
-    column: Column, shared: Conventions, notes: Notes, forced: bool = False
-) -> Reading | None:
+def _date(column: Column, shared: Conventions, notes: Notes) -> Reading | None:
+    forced = column.name in shared.options.date
     reading = Reading(DATE, epoch=columns.epoch_of(column, forced))
-    if not reading.epoch:
-        found, name = column.dates, column.name
-        if not found or (column.numbers and not columns.are_days(column)):
-            return None
-        order = dates.order_of(found)
-        if order == "":
-            order = shared.options.date_order or shared.order
-            if not order:
-                order = _usual_order(column, shared)
-                notes.add("order", name, order)
-        reading.order = order or ""
-        reading.utc = len(dates.zones(found)) > 1
-    values = reading.values(column.cells)
-    if values.notna().sum() < (1 - columns.ODD) * sum(column.counts.values()):
+    found = column.dates
+    if reading.epoch:
+        return reading
+    if not found or (column.numbers and not columns.are_days(column)):
         return None
+    order = dates.order_of(found)
+    if order == "":
+        order = shared.options.date_order or shared.order
+        if not order:
+            order, other = _usual_order(column, shared)
+            hint = f"{order}; --date-order {other} overrides it"
+            notes.add("order", column.name, hint)
+    reading.order = order or ""
+    reading.utc = len(dates.zones(found)) > 1
+    return reading
+
+
+def _choose_parts(reading: Reading, values: Any) -> None:
     parts = dates.parts_of(values)
     reading.parts = [p for p, part in parts.items() if part.nunique() > 1]
+    if "weekday" in reading.parts and "day" not in reading.parts:
+        # Months: all their days are the first.
+        reading.parts.remove("weekday")
+
+
+def _how(reading: Reading) -> str:
     how = [reading.order] if reading.order else []
     how += ["in UTC"] if reading.utc else []
-    if reading.parts:
-        how.append(f"as {', '.join(reading.parts)}")
-    notes.add("dates", column.name, ", ".join(how))
-    return reading
+    how += [f"as {', '.join(reading.parts)}"] if reading.parts else []
+    return ", ".join(how)
 
 
-def _usual_order(column: Column, shared: Conventions) -> str:
+def _odd_cells(odd: Mapping[str, int], reading: Reading) -> str:
+    count = sum(odd.values())
+    what = "numbers" if reading.kind == NUMBER else "dates"
+    return f"{count} cell{'s' * (count > 1)} without {what}: {_quoted(odd)}"
+
+
+def _usual_order(column: Column, shared: Conventions) -> tuple[str, str]:
+    """Return the likelier order of day and month, and the other one."""
+    orders = dates.DAY_FIRST, dates.MONTH_FIRST
     has_comma = (shared.options.decimal or shared.decimal) == ","
     if has_comma or shared.separator == ";" or dates.has_points(column.dates):
-        return dates.DAY_FIRST
-    return dates.MONTH_FIRST
+        return orders
+    return orders[::-1]
 
 
 def _note_words(column: Column, reading: Reading, notes: Notes) -> None:
@@ -183,17 +192,12 @@ def _note_words(column: Column, reading: Reading, notes: Notes) -> None:
 
 
 def _note_markers(column: Column, reading: Reading, notes: Notes) -> None:
-    if reading.kind == CATEGORY:
-        known = MISSING
-    else:
-        known = columns.MISSING_NUMBERS
-    markers = [
-        text
-        for text in column.cells.unique()
-        if text in reading.missing
-        or (text and text.lower() in known and text not in reading.kept)
-    ]
-    if markers:
+    is_category = reading.kind == CATEGORY
+    known = (MISSING if is_category else columns.MISSING_NUMBERS) - {""}
+    cells = column.cells
+    is_marker = cells.str.lower().isin(known) & ~cells.isin(reading.kept)
+    markers = cells[is_marker | cells.isin(reading.missing)].unique()
+    if len(markers):
         notes.add("markers", column.name, _quoted(markers))
 
 

@@ -61,6 +61,6 @@ def transform(
         scaled = (values - how["mean"]) / how["deviation"]
         features.append(scaled.to_numpy("float32")[:, None])
     for name, words in preparation["categories"].items():
-        known = pandas.Categorical(inputs[name], categories=words)
-        features.append(pandas.get_dummies(known).to_numpy("float32"))
+        numbers = pandas.Index(words).get_indexer(inputs[name])
+        features.append(np.float32(numbers[:, None] == np.arange(len(words))))
     return np.concatenate(features, axis=1)

@@ -3,38 +3,38 @@
 # What begins a line, and what ends it.
 TOPICS = {
     "comma": ("decimal comma", ""),
-    "thousands": ("thousands separators removed", ""),
-    "ambiguous": ("numbers that can be read both ways", " (--decimal decides)"),
+    "thousands": ("thousands", ""),
+    "decimals": ("numbers that can be read both ways", ""),
     "units": ("units removed", ""),
     "markers": ("missing values", ""),
     "odd": ("taken as missing", ""),
-    "words": ("categories, not missing values", " (--missing TEXT changes it)"),
+    "words": ("words, not missing values", " (--missing TEXT changes it)"),
     "codes": ("codes, read as categories", ""),
     "dates": ("dates", ""),
-    "order": ("dates that can be read both ways", " (--date-order decides)"),
-    "useless": ("left out, the same in all rows", ""),
-    "empty": ("left out, empty", ""),
-    "rows": ("left out, row numbers", " (--keep COLUMN keeps them)"),
-    "ids": (
-        "left out, ids (different in each row)",
-        " (--keep COLUMN keeps them)",
-    ),
-    "many ids": ("left out, ids", " (--keep COLUMN keeps them)"),
-    "text": ("left out, text", " (--keep COLUMN keeps it as categories)"),
-    "drop": ("left out, --drop", ""),
+    "order": ("dates that can be read both ways", ""),
     "rare": ("rare categories count as one", ""),
 }
+# Why a column is left out; each column has a line.
+REASONS = {
+    "empty": "empty",
+    "useless": "the same in all rows",
+    "rows": "row numbers",
+    "ids": "an id, different in each row",
+    "text": "",
+    "drop": "as --drop says",
+}
+OVERRIDDEN = " (--keep COLUMN overrides it)"
 MOST_COLUMNS = 10
 
 
 class Notes:
-    """Columns by topic: each topic has one line."""
+    """What the user should know: columns and details by topic."""
 
     def __init__(self) -> None:
         self._columns: dict[str, dict[str, str]] = {}
 
     def add(self, topic: str, column: str, detail: str = "") -> None:
-        """Add a column to the line of a topic."""
+        """Add a column to a topic: a key of `TOPICS` or `REASONS`."""
         self._columns.setdefault(topic, {})[column] = detail
 
     def update(self, others: "Notes") -> None:
@@ -43,7 +43,7 @@ class Notes:
             self._columns.setdefault(topic, {}).update(columns)
 
     def lines(self) -> list[str]:
-        """Return the lines, in the order of `TOPICS`."""
+        """Return the lines, in the order of the topics."""
         lines = []
         for topic, (begin, end) in TOPICS.items():
             columns = [
@@ -51,7 +51,21 @@ class Notes:
                 for name, detail in self._columns.get(topic, {}).items()
             ]
             if columns:
-                more = len(columns) - MOST_COLUMNS
-                shown = columns[:MOST_COLUMNS] + [f"{more} more"] * (more > 0)
-                lines.append(f"{begin}: {', '.join(shown)}{end}")
+                lines.append(f"{begin}: {_shown(columns)}{end}")
+        for topic, reason in REASONS.items():
+            columns = self._columns.get(topic, {})
+            end = OVERRIDDEN if topic in ("rows", "ids", "text") else ""
+            if len(columns) > MOST_COLUMNS:
+                names = _shown([repr(name) for name in columns])
+                lines.append(f"left out, {reason}: {names}{end}")
+            else:
+                for name, detail in columns.items():
+                    why = " ".join(filter(None, (reason, detail)))
+                    lines.append(f"left out: {name!r}, {why}{end}")
         return lines
+
+
+def _shown(columns: list[str]) -> str:
+    more = len(columns) - MOST_COLUMNS
+    shown = columns[:MOST_COLUMNS] + [f"{more} more"] * (more > 0)
+    return ", ".join(shown)

@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,19 +102,25 @@ def parse(cells: Any, decimal: str) -> Any:
     return values.replace([np.inf, -np.inf], np.nan)
 
 
-def units(texts: Iterable[str]) -> set[str]:
+def units(texts: Collection[str]) -> set[str]:
     """Return what stands beside the numbers among the texts."""
+    if are_plain(texts):
+        return set()
     found = map(written, texts)
     return {number.unit for number in found if number is not None}
 
 
-def grouped(texts: Iterable[str], decimal: str) -> str | None:
-    """Return an example of a number with separators of thousands, if any."""
+def grouped(texts: Collection[str], decimal: str) -> str | None:
+    """Return an example of a number with `,`, `k` or the like, if any."""
     other = "," if decimal == "." else "."
+    if decimal == "." and are_plain(texts):
+        return None
     for text in texts:
         number = written(text)
         if number is not None and (
-            other in number.digits or number.digits not in text
+            other in number.digits
+            or number.digits not in text
+            or text[-1] in _FACTORS
         ):
             return f"{text!r} is {number.value(decimal):.10g}"
     return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from keras_ext.cli.usage import UsageError
 
 from .dates import DAY_FIRST, MONTH_FIRST
+from .file import TextTable
 
 
 @dataclass(frozen=True)
@@ -33,19 +34,18 @@ class Options:
     drop: Sequence[str] = ()
     missing: Sequence[str] = ()
 
-    def check(self, names: Sequence[str], target: str, file: str) -> None:
+    def check(self, target: str, table: TextTable) -> None:
         """Raise `UsageError` if an option names a column that is not there.
 
         Args:
-            names: The file's columns.
             target: The column to predict.
-            file: The file's name, in quotes.
+            table: The table.
         """
         for option in ("date", "category", "keep", "drop"):
             for name in getattr(self, option):
-                if name not in names:
+                if name not in table.cells:
                     raise UsageError(
-                        f"argument --{option}: {no_column(name, names, file)}"
+                        f"argument --{option}: {no_column(name, table)}"
                     )
         for option, other in (("keep", "drop"), ("date", "category")):
             both = set(getattr(self, option)) & set(getattr(self, other))
@@ -96,9 +96,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 NAMES = tuple(field.name for field in fields(Options))
 
 
-def no_column(name: str, names: Sequence[str], file: str) -> str:
-    """Return the message that a file has no such column."""
+def no_column(name: str, table: TextTable) -> str:
+    """Return the message that a table has no such column."""
+    names = list(table.cells.columns)
     near = difflib.get_close_matches(name, names, 1)
     shown = ", ".join(map(repr, names[:10])) + ", …" * (len(names) > 10)
-    hint = f"; did you mean {near[0]!r}?" if near else f": {shown}"
-    return f"there is no column {name!r} in {file}{hint}"
+    if not table.has_names:
+        hint = f"; its first line has no column names, so they are {shown}"
+    else:
+        hint = f"; did you mean {near[0]!r}?" if near else f": {shown}"
+    return f"there is no column {name!r} in {table.name}{hint}"

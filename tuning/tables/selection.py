@@ -44,14 +44,14 @@ def choose(
             notes.add("drop", name)
             continue
         seen = Notes()
-        reading = infer(column, shared, seen)
+        found = infer(column, shared, seen)
         is_kept = name in shared.options.keep
-        if reading is None:
+        if found is None:
             if is_kept:
                 raise UsageError(f"argument --keep: {name!r} is empty")
             notes.add("empty", name)
             continue
-        values = reading.values(column.cells)
+        reading, values = found
         if not is_kept:
             if _are_codes(name, reading, values):
                 reading = Reading(CATEGORY, missing=reading.missing)
@@ -84,10 +84,12 @@ def _why_useless(
     is_missing = values == "" if reading.kind == CATEGORY else values.isna()
     known, rows = values[~is_missing], len(values)
     different, forced = known.nunique(), name in shared.options.category
-    if different == 1 and not is_missing.any():
-        return "useless", str(known.iloc[0])
     if reading.kind == DATE:
         return ("" if reading.parts else "useless"), ""
+    if different == 1 and not is_missing.any():
+        value = known.iloc[0]
+        is_number = reading.kind == NUMBER
+        return "useless", f"({value:g})" if is_number else f"({value!r})"
     is_unique = different == len(known)
     if reading.kind == NUMBER:
         if not is_unique or not (known % 1 == 0).all():
@@ -104,9 +106,10 @@ def _why_useless(
     is_free = different > MOST_CATEGORIES and is_long
     if forced or (different <= max(2, rows / 2) and not is_free):
         return "", ""
-    if is_unique and not known.str.contains(" ").any():
-        return "ids", ""
-    return "text", f"{different:,} different values"
+    what = "an id" if _ID.fullmatch(_words(name)) else "text"
+    is_id = is_unique and not known.str.contains(" ").any()
+    end = ", an id" if is_id and what == "text" else ""
+    return "text", f"{what} with {different:,} different values{end}"
 
 
 def _words(name: str) -> str:

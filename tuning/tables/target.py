@@ -52,12 +52,13 @@ def read_target(
         UsageError: Nothing can be learnt from the column.
     """
     name = repr(column.name)
-    reading = infer(column, shared, notes, is_target=True)
-    if reading is None:
+    found = infer(column, shared, notes, is_target=True)
+    if found is None:
         raise UsageError(_too_few(0, name))
+    reading, values = found
     if reading.kind == DATE and task == CLASSES:
         reading = Reading(CATEGORY, missing=reading.missing)
-    values = reading.values(column.cells)
+        values = reading.values(column.cells)
     is_known = values != "" if reading.kind == CATEGORY else values.notna()
     values = values[is_known]
     if len(values) < FEWEST_ROWS:
@@ -76,8 +77,8 @@ def read_target(
             "cannot be predicted"
         )
     is_number = reading.kind == NUMBER
-    found = task or _task(column, values, is_number)
-    if found == REGRESSION:
+    inferred = task or _task(column, values, is_number)
+    if inferred == REGRESSION:
         if not is_number:
             raise UsageError(
                 f"{name} holds no numbers ({values.iloc[0]!r}): use --task "
@@ -149,7 +150,7 @@ def _balance_lines(labels: list[Any], counts: np.ndarray) -> list[str]:
     most = int(counts.argmax())
     return [
         f"classes out of balance: {counts[most] / counts.sum():.1%} of the "
-        f"rows are {labels[most]} (--objective val_balanced_accuracy weighs "
+        f"rows are {labels[most]!r} (--objective val_balanced_accuracy weighs "
         "all classes alike)"
     ]
 

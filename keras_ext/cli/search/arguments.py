@@ -34,7 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
             description=definition.help,
             epilog=EPILOG,
         )
-        search.set_defaults(data_file=None, target=None, task=None)
+        search.set_defaults(data_file=None)
         definition.add_arguments(search)
         _add_options(search, name)
 

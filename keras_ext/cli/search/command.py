@@ -20,7 +20,8 @@ from keras_ext.cli.usage import UsageError
 # added.
 _KEPT = (
     *("epochs", "seed", "data_file", "tuner", "objective", "stop_unhealthy"),
-    *("pruner", "cross_validation", "target", "task"),
+    *("pruner", "cross_validation", "target", "task", "decimal", "date_order"),
+    *("date", "category", "keep", "drop", "missing"),
 )
 
 
@@ -96,7 +97,7 @@ def _new_settings(args: argparse.Namespace) -> Settings:
         missing = "--target" if args.data_file else "file"
         raise UsageError(f"the following arguments are required: {missing}")
     names = ("trials", "resume_trials", *_KEPT)
-    given = {name: getattr(args, name) for name in names}
+    given = {name: getattr(args, name, None) for name in names}
     return Settings(
         dataset=args.dataset,
         experiment=args.experiment,
@@ -108,7 +109,7 @@ def _new_settings(args: argparse.Namespace) -> Settings:
 def _resumed_settings(args: argparse.Namespace, folder: Path) -> Settings:
     settings, where = Settings.load(folder), repr(str(folder))
     for name in _KEPT:
-        value, began_with = getattr(args, name), getattr(settings, name)
+        value, began_with = getattr(args, name, None), getattr(settings, name)
         if value is not None and value != began_with:
             option = name.replace("_", "-")
             raise UsageError(

@@ -1,7 +1,7 @@
 """The settings of a search, from the command line and on disk."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from keras_ext._files import write_whole
@@ -40,6 +40,14 @@ class Settings:
         resume_trials: Whether an interrupted trial continues after its last
             complete epoch.
         task: `classification`, `regression`, or `None` to infer it.
+        decimal: The decimal separator of numbers that can be read both ways.
+        date_order: `day-first` or `month-first`, for dates that can be read
+            both ways.
+        date: Columns of dates.
+        category: Columns of categories.
+        keep: Columns that are inputs although they look useless.
+        drop: Columns that are no inputs.
+        missing: Texts that stand for a missing value.
     """
 
     dataset: str
@@ -59,6 +67,13 @@ class Settings:
     resume_trials: bool = False
     target: str | None = None
     task: str | None = None
+    decimal: str | None = None
+    date_order: str | None = None
+    date: list[str] = field(default_factory=list)
+    category: list[str] = field(default_factory=list)
+    keep: list[str] = field(default_factory=list)
+    drop: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
     @classmethod
     def load(cls, folder: Path) -> "Settings":
