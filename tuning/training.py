@@ -13,6 +13,7 @@ from keras_ext.cli.search.definition import (
     Definition,
     Task,
 )
+from keras_ext.metrics import BalancedAccuracy
 
 BATCH_SIZES = (32, 16, 64, 128)
 _CLIPPING = {"value": "clipvalue", "norm": "clipnorm", "all": "global_clipnorm"}
@@ -171,8 +172,9 @@ def _metrics(task: Task) -> Sequence[Any]:
             metrics.MeanAbsoluteError(name="mae"),
             metrics.RootMeanSquaredError(name="rmse"),
         ]
+    balanced = BalancedAccuracy(task.classes)
     if task.kind == CLASSES:
         entropy = metrics.CategoricalCrossentropy(name="crossentropy")
-        return [metrics.CategoricalAccuracy(name="accuracy"), entropy]
+        return [metrics.CategoricalAccuracy(name="accuracy"), balanced, entropy]
     entropy = metrics.BinaryCrossentropy(name="crossentropy")
-    return [metrics.BinaryAccuracy(name="accuracy"), entropy]
+    return [metrics.BinaryAccuracy(name="accuracy"), balanced, entropy]

@@ -139,4 +139,5 @@ def _inputs_line(readings: Mapping[str, Reading]) -> str:
         "categories": kinds.count("category"),
     }
     shown = [f"{n} of {what}" for what, n in counts.items() if n]
-    return f"inputs: {len(kinds)} columns, {', '.join(shown)}"
+    plural = "s" * (len(kinds) > 1)
+    return f"inputs: {len(kinds)} column{plural}, {', '.join(shown)}"

@@ -46,17 +46,17 @@ class Notes:
         """Return the lines, in the order of the topics."""
         lines = []
         for topic, (begin, end) in TOPICS.items():
-            columns = [
+            shown = [
                 f"{name!r} ({detail})" if detail else repr(name)
                 for name, detail in self._columns.get(topic, {}).items()
             ]
-            if columns:
-                lines.append(f"{begin}: {_shown(columns)}{end}")
+            if shown:
+                lines.append(f"{begin}: {_some(shown)}{end}")
         for topic, reason in REASONS.items():
             columns = self._columns.get(topic, {})
             end = OVERRIDDEN if topic in ("rows", "ids", "text") else ""
             if len(columns) > MOST_COLUMNS:
-                names = _shown([repr(name) for name in columns])
+                names = _some([repr(name) for name in columns])
                 lines.append(f"left out, {reason}: {names}{end}")
             else:
                 for name, detail in columns.items():
@@ -65,7 +65,7 @@ class Notes:
         return lines
 
 
-def _shown(columns: list[str]) -> str:
+def _some(columns: list[str]) -> str:
     more = len(columns) - MOST_COLUMNS
     shown = columns[:MOST_COLUMNS] + [f"{more} more"] * (more > 0)
     return ", ".join(shown)

@@ -107,8 +107,8 @@ def _why_useless(
     if forced or (different <= max(2, rows / 2) and not is_free):
         return "", ""
     what = "an id" if _ID.fullmatch(_words(name)) else "text"
-    is_id = is_unique and not known.str.contains(" ").any()
-    end = ", an id" if is_id and what == "text" else ""
+    has_no_words = is_unique and not known.str.contains(" ").any()
+    end = ", an id" if has_no_words and what == "text" else ""
     return "text", f"{what} with {different:,} different values{end}"
 
 

@@ -5,7 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_ext.cli.search.definition import BINARY, CLASSES, REGRESSION
+from keras_ext.cli.search.definition import (
+    BINARY,
+    CLASSES,
+    OUT_OF_BALANCE,
+    REGRESSION,
+)
 from keras_ext.cli.usage import UsageError
 
 from . import numbers
@@ -14,8 +19,6 @@ from .inference import Conventions, infer
 from .notes import Notes
 
 FEWEST_ROWS, FEWEST_OF_A_CLASS, MOST_CLASSES = 20, 5, 100
-# The commonest class has this many times the rows of the rarest.
-OUT_OF_BALANCE = 3.0
 
 
 @dataclass
@@ -77,6 +80,7 @@ def read_target(
             "cannot be predicted"
         )
     is_number = reading.kind == NUMBER
+    labels: list[Any] = []
     inferred = task or _task(column, values, is_number)
     if inferred == REGRESSION:
         if not is_number:
@@ -84,9 +88,9 @@ def read_target(
                 f"{name} holds no numbers ({values.iloc[0]!r}): use --task "
                 "classification"
             )
-        kind, labels, y = REGRESSION, [], values.to_numpy("float64")
+        kind, y = REGRESSION, values.to_numpy("float64")
     else:
-        kind, labels, y = _classes(name, values, is_number, task)
+        kind, labels, y = _classes(name, values, is_number)
     lines.insert(0, _task_line(name, kind, labels, task))
     if labels:
         lines += _balance_lines(labels, np.bincount(y))
@@ -109,7 +113,7 @@ def _task(column: Column, values: Any, is_number: bool) -> str:
 
 
 def _classes(
-    name: str, values: Any, is_number: bool, task: str | None
+    name: str, values: Any, is_number: bool
 ) -> tuple[str, list[Any], np.ndarray]:
     counts = values.value_counts()
     hint = ": use --task regression" if is_number else ""

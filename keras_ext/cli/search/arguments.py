@@ -57,8 +57,9 @@ def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
     add(
         "--objective",
         type=_text,
-        help="the metric that ranks the trials: val_accuracy (default) or "
-        "val_crossentropy; for a regression val_mae (default) or val_rmse",
+        help="the metric that ranks the trials: val_accuracy (default), "
+        "val_balanced_accuracy or val_crossentropy; for a regression val_mae "
+        "(default) or val_rmse",
     )
     add(
         "--stop-unhealthy",

@@ -12,7 +12,7 @@ from keras_ext._interrupts import InterruptGuard
 from keras_ext.cli.search import folders, processes
 from keras_ext.cli.search.arguments import definitions
 from keras_ext.cli.search.definition import REGRESSION, Data
-from keras_ext.cli.search.settings import OBJECTIVES, Settings
+from keras_ext.cli.search.settings import OF_CLASSES, OF_NUMBERS, Settings
 from keras_ext.cli.start import quiet_stderr
 from keras_ext.cli.usage import UsageError
 
@@ -139,8 +139,7 @@ def _objective(given: str | None, data: Data) -> str:
 
     The loss does not: it is a hyperparameter.
     """
-    names = list(OBJECTIVES)
-    known = names[2:] if data.kind == REGRESSION else names[:2]
+    known = list(OF_NUMBERS if data.kind == REGRESSION else OF_CLASSES)
     if given is None:
         return known[0]
     if given not in known:

@@ -10,6 +10,8 @@ from keras_ext.cli.search.settings import Settings
 
 # Kinds of task, by their last layer: softmax, one sigmoid unit, linear.
 CLASSES, BINARY, REGRESSION = "classification", "binary", "regression"
+# The commonest class has this many times the rows of the rarest.
+OUT_OF_BALANCE = 3.0
 
 
 @dataclass
@@ -50,6 +52,21 @@ class Data:
     rows: str = "rows"
     unit: float = 1.0
     notes: list[str] = field(default_factory=list)
+
+    def commonest_share(self) -> float:
+        """Return the share of the test rows that have the commonest class.
+
+        It is the accuracy of a model that always predicts this class.
+        """
+        counts = np.bincount(self.train.y)
+        return float(np.mean(self.test.y == counts.argmax()))
+
+    def is_unbalanced(self) -> bool:
+        """Return whether some class is much more frequent than another."""
+        if self.kind == REGRESSION:
+            return False
+        counts = np.bincount(self.train.y, minlength=self.classes)
+        return bool(counts.max() >= OUT_OF_BALANCE * counts.min())
 
 
 @dataclass(frozen=True)

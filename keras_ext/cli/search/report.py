@@ -72,7 +72,11 @@ class Report:
         return "\n".join([*lines, *_where(settings)])
 
     def finished(
-        self, rows: Rows, scores: dict[str, float], model_id: str | None
+        self,
+        rows: Rows,
+        scores: dict[str, float],
+        run_id: str,
+        model_id: str | None,
     ) -> str:
         """Return the trials and the results of the best one.
 
@@ -80,6 +84,7 @@ class Report:
             rows: The trials.
             scores: The best model's metrics on the test rows; empty if no
                 trial finished.
+            run_id: MLflow's id of the search's run.
             model_id: MLflow's id of that model.
         """
         settings = self.settings
@@ -89,25 +94,67 @@ class Report:
         if not scores or not best or best[0]["score"] is None:
             return "\n".join([*lines, "No trial finished.", *_where(settings)])
         metric = objective.removeprefix("val_")
-        test = _value(metric, scores[metric])
-        if self.data.kind == REGRESSION:
-            unit = self.data.unit
-            test += f" ({scores[metric] * unit:.4g} in the target's units)"
         lines += [
-            f"Best trial {best[0]['trial']}: validation {metric} "
-            f"{_value(metric, best[0]['score'])}, test {metric} {test}",
+            f"Best trial {best[0]['trial']}: validation {_words(metric)} "
+            f"{_value(metric, best[0]['score'])}, {self._test(metric, scores)}",
+            *self._other_scores(metric, scores),
             f"  {_all_values(best[0])}",
             *_where(settings),
         ]
         if model_id:
-            lines += [
-                "Load the best model (preparation.json of the search's run "
-                "says how to prepare inputs):",
-                "  import keras_ext, mlflow",
-                f'  mlflow.set_tracking_uri("{settings.tracking_uri or ""}")',
-                f'  mlflow.keras.load_model("models:/{model_id}")',
-            ]
+            lines += self._use(run_id, model_id)
         return "\n".join(lines)
+
+    def _use(self, run_id: str, model_id: str) -> list[str]:
+        """Return the Python code that loads the best model."""
+        store = self.settings.tracking_uri or ""
+        lines = [
+            "  import keras_ext, mlflow",
+            f'  mlflow.set_tracking_uri("{store}")',
+            f'  model = mlflow.keras.load_model("models:/{model_id}")',
+        ]
+        name = self.data.preparation.get("function")
+        if name is None:
+            head = "preparation.json of the search's run has the preparation"
+            return [f"Load the best model ({head} of the inputs):", *lines]
+        module, _, function = name.rpartition(".")
+        how = f"runs:/{run_id}/preparation.json"
+        return [
+            "Load the best model and predict new rows:",
+            *lines,
+            f"  from {module} import {function}",
+            f'  how = mlflow.artifacts.load_dict("{how}")',
+            f'  model.predict({function}("new.csv", how))',
+        ]
+
+    def _test(self, metric: str, scores: dict[str, float]) -> str:
+        """Return a metric on the test rows, and what to compare it with."""
+        score, data = scores[metric], self.data
+        text = f"test {_words(metric)} {_value(metric, score)}"
+        if data.kind == REGRESSION:
+            return f"{text} ({score * data.unit:.4g} in the target's units)"
+        constant = {
+            "accuracy": data.commonest_share(),
+            "balanced_accuracy": 1 / data.classes,
+        }.get(metric)
+        if constant is None:
+            return text
+        return f"{text} (always the commonest class: {constant:.2%})"
+
+    def _other_scores(self, metric: str, scores: dict[str, float]) -> list[str]:
+        """Return the accuracies that the objective is not, if they matter."""
+        if not self.data.is_unbalanced():
+            return []
+        others = {"accuracy", "balanced_accuracy"} - {metric}
+        lines = [f"  {self._test(name, scores)}" for name in sorted(others)]
+        # Keras's accuracies are float32.
+        constant = self.data.commonest_share() + 1e-6
+        if metric == "accuracy" and scores[metric] <= constant:
+            lines.append(
+                "  The best model is no better than the commonest class; "
+                "--objective val_balanced_accuracy weighs all classes alike"
+            )
+        return lines
 
 
 def table(rows: Rows, objective: str | None = "val_accuracy") -> str:
@@ -153,7 +200,11 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _value(metric: str, value: float) -> str:
-    return f"{value:.2%}" if metric == "accuracy" else f"{value:.4f}"
+    return f"{value:.2%}" if metric.endswith("accuracy") else f"{value:.4f}"
+
+
+def _words(metric: str) -> str:
+    return metric.replace("_", " ")
 
 
 def _all_values(row: dict[str, Any]) -> str:

@@ -146,7 +146,8 @@ class Search:
             scores = self._test(tuner)
             settings.finished = True
             settings.save(folder)
-        print(report.finished(rows, scores, self._model_id(tuner)))
+        model_id = self._model_id(tuner)
+        print(report.finished(rows, scores, tuner.run_id, model_id))
         return 0
 
     def tuner(self, store: str, folder: Path, **options: Any) -> Any:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from keras_ext._files import write_whole
 
-# The metrics that can rank trials, and which direction is better.
-OBJECTIVES = {
+# The metrics that can rank trials, the default first, and which direction is
+# better.
+OF_CLASSES = {
     "val_accuracy": "max",
+    "val_balanced_accuracy": "max",
     "val_crossentropy": "min",
-    "val_mae": "min",
-    "val_rmse": "min",
 }
+OF_NUMBERS = {"val_mae": "min", "val_rmse": "min"}
+OBJECTIVES = OF_CLASSES | OF_NUMBERS
 
 
 @dataclass
