@@ -93,8 +93,7 @@ class Reading:
             cells = cells.where(~is_missing | cells.isin(self.kept), "")
             return cells.str.lower() if self.lower else cells
         if self.kind == NUMBER or self.epoch:
-            is_missing = cells.str.lower().isin(MISSING_NUMBERS)
-            values = numbers.parse(cells.where(~is_missing, ""), self.decimal)
+            values = numbers.parse(cells, self.decimal)
             if self.epoch:
                 return pandas.to_datetime(values, unit=self.epoch)
             return values
@@ -172,7 +171,8 @@ class Column:
 
     def odd(self, values: Any) -> dict[str, int]:
         """Return the texts that have no value, and are not missing."""
-        return self._known(self.cells[values.isna()]).to_dict()
+        without = self.cells[values.isna()]
+        return self._known(without).to_dict() if len(without) else {}
 
     def _known(self, cells: Any) -> Any:
         counts = cells.value_counts()
@@ -188,13 +188,15 @@ def are_usual(odd: Mapping[str, int], total: int, different: int) -> bool:
         total: How many cells have a text.
         different: How many different numbers or dates there are.
     """
-    if not different:
+    if not odd:
+        return different > 0
+    # Few numbers beside other texts are categories: `0`, `a`, `b`.
+    if different <= CLASSES_OF_NUMBERS:
         return False
     share = sum(odd.values()) / total
     # One word in many numbers is a missing value's: `closed`, `trace`.
     is_word = len(odd) == 1 and not re.search(r"\d", next(iter(odd)))
-    is_many = different > CLASSES_OF_NUMBERS
-    return share <= ODD or (is_word and is_many and share <= 0.5)
+    return share <= (0.5 if is_word else ODD)
 
 
 def epoch_of(column: Column, forced: bool = False) -> str:

@@ -61,8 +61,7 @@ def infer(
         UsageError: `--date` names a column without dates.
     """
     options, name, cells = shared.options, column.name, column.cells
-    is_missing = cells.str.lower().isin(MISSING) | cells.isin(options.missing)
-    if is_missing.all():
+    if not len(column.known) and _are_missing(cells, options).all():
         return None
     forced = name in options.date
     # One number beside empty cells is a mark: a category.
@@ -88,18 +87,23 @@ def infer(
             seen.add("dates", name, _how(reading))
         if odd:
             seen.add("odd", name, _odd_cells(odd, reading))
-        _note_markers(column, reading, seen)
+        _note_markers(column, cells[values.isna()], reading, seen)
         notes.update(seen)
         return reading, values
     if forced:
-        odd_texts = (t for t in cells[~is_missing] if not dates.is_date(t))
-        example = next(odd_texts, cells[~is_missing].iloc[0])
+        texts = cells[~_are_missing(cells, options)]
+        no_dates = (text for text in texts if not dates.is_date(text))
+        example = next(no_dates, texts.iloc[0])
         raise UsageError(
             f"argument --date: {name!r} has {example!r}, which is no date"
         )
     reading = columns.category(column, is_target)
     _note_words(column, reading, notes)
     return reading, reading.values(cells)
+
+
+def _are_missing(cells: Any, options: Options) -> Any:
+    return cells.str.lower().isin(MISSING) | cells.isin(options.missing)
 
 
 def _number(
@@ -188,13 +192,14 @@ def _note_words(column: Column, reading: Reading, notes: Notes) -> None:
         notes.add("words", column.name, _quoted(words))
     if column.has_codes:
         notes.add("codes", column.name)
-    _note_markers(column, reading, notes)
+    _note_markers(column, column.cells, reading, notes)
 
 
-def _note_markers(column: Column, reading: Reading, notes: Notes) -> None:
+def _note_markers(
+    column: Column, cells: Any, reading: Reading, notes: Notes
+) -> None:
     is_category = reading.kind == CATEGORY
     known = (MISSING if is_category else columns.MISSING_NUMBERS) - {""}
-    cells = column.cells
     is_marker = cells.str.lower().isin(known) & ~cells.isin(reading.kept)
     markers = cells[is_marker | cells.isin(reading.missing)].unique()
     if len(markers):

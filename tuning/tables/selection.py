@@ -14,6 +14,9 @@ from .notes import Notes
 MOST_CATEGORIES = 50
 # Words in a cell of a column of free text, on average.
 WORDS_OF_TEXT = 4
+# Of the numbers in a column without a name, the share that are the one before
+# plus 1.
+COUNTING = 0.8
 _ID = re.compile(r"(?:.*[^a-z])?(?:id|ids|uuid|guid)|id[^a-z].*")
 # These are ids only if no value occurs twice.
 _UNIQUE_ID = re.compile(
@@ -81,35 +84,48 @@ def _why_useless(
     name: str, reading: Reading, values: Any, shared: Conventions
 ) -> tuple[str, str]:
     """Return the topic of a column that is left out, and a detail."""
-    is_missing = values == "" if reading.kind == CATEGORY else values.isna()
-    known, rows = values[~is_missing], len(values)
-    different, forced = known.nunique(), name in shared.options.category
     if reading.kind == DATE:
         return ("" if reading.parts else "useless"), ""
-    if different == 1 and not is_missing.any():
+    is_number = reading.kind == NUMBER
+    is_missing = values.isna() if is_number else values == ""
+    known = values[~is_missing]
+    if known.nunique() == 1 and not is_missing.any():
         value = known.iloc[0]
-        is_number = reading.kind == NUMBER
         return "useless", f"({value:g})" if is_number else f"({value!r})"
-    is_unique = different == len(known)
-    if reading.kind == NUMBER:
-        if not is_unique or not (known % 1 == 0).all():
-            return "", ""
-        if name.startswith("Unnamed: "):
-            return "rows", ""
-        words = _words(name)
-        is_id = _ID.fullmatch(words) or _UNIQUE_ID.fullmatch(words)
-        return ("ids" if is_id else ""), ""
-    texts = known.unique()
-    is_long = (
-        sum(len(text.split()) for text in texts) > WORDS_OF_TEXT * different
-    )
-    is_free = different > MOST_CATEGORIES and is_long
-    if forced or (different <= max(2, rows / 2) and not is_free):
+    if is_number:
+        return _why_no_measure(name, known), ""
+    if name in shared.options.category:
         return "", ""
-    what = "an id" if _ID.fullmatch(_words(name)) else "text"
-    has_no_words = is_unique and not known.str.contains(" ").any()
-    end = ", an id" if has_no_words and what == "text" else ""
-    return "text", f"{what} with {different:,} different values{end}"
+    return _why_no_categories(name, known)
+
+
+def _why_no_measure(name: str, known: Any) -> str:
+    """Return the topic of a column of whole numbers that only name rows."""
+    if not (known % 1 == 0).all():
+        return ""
+    if name.startswith("Unnamed: "):
+        # A table of several may count from 0 again.
+        counts = (known.diff().iloc[1:] == 1).mean() > COUNTING
+        return "rows" if counts or known.is_unique else ""
+    words = _words(name)
+    is_id = _ID.fullmatch(words) or _UNIQUE_ID.fullmatch(words)
+    return "ids" if is_id and known.is_unique else ""
+
+
+def _why_no_categories(name: str, known: Any) -> tuple[str, str]:
+    """Return the topic of a column of free text or ids, and a detail."""
+    different = known.nunique()
+    is_id = bool(_ID.fullmatch(_words(name)))
+    words = known.drop_duplicates().str.count(r"\S+").mean()
+    is_free = is_id or words > WORDS_OF_TEXT
+    most = MOST_CATEGORIES if is_free else len(known) / 2
+    if different <= max(2, min(most, len(known) / 2)):
+        return "", ""
+    what = f"with {different:,} different values"
+    if is_id:
+        return "text", f"an id {what}"
+    looks_like_id = known.is_unique and not known.str.contains(" ").any()
+    return "text", f"text {what}" + ", an id" * looks_like_id
 
 
 def _words(name: str) -> str:
