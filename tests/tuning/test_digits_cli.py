@@ -67,6 +67,9 @@ BAD = {
     "no table": (["csv"], "file"),
     "no target": (["csv", "text.npz"], "--target"),
     "missing table": (["csv", "no.csv", "--target", "x"], "no.csv"),
+    "bad decimal": (["csv", "text.npz", "--decimal", ";"], "--decimal"),
+    "bad order": (["csv", "text.npz", "--date-order", "dmy"], "--date-order"),
+    "a decimal of digits": (["digits", "--decimal", ","], "--decimal"),
     "nobody answers": (
         ["digits", "--tracking-uri", "http://me:secret@127.0.0.1:9"],
         "127.0.0.1:9",

@@ -1,4 +1,12 @@
+import numpy as np
+import pytest
+
 from keras_ext.cli.search import report
+from keras_ext.cli.search.definition import BINARY, CLASSES, Data, Split
+from keras_ext.cli.search.settings import Settings
+
+# No backend takes part: once is enough.
+pytestmark = pytest.mark.backend("torch")
 
 
 def row(trial, score, status="FINISHED", **values):
@@ -27,3 +35,50 @@ def test_low_scores_are_best_where_the_objective_is_an_error():
     lines = report.table(rows, "val_mae").splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["1", "0", "2"]
     assert "val_mae" in lines[0]
+
+
+def finished(y, scores, objective="val_accuracy", kind=BINARY, **preparation):
+    part = Split(np.zeros((len(y), 1)), np.asarray(y))
+    classes = int(part.y.max()) + 1
+    data = Data(part, part, part, kind, classes, preparation)
+    settings = Settings("csv", objective=objective, tracking_uri="sqlite:///a")
+    text = report.Report(settings, data, None, "keras-ext search")
+    return text.finished([row("0", 0.9)], scores, "r1", "m-1")
+
+
+def test_the_commonest_class_stands_beside_the_accuracy():
+    scores = {"accuracy": 0.9, "balanced_accuracy": 0.5, "crossentropy": 0.3}
+    text = finished([0] * 9 + [1], scores)
+    assert (
+        "Best trial 0: validation accuracy 90.00%, test accuracy 90.00% "
+        "(always the commonest class: 90.00%)\n"
+        "  test balanced accuracy 50.00% (always the commonest class: 50.00%)\n"
+    ) in text
+    assert "no better than the commonest class; --objective val_bal" in text
+    text = finished([0] * 9 + [1], scores, "val_balanced_accuracy")
+    assert (
+        "validation balanced accuracy 90.00%, test balanced accuracy 50.00% "
+        "(always the commonest class: 50.00%)\n"
+        "  test accuracy 90.00% (always the commonest class: 90.00%)\n"
+    ) in text
+    assert "no better" not in text
+    text = finished([0] * 9 + [1], scores, "val_crossentropy")
+    assert "test crossentropy 0.3000\n  test accuracy 90.00% (" in text
+    assert "no better" not in finished([0] * 9 + [1], scores | {"accuracy": 1})
+
+
+def test_classes_in_balance_have_one_accuracy():
+    scores = {"accuracy": 0.3, "balanced_accuracy": 0.2, "crossentropy": 0.3}
+    text = finished([0, 1, 2, 2], scores, kind=CLASSES)
+    assert "test accuracy 30.00% (always the commonest class: 50.00%)" in text
+    assert "balanced" not in text
+
+
+def test_how_to_use_the_model():
+    text = finished([0, 1], {"accuracy": 0.9}, function="tuning.tables.prepare")
+    assert "predict new rows" in text
+    assert "from tuning.tables import prepare" in text
+    assert 'load_dict("runs:/r1/preparation.json")' in text
+    text = finished([0, 1], {"accuracy": 0.9})
+    assert "preparation.json of the search's run" in text
+    assert "import prepare" not in text

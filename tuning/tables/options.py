@@ -102,7 +102,7 @@ def no_column(name: str, table: TextTable) -> str:
     near = difflib.get_close_matches(name, names, 1)
     shown = ", ".join(map(repr, names[:10])) + ", …" * (len(names) > 10)
     if not table.has_names:
-        hint = f"; its first line has no column names, so they are {shown}"
+        hint = f", whose first line has no names: the columns are {shown}"
     else:
         hint = f"; did you mean {near[0]!r}?" if near else f": {shown}"
     return f"there is no column {name!r} in {table.name}{hint}"

@@ -73,7 +73,8 @@ def read_target(
         )
     lines = []
     if dropped := int((~is_known).sum()):
-        lines.append(f"left out: {dropped} rows without {name}")
+        plural = "s" * (dropped > 1)
+        lines.append(f"left out: {dropped} row{plural} without {name}")
     if reading.kind == DATE:
         raise UsageError(
             f"{name} has dates ({column.cells[is_known].iloc[0]!r}): they "
