@@ -102,9 +102,7 @@ def test_classes_out_of_balance_and_new_rows(
     assert status == 0
     assert "classes out of balance: 90.0% of the rows are 'no'" in out
     assert "validation balanced accuracy" in out
-    assert re.search(
-        r"test accuracy .*% \(always the commonest.* 90.00%\)", out
-    )
+    assert re.search(r"test accuracy .*% \(always the .*: 90.00%\)", out)
     parent, trial = runs()
     assert "best/test_balanced_accuracy" in parent.data.metrics
     assert "val_balanced_accuracy" in trial.data.metrics

@@ -271,7 +271,7 @@ def test_new_rows_are_read_as_the_search_read_its_own(load, tmp_path):
     path.write_text("word;day;big;x\nb;13/5/2021;1,500;2\n?;n/a;-;2,5\nc;;;\n")
     x = prepare(str(path), data.preparation)
     told = data.preparation["numbers"]
-    assert list(told) == ["x", "big", "day day", "day weekday"]
+    assert list(told) == ["x", "big", "day: day", "day: weekday"]
     values = x[:, :4] * [how["deviation"] for how in told.values()]
     values += [how["mean"] for how in told.values()]
     missing = [how["missing"] for how in told.values()]

@@ -104,7 +104,7 @@ class Reading:
         if self.kind != DATE:
             return {name: values}
         parts = dates.parts_of(values)
-        return {f"{name} {part}": parts[part] for part in self.parts}
+        return {f"{name}: {part}": parts[part] for part in self.parts}
 
 
 @dataclass

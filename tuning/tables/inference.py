@@ -1,6 +1,6 @@
 """Inferring how a table's columns are read, unless an option decides it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,34 +63,16 @@ def infer(
     options, name, cells = shared.options, column.name, column.cells
     if not len(column.known) and _are_missing(cells, options).all():
         return None
-    forced = name in options.date
     # One number beside empty cells is a mark: a category.
     is_mark = len(column.numbers) == 1 and column.has_missing
-    candidates = [_date]
-    if is_target or not is_mark:
-        candidates.append(_number)
-    if name in options.category:
-        candidates = []
-    for candidate in candidates:
-        seen = Notes()
-        reading = candidate(column, shared, seen)
-        if reading is None:
-            continue
-        reading.missing = list(options.missing)
-        values = reading.values(cells)
-        odd = column.odd(values)
-        known = column.known
-        if not columns.are_usual(odd, known.sum(), len(known) - len(odd)):
-            continue
-        if reading.kind == DATE:
-            _choose_parts(reading, values)
-            seen.add("dates", name, _how(reading))
-        if odd:
-            seen.add("odd", name, _odd_cells(odd, reading))
-        _note_markers(column, cells[values.isna()], reading, seen)
-        notes.update(seen)
-        return reading, values
-    if forced:
+    found = None
+    if name not in options.category:
+        found = _measures(column, _date, shared, notes)
+        if found is None and (is_target or not is_mark):
+            found = _measures(column, _number, shared, notes)
+    if found is not None:
+        return found
+    if name in options.date:
         texts = cells[~_are_missing(cells, options)]
         no_dates = (text for text in texts if not dates.is_date(text))
         example = next(no_dates, texts.iloc[0])
@@ -100,6 +82,32 @@ def infer(
     reading = columns.category(column, is_target)
     _note_words(column, reading, notes)
     return reading, reading.values(cells)
+
+
+def _measures(
+    column: Column,
+    candidate: Callable[[Column, Conventions, Notes], Reading | None],
+    shared: Conventions,
+    notes: Notes,
+) -> tuple[Reading, Any] | None:
+    """Return the reading of a column of numbers or dates, and its values."""
+    seen = Notes()
+    reading = candidate(column, shared, seen)
+    if reading is None:
+        return None
+    reading.missing = list(shared.options.missing)
+    values = reading.values(column.cells)
+    odd, known = column.odd(values), column.known
+    if not columns.are_usual(odd, known.sum(), len(known) - len(odd)):
+        return None
+    if reading.kind == DATE:
+        _choose_parts(reading, values)
+        seen.add("dates", column.name, _how(reading))
+    if odd:
+        seen.add("odd", column.name, _odd_cells(odd, reading))
+    _note_markers(column, column.cells[values.isna()], reading, seen)
+    notes.update(seen)
+    return reading, values
 
 
 def _are_missing(cells: Any, options: Options) -> Any:

@@ -8,7 +8,7 @@ from tuning.tables.options import Options
 # No backend takes part: once is enough.
 pytestmark = pytest.mark.backend("torch")
 
-DATE = ("d year", "d month", "d day", "d weekday")
+DATE = ("d: year", "d: month", "d: day", "d: weekday")
 TABLES = {
     "dates": Table(
         "d,e,f,y",
@@ -19,14 +19,14 @@ TABLES = {
         ),
         numbers=(
             *DATE,
-            *(name.replace("d ", "e ", 1) for name in DATE),
-            *("f month", "f day", "f weekday"),
+            *(name.replace("d:", "e:", 1) for name in DATE),
+            *("f: month", "f: day", "f: weekday"),
         ),
         values={
-            "d year": lambda i: 2020 + i % 3,
-            "e month": lambda i: i % 12 + 1,
-            "e day": lambda i: i % 28 + 1,
-            "f month": lambda i: (1, 2, 4, 5)[i % 4],
+            "d: year": lambda i: 2020 + i % 3,
+            "e: month": lambda i: i % 12 + 1,
+            "e: day": lambda i: i % 28 + 1,
+            "f: month": lambda i: (1, 2, 4, 5)[i % 4],
         },
         notes=(
             "dates: 'd' (as year, month, day, weekday), 'e' (day-first, as "
@@ -37,21 +37,21 @@ TABLES = {
         "d,y",
         lambda i: f"{day(i, '{m}/{d}/{y}')},{i % 2}",
         numbers=DATE,
-        values={"d day": lambda i: i % 28 + 1},
+        values={"d: day": lambda i: i % 28 + 1},
         notes=("dates: 'd' (month-first, as",),
     ),
     "dates that can be read both ways": Table(
         "d,y",
         lambda i: f"{i % 12 + 1:02}/{i % 7 + 1:02}/2021,{i % 2}",
-        numbers=("d month", "d day", "d weekday"),
-        values={"d month": lambda i: i % 12 + 1},
+        numbers=("d: month", "d: day", "d: weekday"),
+        values={"d: month": lambda i: i % 12 + 1},
         notes=("ways: 'd' (month-first; --date-order day-first overrides it)",),
     ),
     "the same by option": Table(
         "d,y",
         lambda i: f"{i % 12 + 1:02}/{i % 7 + 1:02}/2021,{i % 2}",
-        numbers=("d month", "d day", "d weekday"),
-        values={"d day": lambda i: i % 12 + 1},
+        numbers=("d: month", "d: day", "d: weekday"),
+        values={"d: day": lambda i: i % 12 + 1},
         options=Options(date_order="day-first"),
     ),
     "the same beside dates without doubt": Table(
@@ -61,24 +61,24 @@ TABLES = {
             f"{day(i, '{d:02}/{m:02}/{y}')},{i % 2}"
         ),
         numbers=(
-            *("d month", "d day", "d weekday"),
-            *(name.replace("d ", "e ", 1) for name in DATE),
+            *("d: month", "d: day", "d: weekday"),
+            *(name.replace("d:", "e:", 1) for name in DATE),
         ),
-        values={"d day": lambda i: i % 12 + 1},
+        values={"d: day": lambda i: i % 12 + 1},
     ),
     "dates of a table with semicolons": Table(
         "d;y",
         lambda i: f"{i % 12 + 1:02}/{i % 7 + 1:02}/2021;{german(i / 8)}",
         kind="regression",
-        numbers=("d month", "d day", "d weekday"),
-        values={"d day": lambda i: i % 12 + 1},
+        numbers=("d: month", "d: day", "d: weekday"),
+        values={"d: day": lambda i: i % 12 + 1},
         notes=("ways: 'd' (day-first; --date-order month-first overrides it)",),
     ),
     "times of one zone": Table(
         "d,y",
         lambda i: f"{day(i, '{y}-{m:02}-{d:02}T{h:02}:30:00+02:00')},{i % 2}",
-        numbers=(*DATE, "d hour"),
-        values={"d hour": lambda i: i % 24 + 0.5},
+        numbers=(*DATE, "d: hour"),
+        values={"d: hour": lambda i: i % 24 + 0.5},
     ),
     "times of two zones": Table(
         "d,y",
@@ -86,8 +86,8 @@ TABLES = {
             f"{day(i, '{y}-{m:02}-{d:02} {h:02}:30:00')}+0{i % 2 + 1}:00,"
             f"{i % 2}"
         ),
-        numbers=(*DATE, "d hour"),
-        values={"d hour": lambda i: (i % 24 - i % 2 - 1) % 24 + 0.5},
+        numbers=(*DATE, "d: hour"),
+        values={"d: hour": lambda i: (i % 24 - i % 2 - 1) % 24 + 0.5},
         notes=("dates: 'd' (in UTC, as",),
     ),
     "times of day, seconds since 1970, days as numbers": Table(
@@ -97,26 +97,26 @@ TABLES = {
             f"{day(i, '{y}{m:02}{d:02}')},{i % 2}"
         ),
         numbers=(
-            "at hour",
-            *(name.replace("d ", "timestamp ", 1) for name in DATE),
-            *(name.replace("d ", "day ", 1) for name in DATE),
+            "at: hour",
+            *(name.replace("d:", "timestamp:", 1) for name in DATE),
+            *(name.replace("d:", "day:", 1) for name in DATE),
         ),
         values={
-            "at hour": lambda i: (i % 12 + 1) % 12 + i % 2 * 12 + 0.25,
-            "day month": lambda i: i % 12 + 1,
+            "at: hour": lambda i: (i % 12 + 1) % 12 + i % 2 * 12 + 0.25,
+            "day: month": lambda i: i % 12 + 1,
         },
     ),
     "months": Table(
         "d,y",
         lambda i: f"{['Jan', 'Feb', 'Mar'][i % 3]}-{15 + i % 4},{i % 2}",
-        numbers=("d year", "d month"),
-        values={"d year": lambda i: 2015 + i % 4},
+        numbers=("d: year", "d: month"),
+        values={"d: year": lambda i: 2015 + i % 4},
     ),
     "a column of dates by option": Table(
         "t,y",
         lambda i: f"{i * 86_400 * 32 + 1_600_000_000},{i % 2}",
         options=Options(date=["t"]),
-        numbers=tuple(name.replace("d ", "t ", 1) for name in DATE),
+        numbers=tuple(name.replace("d:", "t:", 1) for name in DATE),
         notes=("dates: 't' (as year, month, day, weekday)",),
     ),
 }

@@ -8,7 +8,7 @@ from tuning.tables.options import Options
 # No backend takes part: once is enough.
 pytestmark = pytest.mark.backend("torch")
 
-DATE = ("d year", "d month", "d day", "d weekday")
+DATE = ("d: year", "d: month", "d: day", "d: weekday")
 TABLES = {
     "a class NA": Table(
         "x,y",
@@ -60,7 +60,7 @@ TABLES = {
             f"{'' if i % 6 == 0 else 'uv'[i % 2]},"
             f"{['?', 'ok', 'bad'][i % 3]},{i % 2}"
         ),
-        numbers=("a", "b", *(name.replace("d ", "c ", 1) for name in DATE)),
+        numbers=("a", "b", *(name.replace("d:", "c:", 1) for name in DATE)),
         categories={"d": ["", "u", "v"], "e": ["", "bad", "ok"]},
         values={"a": lambda i: None if i % 9 == 0 else mixed(i)},
         notes=("missing values: 'a' ('?'), 'b' ('-'), 'c' ('n/a'), 'e' ('?')",),
