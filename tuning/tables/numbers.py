@@ -40,9 +40,9 @@ class Written:
         return "." * bool(point(self.digits)) + "," * bool(comma(self.digits))
 
     def value(self, decimal: str) -> float:
-        """Return the number."""
+        """Return the number, whose digits may allow one separator only."""
         if decimal not in self.decimals:
-            return np.nan
+            decimal = self.decimals
         other = "," if decimal == "." else "."
         plain = self.digits.replace(other, "").replace(decimal, ".")
         return float(plain) * self.factor

@@ -33,6 +33,12 @@ TABLES = {
         numbers=("a", "b"),
         values={"a": lambda i: 1 + (100 + mixed(i)) / 1000},
     ),
+    "points and commas that are decimals": Table(
+        "a;y",
+        lambda i: f"{mixed(i)}{',.'[i % 2]}5;{i % 2}",
+        numbers=("a",),
+        values={"a": lambda i: mixed(i) + 0.5},
+    ),
     "thousands, or not at all": Table(
         "a,y",
         lambda i: f'"{900 + mixed(i):,}",{i % 2}',
