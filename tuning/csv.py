@@ -17,7 +17,7 @@ from .training import Training
 class CSV(Training):
     """Perceptrons that predict one column of a table from the others."""
 
-    help = "a column of your own table from the others: perceptrons"
+    help = "predict a column of your own table, with perceptrons"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the file, `--target`, `--task`, and how to read the file."""
@@ -34,8 +34,8 @@ class CSV(Training):
         parser.add_argument(
             "--task",
             choices=(CLASSES, REGRESSION),
-            help="default: classification for text and for up to 10 "
-            "different integers, else regression",
+            help="default: classification for text and for up to 10 different "
+            "integers, else regression",
         )
         add_options(parser)
 

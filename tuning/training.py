@@ -1,4 +1,4 @@
-"""The hyperparameters of the training, which all searches share."""
+"""The hyperparameters of the training, for all searches."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ _CLIPPING = {"value": "clipvalue", "norm": "clipnorm", "all": "global_clipnorm"}
 
 
 class Training(Definition):
-    """Base of the definitions, with the arguments of `fit`."""
+    """The base of the definitions, with the arguments of `fit`."""
 
     def fit_arguments(
         self, hp: Any, task: Task, objective: Any
@@ -49,15 +49,15 @@ class Training(Definition):
 def compiled(
     hp: Any, model: keras.Model, task: Task, faults: bool = False
 ) -> keras.Model:
-    """Compile and return a model; ask for the hyperparameters of its training.
+    """Ask for the hyperparameters of a model's training, and compile it.
 
     Args:
         hp: The hyperparameters.
         model: The model.
         task: What the model is for.
-        faults: Whether the space has a loss that is wrong for classes.
+        faults: Whether to add a loss that is wrong for classes.
     """
-    # A grid varies the hyperparameters that are asked for last first.
+    # A grid first varies the hyperparameters that come last here.
     loss = _loss(hp, task, faults)
     hp.Boolean("early_stopping")
     with hp.conditional_scope("early_stopping", [True]):
@@ -165,7 +165,7 @@ def _loss_of_numbers(hp: Any) -> keras.losses.Loss:
 
 
 def _metrics(task: Task) -> Sequence[Any]:
-    """Return metrics that mean the same in all trials."""
+    """Return the metrics, which have the same meaning in all trials."""
     metrics = keras.metrics
     if task.kind == REGRESSION:
         return [

@@ -78,10 +78,12 @@ def test_a_table_of_ones_own(search, runs, tmp_path):
     status, out = search("csv", path, "--target", "price", *SMALL)
     assert status == 0
     assert "regression of 'price', inferred from its values" in out
-    told = re.search(r"test mae ([\d.]+) \(([\d.]+) in the target's units", out)
+    found = re.search(
+        r"test mae ([\d.]+) \(([\d.]+) in the target's units", out
+    )
     unit = re.search(r"of the target, ([\d.]+) each", out)
-    assert float(told[1]) * float(unit[1]) == pytest.approx(
-        float(told[2]), rel=1e-2
+    assert float(found[1]) * float(unit[1]) == pytest.approx(
+        float(found[2]), rel=1e-2
     )
     assert runs()[0].data.tags["dataset"] == str(path)
 

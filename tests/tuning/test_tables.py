@@ -60,19 +60,19 @@ def test_numbers_are_standardized_by_the_training_rows(load):
 def test_the_preparation_repeats_what_was_done(load):
     table = houses()
     data = load(table, "price")
-    told = data.preparation
+    preparation = data.preparation
     # The rows are found again by the target.
-    target = told["target"]
+    target = preparation["target"]
     prices = data.test.y * target["deviation"] + target["mean"]
     for row, price in zip(data.test.x, prices, strict=True):
         house = table.iloc[(table["price"] - price).abs().argmin()]
         numbers = [
             (house[name] - how["mean"]) / how["deviation"]
-            for name, how in told["numbers"].items()
+            for name, how in preparation["numbers"].items()
         ]
         ones = [
             float(str(house[name]) == value)
-            for name, values in told["categories"].items()
+            for name, values in preparation["categories"].items()
             for value in values
         ]
         np.testing.assert_allclose(row, numbers + ones, atol=1e-4)
@@ -270,11 +270,11 @@ def test_new_rows_are_read_as_the_search_read_its_own(load, tmp_path):
     path = tmp_path / "new.csv"
     path.write_text("word;day;big;x\nb;13/5/2021;1,500;2\n?;n/a;-;2,5\nc;;;\n")
     x = prepare(str(path), data.preparation)
-    told = data.preparation["numbers"]
-    assert list(told) == ["x", "big", "day: day", "day: weekday"]
-    values = x[:, :4] * [how["deviation"] for how in told.values()]
-    values += [how["mean"] for how in told.values()]
-    missing = [how["missing"] for how in told.values()]
+    preparation = data.preparation["numbers"]
+    assert list(preparation) == ["x", "big", "day: day", "day: weekday"]
+    values = x[:, :4] * [how["deviation"] for how in preparation.values()]
+    values += [how["mean"] for how in preparation.values()]
+    missing = [how["missing"] for how in preparation.values()]
     thursday = 3
     expected = [[2, 1.5, 13, thursday], [2.5, *missing[1:]], missing]
     np.testing.assert_allclose(values, expected, atol=1e-4)

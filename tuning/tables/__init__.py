@@ -28,22 +28,22 @@ def load_table(
 ) -> Data:
     """Read a table, split its rows 64 : 16 : 20, and prepare its columns.
 
-    Numbers are standardized; missing ones become the median. Dates become
+    Numbers are standardized; a missing number becomes the median. Dates become
     their parts, as numbers. Words become one column of zeros and ones for each
     category; a missing word is a category. Medians, means and categories come
-    from the training rows. Rows without a target, and columns from which
-    nothing can be learnt, are left out. The notes of the result report all
-    that is not plain.
+    from the training rows. Rows without a target are left out, and so are
+    columns from which no model can learn. The notes of the result report each
+    reading that the user may want to change.
 
     Args:
         path: A CSV file.
         target: Name of the column to predict.
         task: `CLASSES`, `REGRESSION`, or `None` to infer it.
         seed: Seed of the split.
-        options: What the user decided about the table.
+        options: The user's decisions about the table.
 
     Raises:
-        UsageError: Nothing can be learnt from the table.
+        UsageError: No model can learn from the table.
     """
     require_scikit_learn()
     _require_pandas()

@@ -1,4 +1,4 @@
-"""What a column of texts holds, and how its values are read from them."""
+"""Columns of texts, and how to read their values."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 from . import dates, numbers
 
 NUMBER, DATE, CATEGORY = "number", "date", "category"
-# Missing in any column, in any case.
+# Texts that are missing values in any column, in upper or lower case.
 MISSING = frozenset(
     {
         *("", "?", "-", "--", "–", "—", ".", "..", "n/a", "n.a.", "nan"),
@@ -17,7 +17,7 @@ MISSING = frozenset(
         *("#value!", "#ref!", "#name?", "#num!"),
     }
 )
-# Missing among numbers and dates; words like others in a column of words.
+# These are missing values among numbers and dates, but words among words.
 MISSING_NUMBERS = MISSING | {
     *("na", "none", "nil", "missing", "unknown", "not available", "no data"),
     *("not applicable", "tbd", "k.a.", "k. a.", "inf", "-inf", "infinity"),
@@ -29,11 +29,11 @@ TRUTHS = (
     {"t", "f"},
     {"on", "off"},
 )
-# The share of cells that may be no numbers in a column of numbers.
+# The largest share of other texts in a column of numbers.
 ODD = 0.05
-# Different texts that show what a column holds.
+# This many different texts show what a column holds.
 ENOUGH = 2000
-# Up to this many different integers are taken for classes.
+# Up to this many different integers are classes.
 CLASSES_OF_NUMBERS = 10
 _POSTAL = re.compile(
     r"(zip|post|postal)?[ _-]?code|zip|plz|postleitzahl|postcode", re.IGNORECASE
@@ -44,18 +44,18 @@ _EPOCHS = {"s": (1e8, 4e9), "ms": (1e11, 4e12)}
 
 @dataclass
 class Reading:
-    """How the texts of a column are read; its JSON is `as_json()`.
+    """How to read the texts of a column.
 
     Attributes:
         kind: `NUMBER`, `DATE` or `CATEGORY`.
-        decimal: Of numbers: the decimal separator.
-        order: Of dates: `DAY_FIRST`, `MONTH_FIRST`, or empty.
-        utc: Of dates: whether times are converted to UTC.
-        epoch: Of dates: the unit, if they are numbers since 1970.
-        parts: Of dates: the parts that are inputs.
-        missing: Further texts that stand for a missing value.
-        kept: Of categories: texts that usually stand for a missing value.
-        lower: Of categories: whether upper case makes no difference.
+        decimal: For numbers, the decimal separator.
+        order: For dates, `DAY_FIRST`, `MONTH_FIRST`, or empty.
+        utc: For dates, whether to convert times to UTC.
+        epoch: For dates that are numbers since 1970, the unit.
+        parts: For dates, the parts that are inputs.
+        missing: More texts that stand for a missing value.
+        kept: For categories, words that are missing values elsewhere.
+        lower: For categories, whether to ignore upper case.
     """
 
     kind: str
@@ -69,7 +69,7 @@ class Reading:
     lower: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """Return what differs from the defaults."""
+        """Return the kind and the attributes that differ from the defaults."""
         default = asdict(Reading(self.kind))
         return {"kind": self.kind} | {
             k: v for k, v in asdict(self).items() if v != default[k]
@@ -82,7 +82,7 @@ class Reading:
             cells: A `pandas.Series` of texts without spaces around them.
 
         Returns:
-            Numbers, moments or texts. What is missing is NaN, NaT or `""`.
+            Numbers, moments or texts. A missing value is NaN, NaT or `""`.
         """
         import pandas
 
@@ -100,7 +100,7 @@ class Reading:
         return dates.parse(cells, self.order, self.utc)
 
     def inputs(self, name: str, values: Any) -> dict[str, Any]:
-        """Return the inputs that a column gives, by name."""
+        """Return the column's inputs by name."""
         if self.kind != DATE:
             return {name: values}
         parts = dates.parts_of(values)
@@ -114,7 +114,7 @@ class Column:
     Attributes:
         name: The column's name.
         cells: A `pandas.Series` of texts without spaces around them.
-        missing: Further texts that stand for a missing value.
+        missing: More texts that stand for a missing value.
     """
 
     name: str
@@ -123,28 +123,28 @@ class Column:
 
     @cached_property
     def known(self) -> Any:
-        """The different texts that are missing in no column, by frequency."""
+        """The frequencies of the different texts, without missing values."""
         return self._known(self.cells)
 
     @cached_property
     def texts(self) -> dict[str, int]:
-        """Some of these, or all: enough to see what they are."""
+        """Enough of the known texts to see what the column holds."""
         return self.known.iloc[:: 1 + len(self.known) // ENOUGH].to_dict()
 
     @property
     def has_missing(self) -> bool:
-        """Whether cells are missing, if the others are numbers."""
+        """Whether a cell is missing in a column of numbers or dates."""
         return int(self.known.sum()) < len(self.cells)
 
     @cached_property
     def has_codes(self) -> bool:
-        """Whether the digits are those of codes: `01234`, a postal code."""
+        """Whether the numbers are codes, such as `01234` or a postal code."""
         is_postal = _POSTAL.fullmatch(self.name)
         return bool(is_postal or self.known.index.str.match(r"0\d+$").any())
 
     @cached_property
     def numbers(self) -> list[str]:
-        """Those of the texts that are numbers, if the column has numbers."""
+        """The texts that are numbers; empty for a column of other texts."""
         if self.has_codes:
             return []
         if numbers.are_plain(self.texts):
@@ -152,7 +152,7 @@ class Column:
         found = self._found(numbers.is_number)
         units = {unit.lower() for unit in numbers.units(found)}
         if len(units - {""}) > 1 or (
-            # What only some of the numbers have makes them codes: `12A`.
+            # Letters after only some numbers make them codes: `12A`.
             "" in units and any(u[-1:].isalpha() or u == "+" for u in units)
         ):
             return []
@@ -160,7 +160,7 @@ class Column:
 
     @cached_property
     def dates(self) -> list[str]:
-        """Those of the texts that are dates, if the column has dates."""
+        """The texts that are dates; empty for a column of other texts."""
         return self._found(dates.is_date)
 
     def _found(self, is_one: Callable[[str], bool]) -> list[str]:
@@ -170,7 +170,7 @@ class Column:
         return found if are_usual(odd, total, len(found)) else []
 
     def odd(self, values: Any) -> dict[str, int]:
-        """Return the texts that have no value, and are not missing."""
+        """Return the frequencies of the known texts without a value."""
         without = self.cells[values.isna()]
         return self._known(without).to_dict() if len(without) else {}
 
@@ -190,11 +190,11 @@ def are_usual(odd: Mapping[str, int], total: int, different: int) -> bool:
     """
     if not odd:
         return different > 0
-    # Few numbers beside other texts are categories: `0`, `a`, `b`.
+    # A few numbers among other texts are categories: `0`, `a`, `b`.
     if different <= CLASSES_OF_NUMBERS:
         return False
     share = sum(odd.values()) / total
-    # One word in many numbers is a missing value's: `closed`, `trace`.
+    # One word among many numbers is a missing value: `closed`, `trace`.
     is_word = len(odd) == 1 and not re.search(r"\d", next(iter(odd)))
     return share <= (0.5 if is_word else ODD)
 
@@ -204,7 +204,7 @@ def epoch_of(column: Column, forced: bool = False) -> str:
 
     Args:
         column: The column.
-        forced: Whether the column is one of dates whatever its name is.
+        forced: Whether the column has dates, whatever its name is.
     """
     texts = list(column.texts)
     if not (forced or _EPOCH.fullmatch(column.name)):
@@ -227,12 +227,12 @@ def are_days(column: Column) -> bool:
 
 
 def category(column: Column, kept: bool = False) -> Reading:
-    """Return how a column of words is read.
+    """Return the reading of a column of words.
 
     Args:
         column: The column.
         kept: Whether texts that usually stand for a missing value are words,
-            if fewer than two others are left.
+            if the column has fewer than two others.
     """
     counts = column.cells.value_counts()
     texts = [text for text in counts.index if text not in column.missing]

@@ -1,4 +1,4 @@
-"""Dates and times: what they look like, and their parts as numbers."""
+"""Dates and times: their forms, and their parts as numbers."""
 
 import functools
 import re
@@ -45,11 +45,11 @@ def is_date(text: str) -> bool:
 
 
 def order_of(texts: Iterable[str]) -> str | None:
-    """Return whether the day stands before the month.
+    """Return the order of day and month in dates.
 
     Returns:
         `DAY_FIRST` or `MONTH_FIRST`; `""` if dates such as 03/04/2024 can be
-        read both ways; `None` if the form of the dates leaves no doubt.
+        read both ways; `None` if no date has both as numbers, without doubt.
     """
     matches = [m for m in map(_match, texts) if m and m["a"]]
     pairs = [(int(m["a"]), int(m["b"])) for m in matches]
@@ -61,7 +61,7 @@ def order_of(texts: Iterable[str]) -> str | None:
 
 
 def has_points(texts: Iterable[str]) -> bool:
-    """Return whether dates are written as 31.12.2024."""
+    """Return whether dates have points, such as 31.12.2024."""
     return any(m["sign"] == "." for m in map(_match, texts) if m)
 
 
@@ -76,8 +76,7 @@ def parse(cells: Any, order: str = "", utc: bool = False) -> Any:
     Args:
         cells: The texts.
         order: `DAY_FIRST` or `MONTH_FIRST`, where the dates need it.
-        utc: Whether to convert times to UTC. Otherwise they stay as they are
-            written, and zones are ignored.
+        utc: Whether to convert times to UTC. Otherwise zones are ignored.
     """
     import pandas
 
@@ -91,8 +90,8 @@ def parse(cells: Any, order: str = "", utc: bool = False) -> Any:
 def parts_of(moments: Any) -> dict[str, Any]:
     """Return the parts of moments by name, as a `pandas.Series` of numbers.
 
-    A weekday is a number from 0, Monday, to 6; an hour has its minutes as a
-    fraction.
+    A weekday is a number from 0 (Monday) to 6. Minutes and seconds are a
+    fraction of the hour.
     """
     parts = moments.dt
     hour = parts.hour + parts.minute / 60 + parts.second / 3600
@@ -101,7 +100,7 @@ def parts_of(moments: Any) -> dict[str, Any]:
 
 
 def _plain(text: str, order: str, utc: bool) -> str | None:
-    """Return a text as pandas reads it without doubt; `None` if no date."""
+    """Return a date in a form that pandas cannot misread, or `None`."""
     match = _match(text)
     if match is None:
         return None
@@ -109,7 +108,7 @@ def _plain(text: str, order: str, utc: bool) -> str | None:
     clock = clock.removesuffix(zone).replace(",", ".").strip()
     if utc and re.fullmatch(r"UTC|GMT|Z|[-+].*", zone, re.IGNORECASE):
         clock += zone
-    # A time alone gets a day, whose parts are not used.
+    # A time without a date gets a date, whose parts are not used.
     date = match["date"] or "2000-01-01"
     if match["a"]:
         day, month = match["a"], match["b"]

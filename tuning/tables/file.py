@@ -17,7 +17,7 @@ from keras_ext.cli.usage import UsageError
 from . import numbers
 
 SEPARATORS = "\t;|,"
-# How much of a file shows its separator.
+# The number of characters that show a file's separator.
 SAMPLE = 100_000
 
 
@@ -28,9 +28,9 @@ class TextTable:
     Attributes:
         name: The file's name, in quotes.
         cells: A `pandas.DataFrame` of stripped strings.
-        separator: What separates the cells of a line.
+        separator: The separator of the cells of a line.
         header: The names of the columns in the file, which may be equal.
-        notes: Lines about what is unusual in the file.
+        notes: Lines about unusual things in the file.
         has_names: Whether the file has a line of column names.
     """
 
@@ -70,7 +70,7 @@ def _table(name: str, data: bytes, wanted: Collection[str]) -> TextTable:
     sample = re.sub(r"\r\n?", "\n", text[:SAMPLE])
     if len(text) > SAMPLE:
         sample = sample.rpartition("\n")[0]
-    # Excel's own first line about the separator.
+    # Excel may write the separator in a first line of its own.
     hint = re.match(r'"?sep=(.)"?\n', sample)
     separator = hint[1] if hint else _separator(sample)
     rows = _rows(sample, separator)
@@ -112,7 +112,7 @@ def _decode(data: bytes) -> tuple[str, list[str]]:
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
-            # Latin-1 with more characters; five bytes have no meaning in it.
+            # Windows-1252 is Latin-1 with more characters. It lacks five bytes.
             text = data.decode("cp1252", errors="replace")
             notes.append("encoding: Windows-1252 (Latin-1), not UTF-8")
     if re.search(r"[\x00-\x08\x0e-\x1f]", text):
@@ -123,7 +123,7 @@ def _decode(data: bytes) -> tuple[str, list[str]]:
 
 
 class _Row(list[str]):
-    """The cells of a line, and the number of lines before it."""
+    """The cells of a line, with the number of lines before it."""
 
     number = 0
 
@@ -175,7 +175,7 @@ def _header(first: _Row, rows: Sequence[_Row], width: int) -> list[str]:
         )
     if missing == 1 and all(len(row) < width or not row[-1] for row in rows):
         return [*header, ""]
-    # R leaves out the name of the rows' names.
+    # R writes no name for the column of row names.
     return [""] * max(0, missing) + header
 
 
@@ -194,7 +194,7 @@ def _cells(text: str, separator: str, width: int, skipped: int) -> Any:
     import pandas
 
     with warnings.catch_warnings():
-        # Cells that do not fit the names are an error, not a loss.
+        # pandas only warns when it drops the cells of a long line.
         warnings.simplefilter("error", pandas.errors.ParserWarning)
         try:
             table = pandas.read_csv(
@@ -219,7 +219,7 @@ def _cells(text: str, separator: str, width: int, skipped: int) -> Any:
 
 
 def _unique(header: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the names that pandas gives to columns, and what is renamed."""
+    """Return unique names, as pandas makes them, and notes about changes."""
     names: list[str] = []
     renamed = []
     for i, given in enumerate(header):

@@ -1,4 +1,4 @@
-"""Inferring how a table's columns are read, unless an option decides it."""
+"""Infers how to read a table's columns, where no option decides it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from .options import Options
 
 @dataclass
 class Conventions:
-    """What the columns of a file have in common.
+    """Properties that the columns of a file share.
 
     Attributes:
-        options: What the user decided.
-        separator: What separates the cells of a line.
-        decimal: The decimal separator of columns that show it; `""` if none
-            does, or they differ.
-        order: The order of day and month of columns that show it.
+        options: The user's decisions.
+        separator: The separator of the cells of a line.
+        decimal: The decimal separator; `""` if no column shows it, or two
+            columns differ.
+        order: The order of day and month, or `""` for the same reasons.
     """
 
     options: Options
@@ -33,7 +33,7 @@ class Conventions:
 def conventions(
     table: Mapping[str, Column], options: Options, separator: str
 ) -> Conventions:
-    """Return what the columns of a file show."""
+    """Return the conventions that the columns of a file show."""
     decimals = {numbers.decimal_of(c.numbers) for c in table.values()}
     orders = {dates.order_of(column.dates) for column in table.values()}
     shown = [decimal for decimal in decimals if decimal in (".", ",")]
@@ -49,12 +49,12 @@ def conventions(
 def infer(
     column: Column, shared: Conventions, notes: Notes, is_target: bool = False
 ) -> tuple[Reading, Any] | None:
-    """Return how a column is read, and its values; `None` if it is empty.
+    """Return a column's reading and its values; `None` if it is empty.
 
     Args:
         column: The column.
-        shared: What the columns have in common.
-        notes: Gets what the user should know about the reading.
+        shared: The conventions of the file's columns.
+        notes: Gets notes about the reading.
         is_target: Whether the column is the one to predict.
 
     Raises:
@@ -63,7 +63,7 @@ def infer(
     options, name, cells = shared.options, column.name, column.cells
     if not len(column.known) and _are_missing(cells, options).all():
         return None
-    # One number beside empty cells is a mark: a category.
+    # The same number in some cells, with no other, is a mark: a category.
     is_mark = len(column.numbers) == 1 and column.has_missing
     found = None
     if name not in options.category:
@@ -165,7 +165,7 @@ def _choose_parts(reading: Reading, values: Any) -> None:
     parts = dates.parts_of(values)
     reading.parts = [p for p, part in parts.items() if part.nunique() > 1]
     if "weekday" in reading.parts and "day" not in reading.parts:
-        # Months: all their days are the first.
+        # All dates are months, so the weekday is that of the month's first.
         reading.parts.remove("weekday")
 
 

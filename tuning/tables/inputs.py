@@ -1,4 +1,4 @@
-"""From a table's values to a network's inputs."""
+"""Turns a table's values into a network's inputs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,12 +10,12 @@ from .selection import MOST_CATEGORIES
 
 
 def fit(inputs: Mapping[str, Any], rows: Any, notes: Notes) -> dict[str, Any]:
-    """Return how the inputs are prepared, as JSON.
+    """Return the preparation of the inputs, as JSON.
 
     Args:
         inputs: The values of each input, a `pandas.Series` of numbers or texts.
         rows: Numbers of the rows that define medians, means and categories.
-        notes: Gets what the user should know.
+        notes: Gets notes about rare categories.
     """
     from pandas.api.types import is_numeric_dtype
 
@@ -25,7 +25,7 @@ def fit(inputs: Mapping[str, Any], rows: Any, notes: Notes) -> dict[str, Any]:
         if is_numeric_dtype(values):
             median = seen.median() if seen.notna().any() else 0.0
             filled = seen.fillna(median)
-            # The deviation of equal numbers may not be 0, but almost.
+            # Rounding may give equal numbers a tiny deviation.
             differs = filled.nunique() > 1
             preparation["numbers"][name] = {
                 "missing": float(median),
@@ -34,7 +34,7 @@ def fit(inputs: Mapping[str, Any], rows: Any, notes: Notes) -> dict[str, Any]:
             }
             continue
         counts = seen.value_counts()
-        # Of equally frequent words the first in the alphabet.
+        # Words of equal frequency are in alphabetical order.
         words = sorted(counts.index, key=lambda word: (-counts[word], word))
         if (rare := len(words) - MOST_CATEGORIES) > 0:
             notes.add("rare", name, f"{rare} of {len(words):,}")

@@ -1,6 +1,6 @@
 """The lines that report how a table was read."""
 
-# What begins a line, and what ends it.
+# The beginning and the end of each topic's line.
 TOPICS = {
     "comma": ("decimal comma", ""),
     "thousands": ("thousands", ""),
@@ -21,14 +21,14 @@ REASONS = {
     "rows": "row numbers",
     "ids": "an id, different in each row",
     "text": "",
-    "drop": "as --drop says",
+    "drop": "by --drop",
 }
 OVERRIDDEN = " (--keep COLUMN overrides it)"
 MOST_COLUMNS = 10
 
 
 class Notes:
-    """What the user should know: columns and details by topic."""
+    """Notes for the user: columns and details by topic."""
 
     def __init__(self) -> None:
         self._columns: dict[str, dict[str, str]] = {}

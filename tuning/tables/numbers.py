@@ -19,7 +19,8 @@ _NUMBER = re.compile(
     r"(?P<exponent>[eE][-+]?\d+)?\s*"
     r"(?P<after>[^\d\s.,()'’][^\d()]*?|[cdk]?m[23]|ft[23])?\s*\)?"
 )
-# Each convention with its separators of thousands.
+# Numbers with a decimal point, or with a decimal comma; each may have
+# separators of thousands.
 _POINT = re.compile(r"(?:\d+|[1-9]\d{0,2}(?:,\d{2,3})*,\d{3})(?:\.\d*)?|\.\d+")
 _COMMA = re.compile(r"(?:\d+|[1-9]\d{0,2}(?:\.\d{3})+)(?:,\d+)?|,\d+")
 _FACTORS = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9}
@@ -27,7 +28,7 @@ _FACTORS = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9}
 
 @dataclass(frozen=True)
 class Written:
-    """A number as it is written: digits and separators, a factor, a unit."""
+    """A number as a text: digits with separators, a factor and a unit."""
 
     digits: str
     factor: float
@@ -35,12 +36,12 @@ class Written:
 
     @property
     def decimals(self) -> str:
-        """The decimal separators with which the digits are a number."""
+        """The decimal separators that make the digits a number."""
         point, comma = _POINT.fullmatch, _COMMA.fullmatch
         return "." * bool(point(self.digits)) + "," * bool(comma(self.digits))
 
     def value(self, decimal: str) -> float:
-        """Return the number, whose digits may allow one separator only."""
+        """Return the number; `decimal` counts if the digits allow both."""
         if decimal not in self.decimals:
             decimal = self.decimals
         other = "," if decimal == "." else "."
@@ -50,11 +51,11 @@ class Written:
 
 @functools.lru_cache(2**16)
 def written(text: str) -> Written | None:
-    """Return how a number is written; `None` if the text is no number."""
+    """Return the parts of a number; `None` if the text is no number."""
     match = _NUMBER.fullmatch(text)
     if match is None or (match["sign"] == "(") != text.endswith(")"):
         return None
-    # Only groups of three digits may be apart.
+    # Spaces may stand only before groups of three digits.
     digits = re.sub(r"[\s'’](?=\d{3}(?!\d))", "", match["digits"])
     unit = match["before"] or ""
     after = match["after"] or ""
@@ -75,7 +76,7 @@ def is_number(text: str) -> bool:
 
 
 def are_plain(texts: Iterable[str]) -> bool:
-    """Return whether all texts are numbers as programs write them."""
+    """Return whether all texts are numbers in the form of Python's `float`."""
     import pandas
 
     values = pandas.Series(list(texts), dtype=object)
@@ -103,7 +104,7 @@ def parse(cells: Any, decimal: str) -> Any:
 
 
 def units(texts: Collection[str]) -> set[str]:
-    """Return what stands beside the numbers among the texts."""
+    """Return the units of the numbers among the texts."""
     if are_plain(texts):
         return set()
     found = map(written, texts)
@@ -111,7 +112,7 @@ def units(texts: Collection[str]) -> set[str]:
 
 
 def grouped(texts: Collection[str], decimal: str) -> str | None:
-    """Return an example of a number with `,`, `k` or the like, if any."""
+    """Return an example of a number with thousands such as `1,234` or `5k`."""
     other = "," if decimal == "." else "."
     if decimal == "." and are_plain(texts):
         return None
@@ -130,8 +131,8 @@ def decimal_of(texts: Iterable[str]) -> str:
     """Return the decimal separator of the numbers among some texts.
 
     Returns:
-        `"."` or `","`; `".,"` if the separators of the numbers can be read
-        both ways; `""` if no number has a separator.
+        `"."` or `","`; `".,"` if all separators can be read both ways; `""` if
+        no number has a separator.
     """
     seen = [w for w in map(written, texts) if w and re.search("[.,]", w.digits)]
     point = sum(w.decimals == "." for w in seen)
@@ -146,13 +147,13 @@ def ambiguous_decimal(texts: Iterable[str], separator: str) -> str:
 
     Args:
         texts: Numbers, each with at most one separator before three digits.
-        separator: What separates the file's cells.
+        separator: The separator of the file's cells.
     """
     seen = [w for w in map(written, texts) if w]
     sign = next(c for w in seen for c in w.digits if c in ".,")
     plain = [float(w.digits) for w in seen if w.digits.isdigit()]
     is_grouped = bool(plain) and max(plain) < 1000
-    # A table with semicolons was mostly written where the comma is decimal.
+    # Most tables with semicolons have decimal commas.
     if sign == "," and separator != ";":
         is_grouped = True
     other = {".": ",", ",": "."}

@@ -1,4 +1,4 @@
-"""The options that decide how a table is read."""
+"""The options that decide how to read a table."""
 
 import argparse
 import difflib
@@ -13,7 +13,7 @@ from .file import TextTable
 
 @dataclass(frozen=True)
 class Options:
-    """What the user decided about a table.
+    """The user's decisions about a table.
 
     Attributes:
         decimal: Decimal separator of numbers that can be read both ways.
@@ -35,7 +35,7 @@ class Options:
     missing: Sequence[str] = ()
 
     def check(self, target: str, table: TextTable) -> None:
-        """Raise `UsageError` if an option names a column that is not there.
+        """Raise `UsageError` if an option names a column that does not exist.
 
         Args:
             target: The column to predict.
@@ -59,36 +59,38 @@ class Options:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
-    parser.add_argument(
+    add = parser.add_argument_group("how to read the table").add_argument
+    add(
         "--decimal",
         choices=(".", ","),
-        help="the decimal separator of numbers such as 1,234, which can be "
-        "read both ways; default: as in the other columns",
+        metavar="SIGN",
+        help="the decimal separator, a point or a comma, of numbers that can "
+        "be read both ways, such as 1,234; default: as in the other columns",
     )
-    parser.add_argument(
+    add(
         "--date-order",
         choices=(DAY_FIRST, MONTH_FIRST),
-        help="how to read dates such as 03/04/2024; default: as the other "
-        "dates",
+        help="the order of day and month in dates that can be read both ways, "
+        "such as 03/04/2024; default: as in the other columns",
     )
     for option, text in (
-        ("date", "a column of dates"),
-        ("category", "a column of categories, such as numbers that are codes"),
-        ("keep", "a column to predict from, although it looks useless"),
-        ("drop", "a column not to predict from"),
+        ("date", "read a column as dates"),
+        ("category", "read a column as categories, such as codes"),
+        ("keep", "keep a column that the command would leave out"),
+        ("drop", "leave out a column"),
     ):
-        parser.add_argument(
+        add(
             f"--{option}",
             metavar="COLUMN",
             action="append",
-            help=f"{text}; may be given several times",
+            help=f"{text}; you can give it several times",
         )
-    parser.add_argument(
+    add(
         "--missing",
         metavar="TEXT",
         action="append",
-        help="a text that stands for a missing value, such as NA in a column "
-        "of words; may be given several times",
+        help="read a text as a missing value, such as NA in a column of "
+        "words; you can give it several times",
     )
 
 

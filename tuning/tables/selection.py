@@ -1,4 +1,4 @@
-"""Which columns are inputs, and why the others are left out."""
+"""Chooses the columns that are inputs, with reasons for the others."""
 
 import re
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from .columns import CATEGORY, DATE, NUMBER, Column, Reading
 from .inference import Conventions, infer
 from .notes import Notes
 
-# Inputs of a column of categories. The rarer categories have none.
+# Most inputs of a column of categories. Rarer categories have no input.
 MOST_CATEGORIES = 50
-# Words in a cell of a column of free text, on average.
+# A cell of a column of free text has more words, on average.
 WORDS_OF_TEXT = 4
-# Of the numbers in a column without a name, the share that are the one before
-# plus 1.
+# In a column of row numbers, at least this share of the numbers are 1 more
+# than the number before.
 COUNTING = 0.8
 _ID = re.compile(r"(?:.*[^a-z])?(?:id|ids|uuid|guid)|id[^a-z].*")
 # These are ids only if no value occurs twice.
@@ -30,12 +30,12 @@ _UNIQUE_ID = re.compile(
 def choose(
     table: Mapping[str, Column], shared: Conventions, notes: Notes
 ) -> tuple[dict[str, Reading], dict[str, Any]]:
-    """Return how each column is read that is an input, and the inputs.
+    """Choose the columns that are inputs, and read them.
 
     Args:
         table: The columns, without the target.
-        shared: What the columns have in common.
-        notes: Gets what the user should know.
+        shared: The conventions of the file's columns.
+        notes: Gets notes about all columns.
 
     Returns:
         The readings by column, and each input's values, a `pandas.Series`.
@@ -70,7 +70,7 @@ def choose(
 
 
 def _are_codes(name: str, reading: Reading, values: Any) -> bool:
-    """Return whether numbers are an id's that occurs several times."""
+    """Return whether numbers are ids that occur several times."""
     known = values.dropna()
     return (
         reading.kind == NUMBER

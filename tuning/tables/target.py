@@ -1,4 +1,4 @@
-"""The column to predict: classes or numbers."""
+"""Reads the column to predict: classes or numbers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -28,8 +28,8 @@ class Target:
     Attributes:
         kind: `CLASSES`, `BINARY` or `REGRESSION`.
         labels: The classes' names; empty for a regression.
-        known: Numbers of the rows that have a target.
-        y: Their targets: numbers, or numbers of classes.
+        known: Indices of the rows that have a target.
+        y: The targets of these rows: numbers, or indices of classes.
         notes: Lines to print.
     """
 
@@ -48,11 +48,11 @@ def read_target(
     Args:
         column: The column.
         task: `CLASSES`, `REGRESSION`, or `None` to infer it.
-        shared: What the file's columns have in common.
-        notes: Gets what the user should know.
+        shared: The conventions of the file's columns.
+        notes: Gets notes about the reading.
 
     Raises:
-        UsageError: Nothing can be learnt from the column.
+        UsageError: No model can learn from the column.
     """
     name = repr(column.name)
     found = infer(column, shared, notes, is_target=True)

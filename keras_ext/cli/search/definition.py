@@ -1,4 +1,4 @@
-"""What a ready search defines: its data, and the space of its models."""
+"""The interface of a ready search: its data and the space of its models."""
 
 import argparse
 from dataclasses import dataclass, field
@@ -30,16 +30,16 @@ class Data:
     """Prepared rows in three parts.
 
     Attributes:
-        train: The rows that the models are fitted to.
-        validation: The rows that the trials are compared on.
-        test: The rows that choose nothing.
+        train: The rows to fit the models to.
+        validation: The rows to compare the trials on.
+        test: The rows for the metrics of the best model.
         kind: `CLASSES`, `BINARY` or `REGRESSION`.
         classes: Number of classes; 1 for a regression.
-        preparation: How the inputs were prepared, as JSON; whoever uses the
-            model must do the same.
-        rows: The word for rows, in the plural.
-        unit: For a regression: the standard deviation that the targets were
-            divided by.
+        preparation: How the inputs were prepared, as JSON. Users of a model
+            must prepare their inputs in the same way.
+        rows: What a row is, in the plural, such as `images`.
+        unit: For a regression, the standard deviation of the original
+            targets.
         notes: Lines to print before the search.
     """
 
@@ -95,7 +95,7 @@ class Definition:
     """A ready search.
 
     Attributes:
-        help: One line: what the models learn.
+        help: One line about the models and their task.
     """
 
     help = ""

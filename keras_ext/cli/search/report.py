@@ -1,4 +1,4 @@
-"""What a search prints before and after its trials."""
+"""The text that a search prints before and after its trials."""
 
 import math
 import shlex
@@ -23,7 +23,7 @@ _HYPERPARAMETERS = (
 _HEADS = {
     "min_grad_norm": "smallest gradient norm",
     "dead_relu": "dead ReLU",
-    "learning_rate": "rate",
+    "learning_rate": "learning rate",
     "batch_size": "batch",
     "batch_normalization": "batch norm",
 }
@@ -31,7 +31,14 @@ _HEADS = {
 
 @dataclass
 class Report:
-    """The texts about one search; `program` is how the command is called."""
+    """The texts about one search.
+
+    Attributes:
+        settings: The search's settings.
+        data: The data.
+        folder: The search's folder.
+        program: How the user calls the command.
+    """
 
     settings: Settings
     data: Data
@@ -177,7 +184,7 @@ def table(rows: Rows, objective: str | None = "val_accuracy") -> str:
 
 
 def _best_first(rows: Rows, objective: str | None) -> Rows:
-    # The first of equal scores is the best, as for the tuner.
+    # Of equal scores the tuner, too, takes the first as the best.
     sign = -1 if OBJECTIVES.get(objective or "") == "max" else 1
     return sorted(
         rows,

@@ -1,4 +1,4 @@
-"""The settings of a search, from the command line and on disk."""
+"""The settings of a search, from the command line or from its folder."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -27,14 +27,14 @@ class Settings:
         epochs: Epochs of each trial, at most.
         seed: Seed of the split, the draws and the trainings.
         experiment: Name of the MLflow experiment.
-        tracking_uri: The MLflow store, without credentials; `None` before
-            it is known.
+        tracking_uri: The MLflow store, without credentials; `None` until the
+            search has one.
         data_file: Path of the user's own data.
         data_digest: SHA-256 of that file.
         finished: Whether the search has finished.
         tuner: `random`, `grid`, `bayesian`, `hyperband` or `optuna`.
-        objective: The metric that ranks the trials; `None` before the task
-            is known.
+        objective: The metric that ranks the trials; `None` until the task is
+            clear.
         stop_unhealthy: Whether trials that cannot learn are stopped.
         pruner: `median`, `asha` or `None`.
         cross_validation: Number of folds, or `None`.
@@ -84,5 +84,5 @@ class Settings:
         return cls(**json.loads(path.read_text(encoding="utf-8")))
 
     def save(self, folder: Path) -> None:
-        """Write the file whole: a crash leaves the old one or the new one."""
+        """Write the file; a crash leaves the old file or the new one."""
         write_whole(folder / "search.json", asdict(self), indent=2)

@@ -61,38 +61,38 @@ def check(table, path):
     """Read the table, and compare what is read with what a person would say."""
     path.write_bytes(table.text().encode(table.encoding))
     data = load_table(str(path), table.target, None, 1, table.options)
-    told = json.loads(json.dumps(data.preparation))
+    preparation = json.loads(json.dumps(data.preparation))
     assert data.kind == table.kind
-    assert tuple(told["numbers"]) == table.numbers
-    assert list(told["categories"]) == list(table.categories)
+    assert tuple(preparation["numbers"]) == table.numbers
+    assert list(preparation["categories"]) == list(table.categories)
     for name, words in table.categories.items():
         if words is not None:
-            assert told["categories"][name] == words
+            assert preparation["categories"][name] == words
     if table.classes is not None:
-        assert told["classes"] == table.classes
+        assert preparation["classes"] == table.classes
     lines = "\n".join(data.notes)
     for note in table.notes:
         assert note in lines
     # The same preparation for new rows, here the same file.
-    x = prepare(str(path), told)
+    x = prepare(str(path), preparation)
     assert x.shape == (table.rows, data.train.x.shape[1])
     parts = (data.train, data.validation, data.test)
     rows = np.concatenate([part.x for part in parts])
     assert np.isfinite(x).all() and np.isfinite(rows).all()
     assert set(map(bytes, rows)) <= set(map(bytes, x))
-    _check_values(table, data, told, x)
+    _check_values(table, data, preparation, x)
 
 
-def _check_values(table, data, told, x):
+def _check_values(table, data, preparation, x):
     for name, value in table.values.items():
         expected = [value(i) for i in range(table.rows)]
         if name == "y":
-            how = told["target"]
+            how = preparation["target"]
             parts = (data.train, data.validation, data.test)
             found = np.sort(np.concatenate([part.y for part in parts]))
             expected = np.sort(expected)
         else:
-            how = told["numbers"][name]
+            how = preparation["numbers"][name]
             missing = how["missing"]
             expected = [missing if v is None else v for v in expected]
             found = x[:, table.numbers.index(name)]

@@ -78,7 +78,7 @@ TABLES = {
         lambda i: f"{i % 5},{i % 3},{i % 2}",
         options=Options(drop=["a"], category=["b"]),
         categories={"b": ["0", "1", "2"]},
-        notes=("left out: 'a', as --drop says",),
+        notes=("left out: 'a', by --drop",),
     ),
 }
 
