@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from keras_ext.cli.search import report
-from keras_ext.cli.search.definition import BINARY, CLASSES, Data, Split
+from keras_ext.cli.search.definition import (
+    BINARY,
+    CLASSES,
+    REGRESSION,
+    Data,
+    Split,
+)
 from keras_ext.cli.search.settings import Settings
 
 # No backend takes part: once is enough.
@@ -37,10 +43,12 @@ def test_low_scores_are_best_where_the_objective_is_an_error():
     assert "val_mae" in lines[0]
 
 
-def finished(y, scores, objective="val_accuracy", kind=BINARY, **preparation):
+def finished(
+    y, scores, objective="val_accuracy", kind=BINARY, unit=1.0, **preparation
+):
     part = Split(np.zeros((len(y), 1)), np.asarray(y))
     classes = int(part.y.max()) + 1
-    data = Data(part, part, part, kind, classes, preparation)
+    data = Data(part, part, part, kind, classes, preparation, unit=unit)
     settings = Settings("csv", objective=objective, tracking_uri="sqlite:///a")
     text = report.Report(settings, data, None, "keras-ext search")
     return text.finished([row("0", 0.9)], scores, "r1", "m-1")
@@ -74,8 +82,37 @@ def test_classes_in_balance_have_one_accuracy():
     assert "balanced" not in text
 
 
+def test_the_best_constant_stands_beside_an_error():
+    # The median of the targets is 0, and their mean is 1.
+    y, scores = [0.0, 0.0, 0.0, 4.0], {"mae": 0.5, "rmse": 0.25}
+    text = finished(y, scores, "val_mae", REGRESSION, unit=10.0)
+    assert (
+        "test mae 0.5000 (5 in the target's units; always the median: 10)"
+    ) in text
+    text = finished(y, scores, "val_rmse", REGRESSION, unit=10.0)
+    assert (
+        "test rmse 0.2500 (2.5 in the target's units; always the mean: 17.32)"
+    ) in text
+
+
+@pytest.mark.parametrize(
+    "kind, objective, line",
+    [
+        (BINARY, "val_accuracy", "  # the probability of 'yes'"),
+        (CLASSES, "val_accuracy", '  # probabilities, in the order of how["cl'),
+        (REGRESSION, "val_mae", ' * target["deviation"] + target["mean"]'),
+    ],
+)
+def test_predictions_have_a_meaning(kind, objective, line):
+    how = {"function": "tuning.tables.prepare", "classes": ["no", "yes"]}
+    scores = {"accuracy": 0.9, "mae": 0.1}
+    text = finished([0, 1], scores, objective, kind, **how)
+    assert f'model.predict(prepare("new.csv", how)){line}' in text
+
+
 def test_how_to_use_the_model():
-    text = finished([0, 1], {"accuracy": 0.9}, function="tuning.tables.prepare")
+    how = {"function": "tuning.tables.prepare", "classes": ["no", "yes"]}
+    text = finished([0, 1], {"accuracy": 0.9}, **how)
     assert "predict new rows" in text
     assert "from tuning.tables import prepare" in text
     assert 'load_dict("runs:/r1/preparation.json")' in text

@@ -154,7 +154,7 @@ BAD = {
     "one value": (column(a=1), "a", None, "nothing to learn"),
     "one class": (column(a="x"), "a", None, "nothing to learn"),
     "too few rows": (houses(19), "price", None, "at least 20"),
-    "empty target": (column(a=np.nan), "a", None, "has 0 rows"),
+    "empty target": (column(a=np.nan), "a", None, "the table has 0"),
     "text everywhere": (
         pd.DataFrame(
             {"a": [f"a{i}" for i in range(40)], "y": np.arange(40) % 2}
@@ -196,7 +196,7 @@ BAD = {
         "it is not a text file",
     ),
     "an empty file": (b"", "a", None, "cannot be read"),
-    "names alone": (b"a,b\n", "a", None, "has 0 rows"),
+    "names alone": (b"a,b\n", "a", None, "the table has 0"),
     "ragged": (b"a,b\n1,2\n1,2,3,4\n", "a", None, "cannot be read"),
     "ragged at once": (b"a,b\n1,2,3,4\n" * 9, "a", None, "cannot be read"),
     "a quote without end": (b'a,b\n1,"2\n3,4\n', "a", None, "cannot be read"),
@@ -269,7 +269,8 @@ def test_new_rows_are_read_as_the_search_read_its_own(load, tmp_path):
     # Without what shows the convention, without the target, in another order.
     path = tmp_path / "new.csv"
     path.write_text("word;day;big;x\nb;13/5/2021;1,500;2\n?;n/a;-;2,5\nc;;;\n")
-    x = prepare(str(path), data.preparation)
+    with pytest.warns(UserWarning, match=r"do not know: 'word' \('c'\)"):
+        x = prepare(str(path), data.preparation)
     preparation = data.preparation["numbers"]
     assert list(preparation) == ["x", "big", "day: day", "day: weekday"]
     values = x[:, :4] * [how["deviation"] for how in preparation.values()]
@@ -283,6 +284,29 @@ def test_new_rows_are_read_as_the_search_read_its_own(load, tmp_path):
     path.write_text("x;word\n1;a\n")
     with pytest.raises(UsageError, match="no column 'big'"):
         prepare(str(path), data.preparation)
+
+
+def test_new_rows_warn_of_values_that_the_models_do_not_know(load, tmp_path):
+    data = load(houses(), "price")
+    path = tmp_path / "new.csv"
+    known = "area,rooms,city,garden\n90,2,Bern,True\n-,?,,False\n"
+    path.write_text(known)
+    expected = prepare(str(path), data.preparation)
+    path.write_text(known + "90,two,Biel,True\n")
+    with pytest.warns(UserWarning) as caught:
+        x = prepare(str(path), data.preparation)
+    message = str(caught[0].message)
+    assert message.startswith(repr(str(path)))
+    assert (
+        "taken as missing: 'rooms' (1 cell without numbers: 'two')" in message
+    )
+    assert "that the models do not know: 'city' ('Biel')" in message
+    np.testing.assert_array_equal(x[:2], expected)
+    median = data.preparation["numbers"]["rooms"]
+    assert x[2, 1] == pytest.approx(
+        (median["missing"] - median["mean"]) / median["deviation"], abs=1e-6
+    )
+    assert not x[2, 2:5].any()
 
 
 def test_one_new_row_of_a_table_without_names(load, tmp_path):

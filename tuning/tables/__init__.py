@@ -1,5 +1,6 @@
 """The user's own table: read, interpreted, split and prepared."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from keras_ext.cli.usage import UsageError
 from ..data import require_scikit_learn, split, standardize_targets
 from . import file, inputs
 from .columns import Column, Reading
-from .inference import conventions
-from .notes import Notes
+from .inference import conventions, odd_cells
+from .notes import Notes, quoted
 from .options import Options, no_column
 from .selection import choose
 from .target import read_target
@@ -102,6 +103,9 @@ def load_table(
 def prepare(path: str, preparation: Mapping[str, Any]) -> np.ndarray:
     """Return the inputs of new rows, prepared as those of a search.
 
+    A warning reports cells that are no numbers or dates in a column of these,
+    and categories that the search's models do not know.
+
     Args:
         path: A CSV file with the columns of the search's table; the target may
             be missing.
@@ -116,11 +120,22 @@ def prepare(path: str, preparation: Mapping[str, Any]) -> np.ndarray:
     _require_pandas()
     table = file.read(Path(path), preparation["reading"])
     values: dict[str, Any] = {}
+    notes = Notes()
     for name, how in preparation["reading"].items():
         if name not in table.cells:
             raise UsageError(no_column(name, table))
         reading = Reading(**how)
-        values |= reading.inputs(name, reading.values(table.cells[name]))
+        column = Column(name, table.cells[name], reading.missing)
+        found = reading.values(column.cells)
+        if odd := column.odd(found):
+            notes.add("odd", name, odd_cells(odd, reading))
+        values |= reading.inputs(name, found)
+    for name, words in preparation["categories"].items():
+        unknown = set(values[name]) - {*words, ""}
+        if unknown:
+            notes.add("unknown", name, quoted(sorted(unknown)))
+    if lines := notes.lines():
+        warnings.warn(f"{table.name}: {'; '.join(lines)}", stacklevel=2)
     return inputs.transform(values, preparation)
 
 

@@ -1,5 +1,6 @@
 """Infers how to read a table's columns, where no option decides it."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ from keras_ext.cli.usage import UsageError
 
 from . import columns, dates, numbers
 from .columns import CATEGORY, DATE, MISSING, NUMBER, Column, Reading
-from .notes import Notes
+from .notes import Notes, quoted
 from .options import Options
 
 
@@ -104,7 +105,7 @@ def _measures(
         _choose_parts(reading, values)
         seen.add("dates", column.name, _how(reading))
     if odd:
-        seen.add("odd", column.name, _odd_cells(odd, reading))
+        seen.add("odd", column.name, odd_cells(odd, reading))
     _note_markers(column, column.cells[values.isna()], reading, seen)
     notes.update(seen)
     return reading, values
@@ -176,10 +177,16 @@ def _how(reading: Reading) -> str:
     return ", ".join(how)
 
 
-def _odd_cells(odd: Mapping[str, int], reading: Reading) -> str:
+def odd_cells(odd: Mapping[str, int], reading: Reading) -> str:
+    """Return how many cells are no numbers or dates, with examples.
+
+    Args:
+        odd: The texts of these cells, with their frequencies.
+        reading: The reading of their column.
+    """
     count = sum(odd.values())
     what = "numbers" if reading.kind == NUMBER else "dates"
-    return f"{count} cell{'s' * (count > 1)} without {what}: {_quoted(odd)}"
+    return f"{count} cell{'s' * (count > 1)} without {what}: {quoted(odd)}"
 
 
 def _usual_order(column: Column, shared: Conventions) -> tuple[str, str]:
@@ -197,7 +204,14 @@ def _note_words(column: Column, reading: Reading, notes: Notes) -> None:
     words = [text for text in words if text not in reading.missing]
     words += reading.kept
     if words:
-        notes.add("words", column.name, _quoted(words))
+        notes.add("words", column.name, quoted(words))
+    if not reading.lower:
+        forms = Counter(text.lower() for text in texts)
+        same = [text for text in texts if forms[text.lower()] > 1]
+        same = [text for text in same if text.lower() not in MISSING]
+        if same:
+            same.sort(key=lambda text: (text.lower(), text))
+            notes.add("cases", column.name, quoted(same))
     if column.has_codes:
         notes.add("codes", column.name)
     _note_markers(column, column.cells, reading, notes)
@@ -211,9 +225,4 @@ def _note_markers(
     is_marker = cells.str.lower().isin(known) & ~cells.isin(reading.kept)
     markers = cells[is_marker | cells.isin(reading.missing)].unique()
     if len(markers):
-        notes.add("markers", column.name, _quoted(markers))
-
-
-def _quoted(texts: Any) -> str:
-    texts = list(texts)
-    return ", ".join(map(repr, texts[:3])) + ", …" * (len(texts) > 3)
+        notes.add("markers", column.name, quoted(markers))

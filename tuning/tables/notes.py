@@ -1,5 +1,7 @@
 """The lines that report how a table was read."""
 
+from collections.abc import Iterable
+
 # The beginning and the end of each topic's line.
 TOPICS = {
     "comma": ("decimal comma", ""),
@@ -9,10 +11,12 @@ TOPICS = {
     "markers": ("missing values", ""),
     "odd": ("taken as missing", ""),
     "words": ("words, not missing values", " (--missing TEXT changes it)"),
+    "cases": ("words that differ only in upper case", ""),
     "codes": ("codes, read as categories", ""),
     "dates": ("dates", ""),
     "order": ("dates that can be read both ways", ""),
     "rare": ("rare categories count as one", ""),
+    "unknown": ("categories that the models do not know", ""),
 }
 # Why a column is left out; each column has a line.
 REASONS = {
@@ -63,6 +67,12 @@ class Notes:
                     why = " ".join(filter(None, (reason, detail)))
                     lines.append(f"left out: {name!r}, {why}{end}")
         return lines
+
+
+def quoted(texts: Iterable[str]) -> str:
+    """Return the first texts in quotes."""
+    texts = list(texts)
+    return ", ".join(map(repr, texts[:3])) + ", …" * (len(texts) > 3)
 
 
 def _some(columns: list[str]) -> str:

@@ -100,8 +100,8 @@ def read_target(
 
 def _too_few(rows: int, name: str) -> str:
     return (
-        f"the table has {rows} rows with a value of {name}; at least "
-        f"{FEWEST_ROWS} are needed"
+        f"at least {FEWEST_ROWS} rows with a value of {name} are needed; the "
+        f"table has {rows}"
     )
 
 

@@ -61,6 +61,19 @@ class Data:
         counts = np.bincount(self.train.y)
         return float(np.mean(self.test.y == counts.argmax()))
 
+    def constant_error(self, metric: str) -> tuple[str, float]:
+        """Return the constant with the smallest error, and its test error.
+
+        Args:
+            metric: `mae`, for which the constant is the median of the
+                training targets, or `rmse`, for which it is their mean.
+        """
+        train, test = self.train.y, self.test.y
+        if metric == "mae":
+            return "median", float(np.abs(test - np.median(train)).mean())
+        squares = np.square(test - train.mean())
+        return "mean", float(np.sqrt(squares.mean()))
+
     def is_unbalanced(self) -> bool:
         """Return whether some class is much more frequent than another."""
         if self.kind == REGRESSION:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_ext.cli.search.definition import REGRESSION, Data
+from keras_ext.cli.search.definition import BINARY, REGRESSION, Data
 from keras_ext.cli.search.settings import OBJECTIVES, Settings
 from keras_ext.tuners.progress import opened_by
 
@@ -58,9 +58,10 @@ class Report:
         tuner = "" if settings.tuner == "random" else f"{settings.tuner}, "
         return "\n".join(
             [
-                f"{settings.experiment}: {tuner}{settings.trials} trials of "
-                f"{settings.epochs} epochs, seed {settings.seed}, {counts} "
-                f"{data.rows} to {use}",
+                f"{settings.experiment}: {tuner}"
+                f"{_count(settings.trials, 'trial')} of "
+                f"{_count(settings.epochs, 'epoch')}, seed {settings.seed}, "
+                f"{counts} {data.rows} to {use}",
                 *data.notes,
                 f"folder {self.folder}, MLflow {settings.tracking_uri}",
             ]
@@ -131,15 +132,31 @@ class Report:
             *lines,
             f"  from {module} import {function}",
             f'  how = mlflow.artifacts.load_dict("{how}")',
-            f'  model.predict({function}("new.csv", how))',
+            *self._predict(f'model.predict({function}("new.csv", how))'),
         ]
+
+    def _predict(self, call: str) -> list[str]:
+        """Return the lines that predict, in the target's units or classes."""
+        if self.data.kind == REGRESSION:
+            return [
+                '  target = how["target"]',
+                f'  {call} * target["deviation"] + target["mean"]',
+            ]
+        if self.data.kind == BINARY:
+            positive = self.data.preparation["classes"][1]
+            return [f"  {call}  # the probability of {positive!r}"]
+        return [f'  {call}  # probabilities, in the order of how["classes"]']
 
     def _test(self, metric: str, scores: dict[str, float]) -> str:
         """Return a metric on the test rows, and what to compare it with."""
         score, data = scores[metric], self.data
         text = f"test {_words(metric)} {_value(metric, score)}"
         if data.kind == REGRESSION:
-            return f"{text} ({score * data.unit:.4g} in the target's units)"
+            what, error = data.constant_error(metric)
+            return (
+                f"{text} ({score * data.unit:.4g} in the target's units; "
+                f"always the {what}: {error * data.unit:.4g})"
+            )
         constant = {
             "accuracy": data.commonest_share(),
             "balanced_accuracy": 1 / data.classes,
@@ -208,6 +225,10 @@ def _cell(name: str, value: Any) -> str:
 
 def _value(metric: str, value: float) -> str:
     return f"{value:.2%}" if metric.endswith("accuracy") else f"{value:.4f}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _words(metric: str) -> str:

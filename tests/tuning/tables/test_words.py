@@ -78,6 +78,19 @@ TABLES = {
         },
         classes=["No", "Yes"],
     ),
+    "words that differ in case": Table(
+        "plan,answer,gap,y",
+        lambda i: (
+            f"{['Pro', 'Basic', 'basic'][i % 3]},{['Yes', 'yes', 'no'][i % 3]},"
+            f"{['N/A', 'n/a', 'u', 'v'][i % 4]},{i % 2}"
+        ),
+        categories={
+            "plan": ["Basic", "Pro", "basic"],
+            "answer": ["no", "yes"],
+            "gap": ["", "u", "v"],
+        },
+        notes=("differ only in upper case: 'plan' ('Basic', 'basic')\n",),
+    ),
     "free text": Table(
         "review,again,y",
         lambda i: (
