@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def load_table(
     goal = read_target(columns.pop(target), task, shared, notes)
     if len(goal.known) < len(table.cells):
         columns = {
-            name: Column(name, column.cells.iloc[goal.known], options.missing)
+            name: replace(column, cells=column.cells.iloc[goal.known])
             for name, column in columns.items()
         }
     readings, values = choose(columns, shared, notes)

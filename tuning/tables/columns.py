@@ -238,12 +238,8 @@ def category(column: Column, kept: bool = False) -> Reading:
     texts = [text for text in counts.index if text not in column.missing]
     markers = [text for text in texts if text.lower() in MISSING - {""}]
     words = [t for t in texts if t not in markers and t]
-    if kept and len(words) < 2:
-        pass
-    elif "+" in words and "-" in markers:
-        markers = ["-"]
-    else:
-        markers = []
+    if not kept or len(words) > 1:
+        markers = ["-"] if "+" in words and "-" in markers else []
     lowered = {word.lower() for word in words}
     is_truth = any(lowered <= truth for truth in TRUTHS)
     return Reading(

@@ -62,7 +62,7 @@ def infer(
         UsageError: `--date` names a column without dates.
     """
     options, name, cells = shared.options, column.name, column.cells
-    if not len(column.known) and _are_missing(cells, options).all():
+    if not len(column.known) and _are_missing(column).all():
         return None
     # The same number in some cells, with no other, is a mark: a category.
     is_mark = len(column.numbers) == 1 and column.has_missing
@@ -74,7 +74,7 @@ def infer(
     if found is not None:
         return found
     if name in options.date:
-        texts = cells[~_are_missing(cells, options)]
+        texts = cells[~_are_missing(column)]
         no_dates = (text for text in texts if not dates.is_date(text))
         example = next(no_dates, texts.iloc[0])
         raise UsageError(
@@ -111,8 +111,9 @@ def _measures(
     return reading, values
 
 
-def _are_missing(cells: Any, options: Options) -> Any:
-    return cells.str.lower().isin(MISSING) | cells.isin(options.missing)
+def _are_missing(column: Column) -> Any:
+    cells = column.cells
+    return cells.str.lower().isin(MISSING) | cells.isin(column.missing)
 
 
 def _number(
