@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         initializers as initializers,
         layers as layers,
         losses as losses,
+        metrics as metrics,
         optimizers as optimizers,
         plots as plots,
         regularizers as regularizers,
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from keras_ext._convert import convert as convert
 
 _COMPONENTS = (
-    *("activations", "initializers", "layers", "losses", "optimizers"),
-    "regularizers",
+    *("activations", "initializers", "layers", "losses", "metrics"),
+    *("optimizers", "regularizers"),
 )
 _LAZY = (*_COMPONENTS, *("callbacks", "doctor", "plots", "tracking", "tuners"))
 

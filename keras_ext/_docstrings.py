@@ -149,11 +149,18 @@ Output shape:
     A scalar, in the dtype of the weight.
 """
 
+_METRICS = """
+Args:
+    name: Name of the metric.
+    dtype: Dtype of the metric's sums; `None` means `keras.config.floatx()`.
+"""
+
 SHARED = {
     "activations": _ACTIVATIONS,
     "initializers": _INITIALIZERS,
     "layers": _LAYERS,
     "losses": _LOSSES,
+    "metrics": _METRICS,
     "optimizers": _OPTIMIZERS,
     "regularizers": _REGULARIZERS,
 }

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.backend("torch")
 DOCS = ROOT / "docs"
 COMPONENTS = [
     *("activations", "initializers", "layers"),
-    *("losses", "optimizers", "regularizers"),
+    *("losses", "metrics", "optimizers", "regularizers"),
 ]
 MODULES = [
     *COMPONENTS,

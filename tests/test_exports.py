@@ -16,6 +16,7 @@ COMPONENTS = [
         "initializers",
         "layers",
         "losses",
+        "metrics",
         "optimizers",
         "regularizers",
     )

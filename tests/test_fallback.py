@@ -10,6 +10,7 @@ ROOMS = (
     "initializers",
     "layers",
     "losses",
+    "metrics",
     "optimizers",
     "regularizers",
 )

@@ -1,5 +1,5 @@
 """Ready searches on the public API: `python -m tuning digits`.
 
-Each search has one file: its data, and the space of its models. The wheel has
-this folder as `keras_ext.tuning`, for `keras-ext search`.
+Each search has one file, with its data and the space of its models. In the
+wheel this folder is `keras_ext.tuning`, which `keras-ext search` uses.
 """

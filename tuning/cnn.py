@@ -20,9 +20,12 @@ _POOLING = {
 
 
 class CNN(Training):
-    """1 to 3 blocks of a convolution and a pooling, with doubled filters."""
+    """1 to 3 blocks of a convolution and a pooling.
 
-    help = "digits as images: convolutional networks"
+    Each block has twice the filters of the one before.
+    """
+
+    help = "classify images of digits with convolutional networks"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add `--data-file`."""

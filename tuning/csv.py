@@ -10,22 +10,23 @@ from keras_ext.cli.search.settings import Settings
 
 from .perceptrons import perceptron
 from .tables import load_table
+from .tables.options import NAMES, Options, add_options
 from .training import Training
 
 
 class CSV(Training):
     """Perceptrons that predict one column of a table from the others."""
 
-    help = "a column of your own table from the others: perceptrons"
+    help = "predict a column of your own table, with perceptrons"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add the file, `--target` and `--task`."""
+        """Add the file, `--target`, `--task`, and how to read the file."""
         parser.add_argument(
             "data_file",
             metavar="FILE",
             nargs="?",
-            help="a CSV file whose first line has the column names; columns "
-            "of text are categories",
+            help="a CSV file, separated by commas, semicolons, tabs or bars; "
+            "the first line has the column names",
         )
         parser.add_argument(
             "--target", metavar="COLUMN", help="the column to predict"
@@ -33,9 +34,10 @@ class CSV(Training):
         parser.add_argument(
             "--task",
             choices=(CLASSES, REGRESSION),
-            help="default: classification for text and for up to 10 "
-            "different integers, else regression",
+            help="default: classification for text and for up to 10 different "
+            "integers, else regression",
         )
+        add_options(parser)
 
     def load(self, settings: Settings) -> Data:
         """Return the prepared columns; see `Definition`."""
@@ -44,6 +46,7 @@ class CSV(Training):
             settings.target or "",
             settings.task,
             settings.seed,
+            Options(**{name: getattr(settings, name) for name in NAMES}),
         )
 
     def build(self, hp: Any, task: Task) -> keras.Model:

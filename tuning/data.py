@@ -32,9 +32,9 @@ def add_data_file(parser: argparse.ArgumentParser) -> None:
 def load(data_file: str | None, seed: int, form: str = "pixels") -> Data:
     """Load, split and standardize images.
 
-    The built-in images are split 64 : 16 : 20. An archive has its own test
-    images; a sixth of its training images become the validation part. Mean
-    and scale come from the training part alone.
+    The split of the built-in images is 64 : 16 : 20. An archive has test
+    images of its own, and a sixth of its training images are for validation.
+    Only the training images define mean and scale.
 
     Args:
         data_file: Path of an archive in the format of Keras's `mnist.npz`;
@@ -81,13 +81,13 @@ def load(data_file: str | None, seed: int, form: str = "pixels") -> Data:
 def from_scikit_learn(name: str, kind: str, rows: str, seed: int) -> Data:
     """Load, split and standardize one of scikit-learn's tables of numbers.
 
-    In the training part, 64 % of the rows, each column and the target of a
-    regression have mean 0 and standard deviation 1.
+    The training part has 64 % of the rows. In it, each column and the target
+    of a regression have mean 0 and standard deviation 1.
 
     Args:
         name: `wine` or `diabetes`.
         kind: `CLASSES` or `REGRESSION`.
-        rows: The word for rows, in the plural.
+        rows: What a row is, in the plural, such as `wines`.
         seed: Seed of the split.
     """
     require_scikit_learn()
@@ -218,8 +218,8 @@ def read_archive(path: Path) -> list[np.ndarray]:
 def statistics(x: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the mean of each pixel and one scale for all of them.
 
-    The scale is 1 / σ over all pixels. A pixel's own σ may be zero, or so
-    small that the few images with ink there would dominate all others.
+    The scale is 1 / σ over all pixels. The σ of one pixel may be zero, or so
+    small that a few images dominate all others.
 
     Args:
         x: Images of shape `(images, pixels)`.

@@ -16,11 +16,11 @@ from .training import Training
 class Digits(Training):
     """Perceptrons of 1 to 6 hidden layers, with good and bad choices.
 
-    The bad choices (zeros, deep sigmoids, a squared error) are there on
-    purpose: the gradient norms of their trials show why they fail.
+    The bad choices are zeros, deep sigmoids and a squared error. The gradient
+    norms of their trials show why they fail.
     """
 
-    help = "digits from their pixels: multilayer perceptrons, bad ones too"
+    help = "classify digits with perceptrons; some choices must fail"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add `--data-file`."""

@@ -1,4 +1,4 @@
-"""The choices that all layers of a model share."""
+"""The hyperparameters that all layers of a model share, and the layers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ _FAULTY = {
 
 @dataclass
 class Style:
-    """What the hidden layers of a model are like.
+    """The settings that all hidden layers of a model share.
 
     Attributes:
         activation: Name of the activation.
@@ -61,12 +61,12 @@ class Style:
         }
 
     def hidden(self, x: Any, layer: keras.layers.Layer, name: str) -> Any:
-        """Apply a hidden layer, its activation and the rest to `x`.
+        """Apply a hidden layer to `x`, with its activation and dropout.
 
         Args:
             x: A symbolic tensor.
             layer: The layer, without activation.
-            name: Ends the names of the other layers.
+            name: The end of the other layers' names.
         """
         block = [layer]
         if self.normalized:
@@ -88,11 +88,11 @@ class Style:
 
 
 def style(hp: Any, faults: bool = False) -> Style:
-    """Ask for the choices that the hidden layers share.
+    """Ask for the settings that the hidden layers share.
 
     Args:
         hp: The hyperparameters.
-        faults: Whether to add initializers with which no network learns.
+        faults: Whether to add initializers that keep networks from learning.
     """
     activation = hp.Choice("activation", [*_ACTIVATIONS, "leaky_relu"])
     with hp.conditional_scope("activation", ["leaky_relu"]):

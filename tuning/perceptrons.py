@@ -25,7 +25,7 @@ def perceptron(
         task: What the model is for.
         depth: The largest number of hidden layers.
         units: Choices for their width.
-        faults: Whether the space has choices that fail on purpose.
+        faults: Whether to add choices that must fail.
     """
     look = style(hp, faults)
     inputs = keras.Input(task.shape)

@@ -15,7 +15,7 @@ from .training import Training
 class Regression(Training):
     """Small perceptrons with one linear output."""
 
-    help = "the progress of diabetes in 442 patients: small perceptrons"
+    help = "predict the progress of 442 patients, with small perceptrons"
 
     def load(self, settings: Settings) -> Data:
         """Return the standardized measurements; see `Definition`."""

@@ -22,7 +22,7 @@ _CELLS = {
 class RNN(Training):
     """1 or 2 recurrent layers, then fully connected ones."""
 
-    help = "digits as sequences of their rows: recurrent networks"
+    help = "classify digits, read row by row, with recurrent networks"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add `--data-file`."""

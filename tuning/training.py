@@ -1,4 +1,4 @@
-"""The hyperparameters of the training, which all searches share."""
+"""The hyperparameters of the training, for all searches."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,13 +13,14 @@ from keras_ext.cli.search.definition import (
     Definition,
     Task,
 )
+from keras_ext.metrics import BalancedAccuracy
 
 BATCH_SIZES = (32, 16, 64, 128)
 _CLIPPING = {"value": "clipvalue", "norm": "clipnorm", "all": "global_clipnorm"}
 
 
 class Training(Definition):
-    """Base of the definitions, with the arguments of `fit`."""
+    """The base of the definitions, with the arguments of `fit`."""
 
     def fit_arguments(
         self, hp: Any, task: Task, objective: Any
@@ -48,15 +49,15 @@ class Training(Definition):
 def compiled(
     hp: Any, model: keras.Model, task: Task, faults: bool = False
 ) -> keras.Model:
-    """Compile and return a model; ask for the hyperparameters of its training.
+    """Ask for the hyperparameters of a model's training, and compile it.
 
     Args:
         hp: The hyperparameters.
         model: The model.
         task: What the model is for.
-        faults: Whether the space has a loss that is wrong for classes.
+        faults: Whether to add a loss that is wrong for classes.
     """
-    # A grid varies the hyperparameters that are asked for last first.
+    # A grid first varies the hyperparameters that come last here.
     loss = _loss(hp, task, faults)
     hp.Boolean("early_stopping")
     with hp.conditional_scope("early_stopping", [True]):
@@ -164,15 +165,16 @@ def _loss_of_numbers(hp: Any) -> keras.losses.Loss:
 
 
 def _metrics(task: Task) -> Sequence[Any]:
-    """Return metrics that mean the same in all trials."""
+    """Return the metrics, which have the same meaning in all trials."""
     metrics = keras.metrics
     if task.kind == REGRESSION:
         return [
             metrics.MeanAbsoluteError(name="mae"),
             metrics.RootMeanSquaredError(name="rmse"),
         ]
+    balanced = BalancedAccuracy(task.classes)
     if task.kind == CLASSES:
         entropy = metrics.CategoricalCrossentropy(name="crossentropy")
-        return [metrics.CategoricalAccuracy(name="accuracy"), entropy]
+        return [metrics.CategoricalAccuracy(name="accuracy"), balanced, entropy]
     entropy = metrics.BinaryCrossentropy(name="crossentropy")
-    return [metrics.BinaryAccuracy(name="accuracy"), entropy]
+    return [metrics.BinaryAccuracy(name="accuracy"), balanced, entropy]

@@ -13,9 +13,9 @@ from .training import Training
 
 
 class Wine(Training):
-    """Small perceptrons: there are only 178 wines."""
+    """Small perceptrons, because there are only 178 wines."""
 
-    help = "the grape of a wine from 13 measurements: small perceptrons"
+    help = "classify 178 wines by 13 measurements, with small perceptrons"
 
     def load(self, settings: Settings) -> Data:
         """Return the standardized measurements; see `Definition`."""

@@ -1,8 +1,8 @@
 """The command line: `keras-ext check model.keras --data data.npz`.
 
-A command is a module with `add(commands)`, which adds its parser; the parser's
-default `run` takes the arguments and returns the exit status. No command's
-module imports Keras: a command that needs it calls `start.start_keras` first.
+Each command is a module. Its `add(commands)` adds a parser, whose default `run`
+takes the arguments and returns the exit status. No command's module imports
+Keras. A command that needs Keras calls `start.start_keras` first.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        argv: Arguments, without the program's name. Defaults to `None`:
-            those of the process.
+        argv: Arguments, without the program's name. `None` means the
+            arguments of the process.
 
     Returns:
-        The exit status: that of the command, 2 after a usage error, 130
-        after Ctrl-C.
+        The command's exit status, 2 after a usage error, or 130 after Ctrl-C.
     """
     return run(_parser(), argv)
 
@@ -30,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> Parser:
     parser = Parser(
         prog="keras-ext",
-        description="Tools for Keras models. KERAS_BACKEND chooses the "
-        "backend; by default it is one that is installed.",
+        description="Tools for Keras models. The environment variable "
+        "KERAS_BACKEND chooses the backend. The default is an installed one.",
     )
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True

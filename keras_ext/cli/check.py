@@ -1,4 +1,4 @@
-"""`keras-ext check`: what is wrong with a model, its data or its training."""
+"""`keras-ext check`: finds problems of a model, its data and its training."""
 
 import argparse
 import os
@@ -18,7 +18,7 @@ from keras_ext.cli.usage import UsageError, integer, note
 from keras_ext.doctor import SEVERITIES, Finding, report
 from keras_ext.doctor.report.wording import clean, summary
 
-# Of the probe training: enough steps to see how the loss begins to move.
+# The probe training has enough steps to show how the loss begins to move.
 MOST_STEPS, MOST_EPOCHS, BATCH_SIZE, SEED = 300, 20, 32, 0
 
 
@@ -28,9 +28,9 @@ def add(commands: Any) -> None:
         "check",
         help="find what is wrong with a model, its data and its training",
         description="Look at a model and its data, train a copy of the model "
-        "for a few hundred steps, and report what is wrong. The file is not "
-        "changed. Exit status: 1 if an error was found, 0 if not, 2 if "
-        "nothing could be checked.",
+        "for a few hundred steps, and report what is wrong. The model's file "
+        "does not change. Exit status: 1 if there is an error, 0 if there is "
+        "none, 2 if the check cannot run.",
     )
     parser.set_defaults(run=_check)
     argument = parser.add_argument
@@ -49,20 +49,20 @@ def add(commands: Any) -> None:
         default=[],
         metavar="FILE.py",
         help="a file or a module that defines your own classes and functions "
-        "in the model; may be given several times",
+        "of the model; you can give it several times",
     )
     argument("--html", metavar="FILE", help="also write the report as a page")
     argument(
         "--epochs",
         type=integer(1),
-        help=f"of the probe training; default: as many as {MOST_STEPS} steps "
-        f"allow, at most {MOST_EPOCHS}",
+        help=f"epochs of the probe training; default: as many as {MOST_STEPS} "
+        f"steps allow, at most {MOST_EPOCHS}",
     )
     argument(
         "--batch-size",
         type=integer(1),
         default=BATCH_SIZE,
-        help=f"default: {BATCH_SIZE}",
+        help=f"batch size of the probe training; default: {BATCH_SIZE}",
     )
 
 
@@ -145,7 +145,7 @@ def _probe(
     validation = None
     if "x_val" in data:
         validation = (data["x_val"], data.get("y_val"))
-    # Prints nothing during the training: the report has all findings.
+    # The report prints all findings, so the doctor itself prints none.
     doctor = TrainingDoctor(on_finding=lambda finding: None)
     failure = None
     try:
@@ -166,7 +166,7 @@ def _probe(
 def _merged(
     before: Sequence[Finding], after: Sequence[Finding]
 ) -> list[Finding]:
-    """Return each problem once, as found in training if it was found there."""
+    """Return each problem once; a finding from training comes first."""
     known = {problem for finding in after for problem in finding.chain}
     found = [f for f in before if f.problem not in known] + list(after)
     return sorted(found, key=lambda f: -SEVERITIES.index(f.severity))

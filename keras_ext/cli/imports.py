@@ -1,4 +1,4 @@
-"""The user's own classes and functions, needed to load a model."""
+"""Imports the user's own classes and functions, which a model needs."""
 
 import importlib
 import importlib.util
@@ -16,8 +16,12 @@ from keras_ext.cli.usage import UsageError
 def custom_objects(sources: Iterable[str]) -> dict[str, Any]:
     """Import modules and return their public classes and functions by name.
 
-    A source is a Python file, or the name of a module that is installed or in
-    the working directory. A failed import raises `UsageError`.
+    Args:
+        sources: Python files, or names of modules that are installed or in
+            the working directory.
+
+    Raises:
+        UsageError: An import fails.
     """
     return {
         name: value
@@ -44,13 +48,13 @@ def _imported(source: str) -> ModuleType:
 
 def _from_file(path: Path) -> ModuleType:
     folder = str(path.resolve().parent)
-    # The file may import others from its folder.
+    # The file may import other files of its folder.
     if folder not in sys.path:
         sys.path.insert(0, folder)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # As an import does: some code looks up the module of a class by name.
+    # Some code looks up the module of a class by name, as an import does.
     known = sys.modules.setdefault(path.stem, module)
     try:
         spec.loader.exec_module(module)

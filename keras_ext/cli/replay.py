@@ -1,4 +1,4 @@
-"""`keras-ext replay`: deliver messages that a search queued for MLflow."""
+"""`keras-ext replay`: delivers messages that a search queued for MLflow."""
 
 import argparse
 import logging
@@ -27,11 +27,11 @@ def add(commands: Any) -> None:
         "replay",
         help="deliver what a search logged while MLflow was away",
         description="Deliver to MLflow the messages that a search queued "
-        "while its store did not answer: in order, each once. You can run "
-        "this again at any time. Credentials come from the environment, as "
-        "for MLflow, or from the URI. Exit status: 0 if everything is "
-        "delivered, 1 if the store rejected a message or messages are left, "
-        "2 if nothing could be sent.",
+        "while its store did not answer. Each message is sent once, in order. "
+        "You can run this command again at any time. Credentials come from "
+        "the environment, as for MLflow, or from the URI. Exit status: 0 if "
+        "the store has all messages, 1 if it rejected a message or messages "
+        "are left, 2 if nothing could be sent.",
     )
     parser.set_defaults(run=_replay)
     parser.add_argument(
@@ -56,7 +56,7 @@ def _replay(args: argparse.Namespace) -> int:
     if buffer is None:
         raise UsageError(f"{str(folder)!r} has no messages for MLflow")
     log = logging.getLogger("keras_ext.tracking")
-    # The command itself prints what this log would warn of.
+    # The command prints the same things as this log's warnings.
     log.disabled = True
     try:
         client = connect(args.uri or _known_store(store_of(buffer)))

@@ -1,4 +1,4 @@
-"""Starting Keras for a command: which backend, and without log noise."""
+"""Starts Keras for a command: chooses the backend, and hides log lines."""
 
 import contextlib
 import importlib.util
@@ -41,9 +41,9 @@ def start_keras() -> None:
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Hold back what imported libraries write to stderr, unless they fail.
+    """Hide what imported libraries write to stderr, unless they fail.
 
-    Setting `TF_CPP_MIN_LOG_LEVEL` is not enough: TensorFlow logs some lines
+    Setting `TF_CPP_MIN_LOG_LEVEL` is not enough. TensorFlow logs some lines
     before it reads the variable. A user who set it below 3 sees all lines.
     """
     if os.environ.setdefault(_LOG_LEVEL, "3") < "3":

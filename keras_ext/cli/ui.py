@@ -13,7 +13,7 @@ from typing import Any
 from keras_ext.cli.usage import UsageError, integer
 
 HOST, PORT = "127.0.0.1", 5000
-# Seconds that the server gets to end by itself.
+# Seconds after which a server that does not end is killed.
 PATIENCE = 3
 
 
@@ -22,9 +22,9 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "ui",
         help="show searches in MLflow's web pages",
-        description="Serve MLflow's web pages for a store, to this machine "
-        "only, until Ctrl-C. If the store is a server, its address is printed "
-        "instead.",
+        description="Serve MLflow's web pages for a store until Ctrl-C. Only "
+        "this machine can open them. If the store is a server, print the "
+        "server's address instead.",
     )
     parser.set_defaults(run=_ui)
     parser.add_argument(
@@ -61,15 +61,15 @@ def _ui(args: argparse.Namespace) -> int:
     )
     command = (sys.executable, "-m", "mlflow", "server", "--workers", "1")
     place = ("--host", HOST, "--port", str(args.port))
-    # Not as an argument: other users of the machine can read arguments.
+    # Other users of the machine can read a process's arguments.
     environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
     environment.pop("MLFLOW_TRACKING_URI", None)
     # The server must not outlive this command, however the command ends.
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _leave)
-    # The server gets its own process group, so that Ctrl-C does not reach it:
-    # it would wait for open pages and print how each of its processes ends.
+    # Ctrl-C must not reach the server, so the server has a process group of its
+    # own. It would wait for open pages, and print how each process ends.
     server = subprocess.Popen(
         (*command, *place), env=environment, start_new_session=True
     )

@@ -1,4 +1,4 @@
-"""What all commands share: parsers, usage errors and notes on stderr."""
+"""Parsers, usage errors and notes on stderr, for all commands."""
 
 import argparse
 import sys
@@ -9,15 +9,16 @@ from keras_ext.doctor.report.wording import clean
 
 
 class UsageError(Exception):
-    """An error that the user can fix; only its one line is printed."""
+    """An error that the user can fix. A command prints it as one line."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Prints one line for a wrong argument, without the usage before it.
+    """A parser that reports a wrong argument in one line, without the usage.
 
     Args:
-        fill: Called with the parser before it parses for the first time;
-            adds arguments whose modules are slow to import.
+        fill: A function that adds arguments whose modules are slow to import.
+            The parser calls it with itself before it parses for the first
+            time.
         **kwargs: As for `ArgumentParser`.
     """
 
@@ -28,14 +29,14 @@ class Parser(argparse.ArgumentParser):
         self._fill = fill
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse as the base class does, after the missing arguments."""
+        """Add the missing arguments, and parse as the base class does."""
         if self._fill is not None:
             fill, self._fill = self._fill, None
             fill(self)
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Raise, so that `run` handles all errors."""
+        """Raise a `UsageError`, so that `run` handles all errors."""
         raise UsageError(message)
 
 
@@ -43,8 +44,7 @@ def run(parser: Parser, argv: Sequence[str] | None = None) -> int:
     """Parse arguments and run the command that they name.
 
     Returns:
-        The exit status: that of the command, 2 after a usage error, 130
-        after Ctrl-C.
+        The command's exit status, 2 after a usage error, or 130 after Ctrl-C.
     """
     try:
         args = parser.parse_args(argv)
@@ -76,5 +76,5 @@ def integer(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 def note(text: str, program: str = "keras-ext") -> None:
-    """Print one line to stderr, beside the command's own output."""
+    """Print one line to stderr, apart from the command's results."""
     print(f"{program}: {clean(text)}", file=sys.stderr)

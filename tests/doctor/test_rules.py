@@ -545,6 +545,15 @@ def test_overfitting():
     assert diagnose(run(logs=curves(sure))) == []
 
 
+def test_a_balanced_accuracy_is_no_accuracy():
+    # The few samples of rare classes make it fall behind in validation.
+    rising = np.r_[2.0, 1.5, 1.2, np.linspace(1.3, 2.5, 7)]
+    logs = curves(rising, 0.99, 0.97)
+    logs["balanced_accuracy"] = np.full(EPOCHS, 0.99)
+    logs["val_balanced_accuracy"] = np.full(EPOCHS, 0.4)
+    assert diagnose(run(logs=logs)) == []
+
+
 def test_a_validation_loss_that_swings_is_no_overfitting():
     swings = np.where(np.arange(EPOCHS) % 2, 0.1, 3.0)
     assert diagnose(run(logs=curves(swings, 0.95, 0.6))) == []

@@ -67,6 +67,9 @@ BAD = {
     "no table": (["csv"], "file"),
     "no target": (["csv", "text.npz"], "--target"),
     "missing table": (["csv", "no.csv", "--target", "x"], "no.csv"),
+    "bad decimal": (["csv", "text.npz", "--decimal", ";"], "--decimal"),
+    "bad order": (["csv", "text.npz", "--date-order", "dmy"], "--date-order"),
+    "a decimal of digits": (["digits", "--decimal", ","], "--decimal"),
     "nobody answers": (
         ["digits", "--tracking-uri", "http://me:secret@127.0.0.1:9"],
         "127.0.0.1:9",
@@ -106,7 +109,7 @@ def test_a_search_of_other_images(tmp_path, tracking_uri, capsys):
     arguments = ["digits", "--trials", "1", "--epochs", "1", *store]
     assert main([*arguments, "--data-file", str(path)]) == 0
     out = capsys.readouterr().out
-    assert "1 trials of 1 epochs, seed 1, 100/20/20 images" in out
+    assert "1 trial of 1 epoch, seed 1, 100/20/20 images" in out
     accuracy = float(re.search(r"test accuracy ([\d.]+)%", out)[1]) / 100
     client = mlflow.MlflowClient(tracking_uri)
     experiment = client.get_experiment_by_name(str(tmp_path))

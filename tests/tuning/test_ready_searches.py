@@ -2,6 +2,7 @@
 
 import json
 import re
+import textwrap
 import time
 
 import mlflow
@@ -77,12 +78,44 @@ def test_a_table_of_ones_own(search, runs, tmp_path):
     status, out = search("csv", path, "--target", "price", *SMALL)
     assert status == 0
     assert "regression of 'price', inferred from its values" in out
-    told = re.search(r"test mae ([\d.]+) \(([\d.]+) in the target's units", out)
+    found = re.search(
+        r"test mae ([\d.]+) \(([\d.]+) in the target's units", out
+    )
     unit = re.search(r"of the target, ([\d.]+) each", out)
-    assert float(told[1]) * float(unit[1]) == pytest.approx(
-        float(told[2]), rel=1e-2
+    assert float(found[1]) * float(unit[1]) == pytest.approx(
+        float(found[2]), rel=1e-2
     )
     assert runs()[0].data.tags["dataset"] == str(path)
+
+
+def test_classes_out_of_balance_and_new_rows(
+    search, runs, tmp_path, monkeypatch
+):
+    lines = ["id;amount;day;sold"]
+    for i in range(100):
+        sold = "yes" if i % 10 == 0 else "no"
+        lines.append(f"{i};{i * 37 % 101},5 €;{i % 28 + 1}.5.2024;{sold}")
+    path = tmp_path / "data.csv"
+    path.write_text("\n".join(lines))
+    status, out = search(
+        *("csv", path, "--target", "sold", *SMALL, "--drop", "day"),
+        *("--objective", "val_balanced_accuracy"),
+    )
+    assert status == 0
+    assert "classes out of balance: 90.0% of the rows are 'no'" in out
+    assert "validation balanced accuracy" in out
+    assert re.search(r"test accuracy .*% \(always the .*: 90.00%\)", out)
+    parent, trial = runs()
+    assert "best/test_balanced_accuracy" in parent.data.metrics
+    assert "val_balanced_accuracy" in trial.data.metrics
+    # What it prints predicts new rows, which have no target.
+    code = out.partition("predict new rows:\n")[2]
+    *code, last = textwrap.dedent(code).splitlines()
+    (tmp_path / "new.csv").write_text("amount;sold\n3,5;\n\n4,5 €;\n")
+    space = {}
+    exec("\n".join([*code, f"result = {last}"]), space)
+    assert space["result"].shape == (2, 1)
+    assert space["how"]["classes"] == ["no", "yes"]
 
 
 def test_with_all_that_ends_trials_and_folds(search, runs):

@@ -64,7 +64,7 @@ def test_a_search_in_several_processes(tmp_path, tracking_uri):
     with search(tmp_path, tracking_uri, "--trials", "4") as process:
         out, err = process.communicate(timeout=900)
     assert process.returncode == 0, err
-    assert out.count(": 4 trials of 1 epochs") == 1
+    assert out.count(": 4 trials of 1 epoch,") == 1
     begun = [line for line in out.splitlines() if "activation=" in line]
     assert [line[:5] for line in begun[:4]] == [f"[{i}/4]" for i in "1234"]
     assert out.count("test accuracy") == 1

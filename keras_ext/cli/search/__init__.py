@@ -1,7 +1,7 @@
 """`keras-ext search`: ready searches, `python -m tuning` in a checkout.
 
-The definitions are in `tuning/`, which the wheel holds as `keras_ext.tuning`;
-this package runs them.
+The definitions are in `tuning/`, which is `keras_ext.tuning` in the wheel. This
+package runs them.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from keras_ext.cli.usage import Parser, run
 _ABOUT: dict[str, Any] = {
     "description": "Search hyperparameters and log each trial to MLflow.",
     "epilog": arguments.EPILOG,
-    # Only this command's own help and errors need the slow imports.
+    # Other commands do not need these slow imports.
     "fill": arguments.add,
 }
 
@@ -22,7 +22,9 @@ _ABOUT: dict[str, Any] = {
 def add(commands: Any) -> None:
     """Add the command to what `add_subparsers` returned."""
     parser = commands.add_parser(
-        "search", help="search hyperparameters, logged to MLflow", **_ABOUT
+        "search",
+        help="search hyperparameters and log each trial to MLflow",
+        **_ABOUT,
     )
     parser.set_defaults(run=_search, program="keras-ext search")
 

@@ -25,46 +25,59 @@ def definitions() -> Mapping[str, Definition]:
 def add(parser: argparse.ArgumentParser) -> None:
     """Add a parser for each search."""
     searches = parser.add_subparsers(
-        title="what to learn", dest="dataset", metavar="dataset", required=True
+        title="searches", dest="dataset", metavar="dataset", required=True
     )
     for name, definition in definitions().items():
         search = searches.add_parser(
             name,
             help=definition.help,
-            description=definition.help,
+            description=f"{definition.help.capitalize()}.",
             epilog=EPILOG,
         )
-        search.set_defaults(data_file=None, target=None, task=None)
+        search.set_defaults(data_file=None)
         definition.add_arguments(search)
         _add_options(search, name)
 
 
 def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
-    add = parser.add_argument
-    add("--tuner", choices=TUNERS, help="default: random")
-    add("--trials", type=integer(1), help=f"default: {Settings.trials}")
+    add = parser.add_argument_group("the search").add_argument
+    add(
+        "--tuner",
+        choices=TUNERS,
+        help="how to choose hyperparameters; default: random",
+    )
+    add(
+        "--trials",
+        type=integer(1),
+        metavar="N",
+        help=f"number of trials; default: {Settings.trials}",
+    )
     add(
         "--epochs",
         type=integer(1),
-        help=f"of a trial, at most; default: {Settings.epochs}",
+        metavar="N",
+        help=f"most epochs of a trial; default: {Settings.epochs}",
     )
     add(
         "--time-budget",
         type=seconds,
         metavar="TIME",
-        help="such as 90s, 10m or 1h30m: no trial begins after it",
+        help="begin no trial after this time, such as 90s, 10m or 1h30m",
     )
     add(
         "--objective",
         type=_text,
-        help="the metric that ranks the trials: val_accuracy (default) or "
-        "val_crossentropy; for a regression val_mae (default) or val_rmse",
+        metavar="METRIC",
+        help="the metric that ranks the trials: val_accuracy (default), "
+        "val_balanced_accuracy or val_crossentropy; for a regression val_mae "
+        "(default) or val_rmse",
     )
     add(
         "--stop-unhealthy",
         action="store_true",
         default=None,
-        help="stop a trial as soon as the doctor is sure that it cannot learn",
+        help="stop a trial as soon as the doctor is certain that it cannot "
+        "learn",
     )
     add(
         "--pruner",
@@ -79,20 +92,13 @@ def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
         "validation rows",
     )
     add(
-        "--resume-trials",
-        action="store_true",
-        default=None,
-        help="save each epoch, so that --resume continues an interrupted "
-        "trial after its last complete epoch",
-    )
-    add(
-        "--trials-per-process",
-        type=integer(1),
+        "--seed",
+        type=integer(0, 400_000),
         metavar="N",
-        help="start a new process after N trials, which frees the memory that "
-        "backends keep; default: one process",
+        help="seed of the split, the hyperparameters and the training; "
+        f"default: {Settings.seed}",
     )
-    add("--seed", type=integer(0, 400_000), help=f"default: {Settings.seed}")
+    add = parser.add_argument_group("where the results go").add_argument
     add(
         "--tracking-uri",
         type=_text,
@@ -103,20 +109,39 @@ def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
     add(
         "--experiment",
         type=_text,
+        metavar="NAME",
         default=name,
         help=f"MLflow experiment; default: {name}",
     )
     add(
         "--directory",
         type=_text,
+        metavar="DIR",
         default="searches",
-        help="where each search gets its own folder; default: searches",
+        help="the folder for the folders of all searches; default: searches",
     )
+    add = parser.add_argument_group(
+        "long and interrupted searches"
+    ).add_argument
     add(
         "--resume",
         action="store_true",
         help="continue the newest unfinished search of the experiment, with "
         "its settings; --trials may raise the number of trials",
+    )
+    add(
+        "--resume-trials",
+        action="store_true",
+        default=None,
+        help="save each epoch, so that --resume continues an interrupted "
+        "trial after its last complete epoch",
+    )
+    add(
+        "--trials-per-process",
+        type=integer(1),
+        metavar="N",
+        help="start a new process after N trials, to free the memory that "
+        "backends keep; default: one process",
     )
     # For the process that continues a search after --trials-per-process.
     add("--in-folder", help=argparse.SUPPRESS)

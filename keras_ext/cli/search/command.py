@@ -1,6 +1,6 @@
-"""From the arguments to a search, new or resumed.
+"""Turns the arguments into a search, new or resumed.
 
-Errors in the arguments or the data are reported before anything is written.
+Errors in the arguments or the data end the command before it writes a file.
 """
 
 import argparse
@@ -12,15 +12,16 @@ from keras_ext._interrupts import InterruptGuard
 from keras_ext.cli.search import folders, processes
 from keras_ext.cli.search.arguments import definitions
 from keras_ext.cli.search.definition import REGRESSION, Data
-from keras_ext.cli.search.settings import OBJECTIVES, Settings
+from keras_ext.cli.search.settings import OF_CLASSES, OF_NUMBERS, Settings
 from keras_ext.cli.start import quiet_stderr
 from keras_ext.cli.usage import UsageError
 
-# A resumed search keeps these. `--trials` may be raised and `--resume-trials`
-# added.
+# A resumed search keeps these settings. The user may raise `--trials` and add
+# `--resume-trials`.
 _KEPT = (
     *("epochs", "seed", "data_file", "tuner", "objective", "stop_unhealthy"),
-    *("pruner", "cross_validation", "target", "task"),
+    *("pruner", "cross_validation", "target", "task", "decimal", "date_order"),
+    *("date", "category", "keep", "drop", "missing"),
 )
 
 
@@ -92,11 +93,12 @@ def _digest(path: str) -> str:
 
 
 def _new_settings(args: argparse.Namespace) -> Settings:
-    if args.dataset == "csv" and not (args.data_file and args.target):
-        missing = "--target" if args.data_file else "file"
-        raise UsageError(f"the following arguments are required: {missing}")
+    if args.dataset == "csv" and not args.data_file:
+        raise UsageError("csv needs a file: csv FILE --target COLUMN")
+    if args.dataset == "csv" and not args.target:
+        raise UsageError("csv needs --target COLUMN, the column to predict")
     names = ("trials", "resume_trials", *_KEPT)
-    given = {name: getattr(args, name) for name in names}
+    given = {name: getattr(args, name, None) for name in names}
     return Settings(
         dataset=args.dataset,
         experiment=args.experiment,
@@ -108,7 +110,7 @@ def _new_settings(args: argparse.Namespace) -> Settings:
 def _resumed_settings(args: argparse.Namespace, folder: Path) -> Settings:
     settings, where = Settings.load(folder), repr(str(folder))
     for name in _KEPT:
-        value, began_with = getattr(args, name), getattr(settings, name)
+        value, began_with = getattr(args, name, None), getattr(settings, name)
         if value is not None and value != began_with:
             option = name.replace("_", "-")
             raise UsageError(
@@ -134,12 +136,11 @@ def _resumed_settings(args: argparse.Namespace, folder: Path) -> Settings:
 
 
 def _objective(given: str | None, data: Data) -> str:
-    """Return the name of a metric that means the same in all trials.
+    """Return the name of the metric that ranks the trials.
 
-    The loss does not: it is a hyperparameter.
+    The loss cannot rank trials, because it is a hyperparameter.
     """
-    names = list(OBJECTIVES)
-    known = names[2:] if data.kind == REGRESSION else names[:2]
+    known = list(OF_NUMBERS if data.kind == REGRESSION else OF_CLASSES)
     if given is None:
         return known[0]
     if given not in known:

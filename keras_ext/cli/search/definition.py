@@ -1,4 +1,4 @@
-"""What a ready search defines: its data, and the space of its models."""
+"""The interface of a ready search: its data and the space of its models."""
 
 import argparse
 from dataclasses import dataclass, field
@@ -10,6 +10,8 @@ from keras_ext.cli.search.settings import Settings
 
 # Kinds of task, by their last layer: softmax, one sigmoid unit, linear.
 CLASSES, BINARY, REGRESSION = "classification", "binary", "regression"
+# The commonest class has this many times the rows of the rarest.
+OUT_OF_BALANCE = 3.0
 
 
 @dataclass
@@ -28,16 +30,16 @@ class Data:
     """Prepared rows in three parts.
 
     Attributes:
-        train: The rows that the models are fitted to.
-        validation: The rows that the trials are compared on.
-        test: The rows that choose nothing.
+        train: The rows to fit the models to.
+        validation: The rows to compare the trials on.
+        test: The rows for the metrics of the best model.
         kind: `CLASSES`, `BINARY` or `REGRESSION`.
         classes: Number of classes; 1 for a regression.
-        preparation: How the inputs were prepared, as JSON; whoever uses the
-            model must do the same.
-        rows: The word for rows, in the plural.
-        unit: For a regression: the standard deviation that the targets were
-            divided by.
+        preparation: How the inputs were prepared, as JSON. Users of a model
+            must prepare their inputs in the same way.
+        rows: What a row is, in the plural, such as `images`.
+        unit: For a regression, the standard deviation of the original
+            targets.
         notes: Lines to print before the search.
     """
 
@@ -50,6 +52,34 @@ class Data:
     rows: str = "rows"
     unit: float = 1.0
     notes: list[str] = field(default_factory=list)
+
+    def commonest_share(self) -> float:
+        """Return the share of the test rows that have the commonest class.
+
+        It is the accuracy of a model that always predicts this class.
+        """
+        counts = np.bincount(self.train.y)
+        return float(np.mean(self.test.y == counts.argmax()))
+
+    def constant_error(self, metric: str) -> tuple[str, float]:
+        """Return the constant with the smallest error, and its test error.
+
+        Args:
+            metric: `mae`, for which the constant is the median of the
+                training targets, or `rmse`, for which it is their mean.
+        """
+        train, test = self.train.y, self.test.y
+        if metric == "mae":
+            return "median", float(np.abs(test - np.median(train)).mean())
+        squares = np.square(test - train.mean())
+        return "mean", float(np.sqrt(squares.mean()))
+
+    def is_unbalanced(self) -> bool:
+        """Return whether some class is much more frequent than another."""
+        if self.kind == REGRESSION:
+            return False
+        counts = np.bincount(self.train.y, minlength=self.classes)
+        return bool(counts.max() >= OUT_OF_BALANCE * counts.min())
 
 
 @dataclass(frozen=True)
@@ -78,7 +108,7 @@ class Definition:
     """A ready search.
 
     Attributes:
-        help: One line: what the models learn.
+        help: One line about the models and their task.
     """
 
     help = ""

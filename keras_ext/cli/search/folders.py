@@ -1,4 +1,4 @@
-"""Each search has its own folder; nothing is ever overwritten."""
+"""Folders of searches: each has its own, and overwrites no other."""
 
 import contextlib
 import os
@@ -17,13 +17,13 @@ from keras_ext.cli.usage import UsageError
 def check_writable(directory: Path) -> None:
     """Raise `UsageError` if no folder can be made in `directory`.
 
-    The directory need not exist yet. Nothing is left behind.
+    The directory need not exist yet. The check leaves no file behind.
     """
     existing = directory.absolute()
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
     try:
-        # Reading permissions is not enough on every file system.
+        # On some file systems the permissions do not show this.
         os.rmdir(tempfile.mkdtemp(dir=existing))
     except OSError as error:
         raise UsageError(
@@ -64,7 +64,7 @@ def newest_unfinished(directory: Path, dataset: str, experiment: str) -> Path:
         try:
             settings = Settings.load(path.parent)
         except (OSError, ValueError, TypeError):
-            # Not a search of ours, or not readable: it cannot be resumed.
+            # The file is unreadable, or belongs to another program.
             continue
         asked = (settings.dataset, settings.experiment)
         if asked == (dataset, experiment) and not settings.finished:
@@ -74,7 +74,7 @@ def newest_unfinished(directory: Path, dataset: str, experiment: str) -> Path:
             f"there is no unfinished search {dataset!r} of the experiment "
             f"{experiment!r} in {str(directory)!r} to resume"
         )
-    # By the time in the name: a copied folder has new file times.
+    # The name has the time. A copied folder has new file times.
     return max(unfinished, key=lambda folder: _order(folder.name))
 
 
@@ -86,7 +86,7 @@ def _order(name: str) -> tuple[str, int]:
 def discard_if_unused(directory: Path, folder: Path) -> None:
     """Remove the folder of a search that never began.
 
-    The directory goes with it if nothing else is in it.
+    Remove the directory, too, if it is empty then.
     """
     if not (folder / "tracking.json").exists():
         shutil.rmtree(folder, ignore_errors=True)

@@ -20,8 +20,8 @@ class SearchModel(keras_tuner.HyperModel):
         seed: Seed of the search.
 
     Attributes:
-        trial: Number of the trial to build; each trial has its own random
-            numbers, the same in every run.
+        trial: Number of the trial to build. It is part of the trial's seed,
+            so that each trial has random numbers of its own.
     """
 
     def __init__(

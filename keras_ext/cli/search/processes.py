@@ -1,8 +1,8 @@
-"""A search in several processes, one after the other.
+"""Continues a search in a new process.
 
-A new process frees what backends never free, such as the graphs that TensorFlow
-keeps for each model. The new process replaces the old one: same process id,
-same terminal, and no parent process that waits.
+Backends never free some of their memory, such as the graphs that TensorFlow
+keeps for each model. A new process replaces the old one. It has the same
+process id and the same terminal, and no parent process waits for it.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What a search prints before and after its trials."""
+"""The text that a search prints before and after its trials."""
 
 import math
 import shlex
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_ext.cli.search.definition import REGRESSION, Data
+from keras_ext.cli.search.definition import BINARY, REGRESSION, Data
 from keras_ext.cli.search.settings import OBJECTIVES, Settings
 from keras_ext.tuners.progress import opened_by
 
@@ -23,7 +23,7 @@ _HYPERPARAMETERS = (
 _HEADS = {
     "min_grad_norm": "smallest gradient norm",
     "dead_relu": "dead ReLU",
-    "learning_rate": "rate",
+    "learning_rate": "learning rate",
     "batch_size": "batch",
     "batch_normalization": "batch norm",
 }
@@ -31,7 +31,14 @@ _HEADS = {
 
 @dataclass
 class Report:
-    """The texts about one search; `program` is how the command is called."""
+    """The texts about one search.
+
+    Attributes:
+        settings: The search's settings.
+        data: The data.
+        folder: The search's folder.
+        program: How the user calls the command.
+    """
 
     settings: Settings
     data: Data
@@ -51,9 +58,10 @@ class Report:
         tuner = "" if settings.tuner == "random" else f"{settings.tuner}, "
         return "\n".join(
             [
-                f"{settings.experiment}: {tuner}{settings.trials} trials of "
-                f"{settings.epochs} epochs, seed {settings.seed}, {counts} "
-                f"{data.rows} to {use}",
+                f"{settings.experiment}: {tuner}"
+                f"{_count(settings.trials, 'trial')} of "
+                f"{_count(settings.epochs, 'epoch')}, seed {settings.seed}, "
+                f"{counts} {data.rows} to {use}",
                 *data.notes,
                 f"folder {self.folder}, MLflow {settings.tracking_uri}",
             ]
@@ -72,7 +80,11 @@ class Report:
         return "\n".join([*lines, *_where(settings)])
 
     def finished(
-        self, rows: Rows, scores: dict[str, float], model_id: str | None
+        self,
+        rows: Rows,
+        scores: dict[str, float],
+        run_id: str,
+        model_id: str | None,
     ) -> str:
         """Return the trials and the results of the best one.
 
@@ -80,6 +92,7 @@ class Report:
             rows: The trials.
             scores: The best model's metrics on the test rows; empty if no
                 trial finished.
+            run_id: MLflow's id of the search's run.
             model_id: MLflow's id of that model.
         """
         settings = self.settings
@@ -89,25 +102,83 @@ class Report:
         if not scores or not best or best[0]["score"] is None:
             return "\n".join([*lines, "No trial finished.", *_where(settings)])
         metric = objective.removeprefix("val_")
-        test = _value(metric, scores[metric])
-        if self.data.kind == REGRESSION:
-            unit = self.data.unit
-            test += f" ({scores[metric] * unit:.4g} in the target's units)"
         lines += [
-            f"Best trial {best[0]['trial']}: validation {metric} "
-            f"{_value(metric, best[0]['score'])}, test {metric} {test}",
+            f"Best trial {best[0]['trial']}: validation {_words(metric)} "
+            f"{_value(metric, best[0]['score'])}, {self._test(metric, scores)}",
+            *self._other_scores(metric, scores),
             f"  {_all_values(best[0])}",
             *_where(settings),
         ]
         if model_id:
-            lines += [
-                "Load the best model (preparation.json of the search's run "
-                "says how to prepare inputs):",
-                "  import keras_ext, mlflow",
-                f'  mlflow.set_tracking_uri("{settings.tracking_uri or ""}")',
-                f'  mlflow.keras.load_model("models:/{model_id}")',
-            ]
+            lines += self._use(run_id, model_id)
         return "\n".join(lines)
+
+    def _use(self, run_id: str, model_id: str) -> list[str]:
+        """Return the Python code that loads the best model."""
+        store = self.settings.tracking_uri or ""
+        lines = [
+            "  import keras_ext, mlflow",
+            f'  mlflow.set_tracking_uri("{store}")',
+            f'  model = mlflow.keras.load_model("models:/{model_id}")',
+        ]
+        name = self.data.preparation.get("function")
+        if name is None:
+            head = "preparation.json of the search's run has the preparation"
+            return [f"Load the best model ({head} of the inputs):", *lines]
+        module, _, function = name.rpartition(".")
+        how = f"runs:/{run_id}/preparation.json"
+        return [
+            "Load the best model and predict new rows:",
+            *lines,
+            f"  from {module} import {function}",
+            f'  how = mlflow.artifacts.load_dict("{how}")',
+            *self._predict(f'model.predict({function}("new.csv", how))'),
+        ]
+
+    def _predict(self, call: str) -> list[str]:
+        """Return the lines that predict, in the target's units or classes."""
+        if self.data.kind == REGRESSION:
+            return [
+                '  target = how["target"]',
+                f'  {call} * target["deviation"] + target["mean"]',
+            ]
+        if self.data.kind == BINARY:
+            positive = self.data.preparation["classes"][1]
+            return [f"  {call}  # the probability of {positive!r}"]
+        return [f'  {call}  # probabilities, in the order of how["classes"]']
+
+    def _test(self, metric: str, scores: dict[str, float]) -> str:
+        """Return a metric on the test rows, and what to compare it with."""
+        score, data = scores[metric], self.data
+        text = f"test {_words(metric)} {_value(metric, score)}"
+        if data.kind == REGRESSION:
+            what, error = data.constant_error(metric)
+            return (
+                f"{text} ({score * data.unit:.4g} in the target's units; "
+                f"always the {what}: {error * data.unit:.4g})"
+            )
+        constant = {
+            "accuracy": data.commonest_share(),
+            "balanced_accuracy": 1 / data.classes,
+        }.get(metric)
+        if constant is None:
+            return text
+        return f"{text} (always the commonest class: {constant:.2%})"
+
+    def _other_scores(self, metric: str, scores: dict[str, float]) -> list[str]:
+        """Return the accuracies that the objective is not, if they matter."""
+        if not self.data.is_unbalanced():
+            return []
+        others = {"accuracy", "balanced_accuracy"} - {metric}
+        lines = [f"  {self._test(name, scores)}" for name in sorted(others)]
+        # Keras's accuracies are float32.
+        constant = self.data.commonest_share() + 1e-6
+        if metric == "accuracy" and scores[metric] <= constant:
+            lines.append(
+                "  The best model is no better than the commonest class; "
+                "--objective val_balanced_accuracy weighs all classes alike"
+            )
+        return lines
 
 
 def table(rows: Rows, objective: str | None = "val_accuracy") -> str:
@@ -130,7 +201,7 @@ def table(rows: Rows, objective: str | None = "val_accuracy") -> str:
 
 
 def _best_first(rows: Rows, objective: str | None) -> Rows:
-    # The first of equal scores is the best, as for the tuner.
+    # Of equal scores the tuner, too, takes the first as the best.
     sign = -1 if OBJECTIVES.get(objective or "") == "max" else 1
     return sorted(
         rows,
@@ -153,7 +224,15 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _value(metric: str, value: float) -> str:
-    return f"{value:.2%}" if metric == "accuracy" else f"{value:.4f}"
+    return f"{value:.2%}" if metric.endswith("accuracy") else f"{value:.4f}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def _words(metric: str) -> str:
+    return metric.replace("_", " ")
 
 
 def _all_values(row: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Running a search: the part that needs keras-tuner and MLflow."""
+"""Runs a search, with keras-tuner and MLflow."""
 
 import contextlib
 import io
@@ -48,12 +48,12 @@ class Search:
         definition: The search's definition.
         data: The data.
         settings: The search's settings.
-        program: How the command is called.
+        program: How the user calls the command.
         time_budget: Seconds after which no trial begins, or `None`.
         trials_per_process: Number of trials after which a new process
             continues, or `None`.
-        began: When the first process began the search, by `time.monotonic`;
-            `None` before that.
+        began: The time when the first process began the search, by
+            `time.monotonic`; `None` before that.
         paused_in: The search's folder, if a new process has to continue.
     """
 
@@ -96,8 +96,8 @@ class Search:
                 f"the search is logged to {store!r}, which is gone"
             )
         self.settings.tracking_uri = redact(store)
-        # TensorFlow warns that functions are traced again: a search has many
-        # models. MLflow logs how it makes a new database.
+        # TensorFlow warns of retracing, because a search has many models.
+        # MLflow logs each step of making a database.
         for name in ("tensorflow", "alembic", "mlflow.store.db.utils"):
             logging.getLogger(name).setLevel(logging.ERROR)
         try:
@@ -146,7 +146,8 @@ class Search:
             scores = self._test(tuner)
             settings.finished = True
             settings.save(folder)
-        print(report.finished(rows, scores, self._model_id(tuner)))
+        model_id = self._model_id(tuner)
+        print(report.finished(rows, scores, tuner.run_id, model_id))
         return 0
 
     def tuner(self, store: str, folder: Path, **options: Any) -> Any:
@@ -174,7 +175,7 @@ class Search:
             options["hyperband_iterations"] = settings.trials
         else:
             options["max_trials"] = settings.trials
-        # keras-tuner prints where it reloads from; the opening has that.
+        # keras-tuner prints its folder, which the opening line has, too.
         with contextlib.redirect_stdout(io.StringIO()):
             tuner = _numbering(_TUNERS[settings.tuner])(
                 model,
@@ -216,7 +217,7 @@ class Search:
     def _test(self, tuner: Any) -> dict[str, float]:
         """Return and log the best model's metrics on the test rows.
 
-        How the inputs were prepared is logged, too.
+        Log the preparation of the inputs, too.
         """
         models = tuner.get_best_models(1)
         if not models:
@@ -228,7 +229,7 @@ class Search:
             return_dict=True,
         )
         scores = {k: float(v) for k, v in scores.items() if k != "loss"}
-        # The store may not answer any more; the results are printed anyway.
+        # Without an answer of the store the command still prints the results.
         with contextlib.suppress(Exception):
             client, run_id = tuner.client, tuner.run_id
             for name, value in scores.items():

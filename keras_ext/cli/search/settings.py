@@ -1,18 +1,20 @@
-"""The settings of a search, from the command line and on disk."""
+"""The settings of a search, from the command line or from its folder."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from keras_ext._files import write_whole
 
-# The metrics that can rank trials, and which direction is better.
-OBJECTIVES = {
+# The metrics that can rank trials, the default first, and which direction is
+# better.
+OF_CLASSES = {
     "val_accuracy": "max",
+    "val_balanced_accuracy": "max",
     "val_crossentropy": "min",
-    "val_mae": "min",
-    "val_rmse": "min",
 }
+OF_NUMBERS = {"val_mae": "min", "val_rmse": "min"}
+OBJECTIVES = OF_CLASSES | OF_NUMBERS
 
 
 @dataclass
@@ -25,14 +27,14 @@ class Settings:
         epochs: Epochs of each trial, at most.
         seed: Seed of the split, the draws and the trainings.
         experiment: Name of the MLflow experiment.
-        tracking_uri: The MLflow store, without credentials; `None` before
-            it is known.
+        tracking_uri: The MLflow store, without credentials; `None` until the
+            search has one.
         data_file: Path of the user's own data.
         data_digest: SHA-256 of that file.
         finished: Whether the search has finished.
         tuner: `random`, `grid`, `bayesian`, `hyperband` or `optuna`.
-        objective: The metric that ranks the trials; `None` before the task
-            is known.
+        objective: The metric that ranks the trials; `None` until the task is
+            clear.
         stop_unhealthy: Whether trials that cannot learn are stopped.
         pruner: `median`, `asha` or `None`.
         cross_validation: Number of folds, or `None`.
@@ -40,6 +42,14 @@ class Settings:
         resume_trials: Whether an interrupted trial continues after its last
             complete epoch.
         task: `classification`, `regression`, or `None` to infer it.
+        decimal: The decimal separator of numbers that can be read both ways.
+        date_order: `day-first` or `month-first`, for dates that can be read
+            both ways.
+        date: Columns of dates.
+        category: Columns of categories.
+        keep: Columns that are inputs although they look useless.
+        drop: Columns that are no inputs.
+        missing: Texts that stand for a missing value.
     """
 
     dataset: str
@@ -59,6 +69,13 @@ class Settings:
     resume_trials: bool = False
     target: str | None = None
     task: str | None = None
+    decimal: str | None = None
+    date_order: str | None = None
+    date: list[str] = field(default_factory=list)
+    category: list[str] = field(default_factory=list)
+    keep: list[str] = field(default_factory=list)
+    drop: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
     @classmethod
     def load(cls, folder: Path) -> "Settings":
@@ -67,5 +84,5 @@ class Settings:
         return cls(**json.loads(path.read_text(encoding="utf-8")))
 
     def save(self, folder: Path) -> None:
-        """Write the file whole: a crash leaves the old one or the new one."""
+        """Write the file; a crash leaves the old file or the new one."""
         write_whole(folder / "search.json", asdict(self), indent=2)

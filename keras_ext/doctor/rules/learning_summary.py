@@ -402,5 +402,10 @@ class LearningSummary:
 
 
 def is_accuracy(key: str) -> bool:
-    """Return whether a key of Keras's logs is an accuracy."""
-    return key.removeprefix("val_").endswith(_ACCURACIES)
+    """Return whether a key of Keras's logs is an accuracy.
+
+    A balanced accuracy is none: its value for a constant prediction does not
+    depend on the most frequent class.
+    """
+    name = key.removeprefix("val_")
+    return name.endswith(_ACCURACIES) and "balanced" not in name
