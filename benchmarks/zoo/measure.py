@@ -1,0 +1,232 @@
+"""What one model shows: the row of the results."""
+
+import math
+import pathlib
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+import keras_ext
+from benchmarks.zoo import conversion, registry, runs
+from keras_ext.callbacks import (
+    ActivationLogger,
+    DeadReLULogger,
+    GradientNormLogger,
+    TrainingDoctor,
+    UpdateRatioLogger,
+)
+
+Row = dict[str, Any]
+# Loggers measure in every n-th step, so that both kinds of steps occur.
+EVERY = 4
+
+
+def measure(name: str, source: str, folder: pathlib.Path) -> Row:
+    """Return the row of a model.
+
+    Args:
+        name: Name of the model in the registry.
+        source: Source of the model.
+        folder: Receives what a fresh process loads.
+    """
+    row: Row = {"source": source}
+    start = time.perf_counter()
+    try:
+        case = runs.made(name, source)
+        history = runs.train(case, [])
+    except Exception as error:
+        return row | {"fails": {"plain training": runs.brief(error)}}
+    model = case.model
+    row |= {
+        "layers": len({id(x) for x in model._flatten_layers()}),
+        "weights": int(sum(math.prod(v.shape) for v in model.weights)),
+        "loss": _ends(history),
+    }
+    fails: dict[str, str] = {}
+    row["fails"] = fails
+    plain = runs.state_of(model)
+
+    def part(title: str, function: Callable[..., Row], *args: Any) -> None:
+        try:
+            row.update(function(*args))
+        except Exception as error:
+            fails[title] = runs.brief(error)
+
+    if case.unmonitored:
+        row["unmonitored"] = case.unmonitored
+    else:
+        part("monitors", _monitored, name, source, plain)
+    part("convert", conversion.convert, case, folder)
+    part("check", _checked, name, source)
+    row["seconds"] = round(time.perf_counter() - start, 1)
+    return row
+
+
+def monitors() -> list[Any]:
+    """Return all loggers and the doctor; none of them prints."""
+    return [
+        GradientNormLogger(EVERY),
+        DeadReLULogger(EVERY),
+        UpdateRatioLogger(EVERY),
+        ActivationLogger(EVERY),
+        TrainingDoctor(on_finding=lambda finding: None),
+    ]
+
+
+def _monitored(name: str, source: str, plain: Any) -> Row:
+    """Train with all monitors, and compare."""
+    case = runs.made(name, source)
+    callbacks = monitors()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        runs.train(case, callbacks)
+    state = runs.state_of(case.model)
+    off = {k: runs.distance(plain[k], state[k]) for k in plain}
+    row: Row = {"off": {k: v for k, v in off.items() if v}}
+    if row["off"]:
+        # Whether the training repeats itself, without monitors.
+        again = runs.made(name, source)
+        runs.train(again, [])
+        repeated = runs.state_of(again.model)
+        row["off_itself"] = max(
+            runs.distance(plain[k], repeated[k]) for k in plain
+        )
+    ours = [str(w.message) for w in caught if _is_ours(w)]
+    if ours:
+        row["warnings"] = [" ".join(text.split())[:160] for text in ours[:3]]
+    doctor = callbacks[-1]
+    row["doctor"] = _findings(doctor.findings)
+    return row | _keys(name, source, callbacks[0])
+
+
+def _is_ours(warning: Any) -> bool:
+    return "keras_ext" in str(warning.filename) or any(
+        word in str(warning.message) for word in ("Monitor", "Logger", "Doctor")
+    )
+
+
+def _keys(name: str, source: str, logger: GradientNormLogger) -> Row:
+    """Compare the keys and norms with the gradients of a plain first step."""
+    case = runs.made(name, source)
+    first = runs.FirstStep()
+    with first.recording(case.model):
+        runs.train(case, [], steps=1)
+    steps = logger.steps
+    reported = {
+        key.removeprefix("grad_norm/"): values
+        for key, values in steps.items()
+        if key.startswith("grad_norm/")
+    }
+    whole = reported.pop("global", np.array([np.nan]))
+    expected = [first.norm_of(vs) for vs in owners(case.model)]
+    used = sorted(norm for norm in expected if norm)
+    found = sorted(values[0] for values in reported.values() if values[0] > 0)
+    global_norm = first.global_norm
+    row: Row = {
+        "norm": float(f"{global_norm:.6g}"),
+        "norm_off": float(f"{abs(whole[0] - global_norm) / global_norm:.2g}"),
+        "owners": len(expected),
+        "used": len(used),
+        "keys": len(reported),
+        "keys_positive": len(found),
+        "keys_unreadable": [k for k in reported if not _is_readable(k)][:3],
+        "keys_not_finite": [
+            k for k, v in reported.items() if not np.isfinite(v).all()
+        ][:3],
+    }
+    if len(used) == len(found):
+        small = 1e-6 * global_norm
+        row["keys_off"] = max(
+            (
+                abs(a - b) / max(a, small)
+                for a, b in zip(used, found, strict=True)
+            ),
+            default=0.0,
+        )
+        row["keys_off"] = float(f"{row['keys_off']:.2g}")
+    return row
+
+
+def owners(model: Any) -> list[list[Any]]:
+    """Return the trainable variables of each layer that has its own.
+
+    A recurrent layer owns those of its cell. A variable has one owner.
+    """
+    seen: set[int] = set()
+    trainable = {id(v) for v in model.trainable_variables}
+    found = []
+
+    def visit(layer: Any) -> None:
+        inner = list(layer._flatten_layers(include_self=False, recursive=False))
+        folded = isinstance(layer, keras.layers.RNN)
+        below = {
+            id(v) for x in inner for v in x.trainable_variables if not folded
+        }
+        own = [
+            v
+            for v in layer.trainable_variables
+            if id(v) in trainable and id(v) not in below | seen
+        ]
+        seen.update(map(id, own))
+        if own:
+            found.append(own)
+        for other in [] if folded else inner:
+            if id(other) not in visited:
+                visited.add(id(other))
+                visit(other)
+
+    visited = {id(model)}
+    visit(model)
+    return found
+
+
+def _is_readable(key: str) -> bool:
+    return (
+        0 < len(key) <= 200
+        and key.isprintable()
+        and not any(sign in key for sign in "<>{}")
+        and all(part and not part.isdigit() for part in key.split("/"))
+    )
+
+
+def _checked(name: str, source: str) -> Row:
+    """Run `check` on a new model."""
+    case = runs.made(name, source)
+    before = runs.arrays(case.model.variables)
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        findings = keras_ext.doctor.check(
+            case.model, case.x, case.y, batch_size=case.batch_size
+        )
+    row: Row = {
+        "check_seconds": round(time.perf_counter() - start, 2),
+        "check": _findings(findings),
+    }
+    after = runs.arrays(case.model.variables)
+    # A model that was not built has other variables now.
+    if len(before) == len(after) and runs.distance(before, after):
+        row["check_changes"] = True
+    return row
+
+
+def _findings(findings: Any) -> list[str]:
+    return [
+        f"{f.severity}: {f.problem}" + (f" ({f.layer})" if f.layer else "")
+        for f in findings
+        if f.severity != "info"
+    ]
+
+
+def _ends(history: dict[str, Any]) -> list[float] | None:
+    """Return a training's first and last loss."""
+    keys = sorted(k for k in history if "loss" in k)
+    key = "loss" if "loss" in keys else next(iter(keys), None)
+    if key is None or not len(history[key]):
+        return None
+    values = [history[key][0], history[key][-1]]
+    return [float(f"{float(np.mean(value)):.4g}") for value in values]

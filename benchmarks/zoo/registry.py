@@ -1,0 +1,77 @@
+"""The models of the zoo, by source."""
+
+import dataclasses
+import importlib
+import types
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+
+@dataclasses.dataclass
+class Case:
+    """A compiled model, its data, and how it trains.
+
+    Attributes:
+        model: The model, compiled and built.
+        x: Inputs.
+        y: Targets, or `None` if the model's own step needs none.
+        batch_size: Rows of a batch.
+        epochs: Epochs of the training.
+        train: Trains the model in place of `fit`. It receives the case, the
+            callbacks, and the number of steps or `None` for all.
+        example: Inputs of `call`, if a batch of `x` is none.
+        unmonitored: Why monitors measure nothing, or an empty string.
+    """
+
+    model: Any
+    x: Any
+    y: Any = None
+    batch_size: int = 8
+    epochs: int = 2
+    train: Callable[["Case", list[Any], int | None], Any] | None = None
+    example: Any = None
+    unmonitored: str = ""
+
+    @property
+    def batch(self) -> Any:
+        """Inputs to call the model with."""
+        if self.example is not None:
+            return self.example
+        return keras.tree.map_structure(lambda a: a[: self.batch_size], self.x)
+
+
+Make = Callable[[], Case]
+
+# Titles and modules, in the order of the page. A module has a table `MODELS`
+# of functions without arguments, each of which returns a new `Case`.
+SOURCES = {
+    "From scratch: generative": "generative",
+    "From scratch: self-supervised": "contrastive",
+    "From scratch: vision": "vision",
+    "From scratch: text, speech, tables, graphs, games": "tasks",
+    "keras.applications": "applications",
+    "KerasHub": "keras_hub",
+    "keras-rs": "keras_rs",
+    "k3im": "k3im",
+    "k3-node": "k3_node",
+    "Other packages": "community",
+}
+
+
+def module_of(source: str) -> types.ModuleType:
+    """Import the module of a source, which registers its classes."""
+    return importlib.import_module(f"benchmarks.zoo.{SOURCES[source]}")
+
+
+def all_models() -> dict[str, str]:
+    """Map the name of each model to its source."""
+    return {
+        name: source for source in SOURCES for name in module_of(source).MODELS
+    }
+
+
+def make(name: str, source: str) -> Case:
+    """Make a model and its data."""
+    return module_of(source).MODELS[name]()
