@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="names only")
     args = parser.parse_args()
 
-    from benchmarks.zoo import registry
+    from benchmarks.zoo import registry, starting
 
     backend = os.environ["KERAS_BACKEND"]
     chosen = {
@@ -72,6 +72,8 @@ def main() -> None:
         names = [name for name in todo if chosen[name] == source]
         for i in range(0, len(names), BATCH):
             for name, row in measured(source, names[i : i + BATCH]).items():
+                if name in starting.LARGE:
+                    row["start"] = starting.start(name, source, LIMIT)
                 rows[name] = row | {"code": code}
                 print(f"{name}: {summary(row)}", flush=True)
             write(backend, rows, registry.all_models())

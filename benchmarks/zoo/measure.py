@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 import keras_ext
-from benchmarks.zoo import conversion, registry, runs
+from benchmarks.zoo import conversion, runs
 from keras_ext.callbacks import (
     ActivationLogger,
     DeadReLULogger,

@@ -15,7 +15,7 @@ class Case:
 
     Attributes:
         model: The model, compiled and built.
-        x: Inputs.
+        x: Inputs, or a `PyDataset` that yields batches with targets.
         y: Targets, or `None` if the model's own step needs none.
         batch_size: Rows of a batch.
         epochs: Epochs of the training.
@@ -35,6 +35,11 @@ class Case:
     unmonitored: str = ""
 
     @property
+    def is_dataset(self) -> bool:
+        """Whether `x` yields batches of inputs and targets."""
+        return isinstance(self.x, keras.utils.PyDataset)
+
+    @property
     def batch(self) -> Any:
         """Inputs to call the model with."""
         if self.example is not None:
@@ -47,12 +52,20 @@ Make = Callable[[], Case]
 # Titles and modules, in the order of the page. A module has a table `MODELS`
 # of functions without arguments, each of which returns a new `Case`.
 SOURCES = {
-    "From scratch: generative": "generative",
+    "From scratch: autoencoders": "autoencoders",
+    "From scratch: adversarial": "gans",
+    "From scratch: diffusion": "diffusion",
     "From scratch: self-supervised": "contrastive",
-    "From scratch: vision": "vision",
-    "From scratch: text, speech, tables, graphs, games": "tasks",
+    "From scratch: distillation, triplets": "metric",
+    "From scratch: images": "vision",
+    "From scratch: pixels and points": "spatial",
+    "From scratch: text and speech": "text",
+    "From scratch: tables and graphs": "structured",
+    "From scratch: games": "games",
     "keras.applications": "applications",
-    "KerasHub": "keras_hub",
+    "KerasHub: text": "hub_text",
+    "KerasHub: images": "hub_images",
+    "KerasHub: sound, images with text, diffusion": "hub_mixed",
     "keras-rs": "keras_rs",
     "k3im": "k3im",
     "k3-node": "k3_node",

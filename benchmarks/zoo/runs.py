@@ -37,7 +37,7 @@ def train(
     history = case.model.fit(
         case.x,
         case.y,
-        batch_size=case.batch_size,
+        batch_size=None if case.is_dataset else case.batch_size,
         epochs=case.epochs,
         callbacks=callbacks,
         verbose=0,
@@ -132,7 +132,9 @@ def brief(error: BaseException) -> str:
     last = next(
         (f for f in reversed(frames) if "keras_ext" in f.filename), None
     )
-    where = f" ({pathlib.Path(last.filename).name}:{last.lineno})" if last else ""
+    where = (
+        f" ({pathlib.Path(last.filename).name}:{last.lineno})" if last else ""
+    )
     return f"{type(error).__name__}{where}: {message}"
 
 
