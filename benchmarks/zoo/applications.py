@@ -41,11 +41,11 @@ def classifier(name: str, size: int, arguments: dict[str, Any]) -> Case:
     outputs = keras.layers.Dense(CLASSES, name="head")(backbone.output)
     model = keras.Model(backbone.input, outputs, name=name)
     model.compile(
-        keras.optimizers.SGD(0.01, momentum=0.9),
+        keras.optimizers.RMSprop(1e-4),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    x, y = data.images(size, CLASSES, samples=16)
+    x, y = data.images(size, CLASSES, samples=24)
     scale = 1.0
     if "V3" in name and "Mobile" in name or name.startswith("Efficient"):
         scale = 60.0  # These models scale images of 0 to 255 themselves.

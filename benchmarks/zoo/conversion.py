@@ -35,7 +35,10 @@ def convert(case: registry.Case, folder: pathlib.Path) -> Row:
     row["outputs_off"] = runs.distance(outputs, _outputs(new, case.batch))
     row["components"] = _ours(new)
     _write(folder, "converted", new, case.batch, outputs)
-    if _judgement(model, case, outputs) != _judgement(new, case, outputs):
+    before, after = (_judgement(m, case, outputs) for m in (model, new))
+    if before.keys() != after.keys() or not np.allclose(
+        list(before.values()), list(after.values()), rtol=1e-4, equal_nan=True
+    ):
         differences.append("values of losses and metrics")
     if differences:
         row["convert_differs"] = differences
@@ -64,10 +67,10 @@ def _write(
         pickle.dump((expected, batch, outputs), file)
 
 
-def _judgement(model: Any, case: registry.Case, outputs: Any) -> Any:
+def _judgement(model: Any, case: registry.Case, outputs: Any) -> Row:
     """Return the losses and metrics that a model gives to some outputs."""
     if case.y is None or not getattr(model, "compiled", False):
-        return None
+        return {}
     count = len(outputs[0])
     x, y = keras.tree.map_structure(lambda a: a[:count], (case.x, case.y))
     structure = model.output if hasattr(model, "output") else outputs[0]
@@ -80,10 +83,10 @@ def _judgement(model: Any, case: registry.Case, outputs: Any) -> Any:
         loss = model.compute_loss(x, y, y_pred, training=False)
         metrics = model.compute_metrics(x, y, y_pred)
     except Exception:
-        return None  # The model's own step computes them.
+        return {}  # The model's own step computes them.
     values = {"computed loss": loss, **metrics}
     return {
-        key: float(f"{np.mean(keras.ops.convert_to_numpy(value)):.5g}")
+        key: float(np.mean(keras.ops.convert_to_numpy(value)))
         for key, value in values.items()
     }
 
