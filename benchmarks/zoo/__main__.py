@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent import futures
 from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -27,6 +28,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 ROOT = pathlib.Path(__file__).parents[2]
 RESULTS = pathlib.Path(__file__).parent / "results"
+# JAX keeps what it compiled for the next run.
+COMPILED = {
+    "JAX_COMPILATION_CACHE_DIR": str(ROOT / "build" / "zoo"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+}
 # Models that one process measures, and the seconds that one model may take.
 BATCH, LIMIT = 10, 420
 
@@ -42,6 +49,9 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="number of models")
     parser.add_argument(
         "--keep", action="store_true", help="keep rows of older source code"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=2, help="models at a time"
     )
     parser.add_argument("--fresh", action="store_true", help="measure again")
     parser.add_argument("--list", action="store_true", help="names only")
@@ -68,15 +78,25 @@ def main() -> None:
         or (not args.keep and rows[name].get("code") != code)
     ][: args.limit]
     start = time.perf_counter()
-    for source in dict.fromkeys(chosen[name] for name in todo):
-        names = [name for name in todo if chosen[name] == source]
-        for i in range(0, len(names), BATCH):
-            for name, row in measured(source, names[i : i + BATCH]).items():
-                if name in starting.LARGE:
-                    row["start"] = starting.start(name, source, LIMIT)
+    chunks = [
+        (source, names[i : i + BATCH])
+        for source in dict.fromkeys(chosen[name] for name in todo)
+        for names in [[name for name in todo if chosen[name] == source]]
+        for i in range(0, len(names), BATCH)
+    ]
+    order = registry.all_models()
+    with futures.ThreadPoolExecutor(args.workers) as pool:
+        running = [pool.submit(measured, *chunk) for chunk in chunks]
+        for done in futures.as_completed(running):
+            for name, row in done.result().items():
                 rows[name] = row | {"code": code}
                 print(f"{name}: {summary(row)}", flush=True)
-            write(backend, rows, registry.all_models())
+            write(backend, rows, order)
+    # Alone, because time is measured.
+    for name in set(todo) & set(starting.LARGE):
+        if "layers" in rows[name]:
+            rows[name]["start"] = starting.start(name, chosen[name], LIMIT)
+            write(backend, rows, order)
     seconds = time.perf_counter() - start
     print(f"{len(todo)} models, {seconds:.0f} s")
 
@@ -134,7 +154,7 @@ def _run(command: list[str], lines: pathlib.Path) -> str:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONWARNINGS": "ignore"},
+        env=COMPILED | os.environ | {"PYTHONWARNINGS": "ignore"},
     )
     while True:
         try:

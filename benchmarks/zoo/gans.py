@@ -58,7 +58,7 @@ class WGAN(OwnStep):
         super().compile()
         self.critic_optimizer = critic_optimizer
         self.generator_optimizer = generator_optimizer
-        self.track_optimizers(
+        self.build_optimizers(
             {
                 "critic_optimizer": self.critic.trainable_variables,
                 "generator_optimizer": self.generator.trainable_variables,
@@ -162,7 +162,7 @@ class CycleGAN(OwnStep):
         super().compile()
         for part, optimizer in zip(self.PARTS, optimizers, strict=True):
             setattr(self, f"{part}_optimizer", optimizer)
-        self.track_optimizers(
+        self.build_optimizers(
             {
                 f"{part}_optimizer": getattr(self, part).trainable_variables
                 for part in self.PARTS

@@ -17,25 +17,30 @@ BACKENDS = {"torch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX"}
 
 INTRO = """# Models of others
 
-{count} models from {sources} sources: architectures that people train with Keras 3,
-small and with random weights. Each of them trains a few steps on toy data, on each
-backend. This page shows what monitors, the doctor and `convert` do to them.
+{count} models from {sources} sources: architectures that people train with
+Keras 3, small and with random weights. Each of them trains a few steps on toy
+data, on each backend. This page shows what monitors, the doctor and `convert`
+do to them.
 
-`make zoo` measures all models and writes this page. `python -m benchmarks.zoo.page`
-writes the page from the stored results in `benchmarks/zoo/results`.
+`make zoo` measures all models and writes this page. The command
+`python -m benchmarks.zoo.page` writes the page from the stored results in
+`benchmarks/zoo/results`.
 
 ## Checks
 
 {checks}
 
-*State* is every number that a training changes: weights, seeds, metrics, optimizer
-state and random generators. On PyTorch and TensorFlow it must be bit-identical. On JAX,
-where XLA may fuse a step in another way, it must be equal to a relative difference of
-{rounding}. Gradient norms must be equal to {norm}, outputs to {outputs}. The norm of the first step
-is compared with the gradients that the optimizer of a plain training receives.
+*State* is every number that a training changes: weights, seeds, metrics,
+optimizer state and random generators. On PyTorch and TensorFlow it must be
+bit-identical. XLA may fuse a step in another way if it returns more. So on JAX
+the relative difference must be at most {rounding}, or at most ten times that of
+a training whose first weights differ by one rounding. The relative difference of gradient norms
+must be at most {norm}, of outputs at most {outputs}. *Norm* and *keys* compare
+the first step with the gradients that the optimizer of a plain training
+receives.
 
-A model that a plain training or plain Keras's `save` and `load_model` cannot handle is
-named below. Its remaining checks do not apply.
+If plain Keras does not train, save or load a model, the model is named below,
+and its remaining checks do not apply.
 """
 
 START = """## Models of 300 layers and more
@@ -46,8 +51,8 @@ compiling. "Monitored" adds four loggers and the doctor.*
 
 FINDINGS = """## Findings
 
-What `TrainingDoctor` and `check` reported, without infos. All models are healthy, but
-some of them hardly learn in so few steps.
+What `TrainingDoctor` and `check` reported, without infos. All models are
+healthy, but some of them hardly learn in so few steps.
 """
 
 

@@ -39,7 +39,7 @@ class OwnStep(keras.Model):
             optimizer.apply(gradients, variables)
         return value
 
-    def track_optimizers(self, optimizers: dict[str, Sequence[Any]]) -> None:
+    def build_optimizers(self, optimizers: dict[str, Sequence[Any]]) -> None:
         """Build further optimizers, each for its variables.
 
         Args:
@@ -47,9 +47,19 @@ class OwnStep(keras.Model):
         """
         for name, variables in optimizers.items():
             getattr(self, name).build(variables)
-            if keras.config.backend() == "jax":
-                # The state of a step on JAX has one optimizer only.
-                setattr(self, f"{name}_state", getattr(self, name).variables)
+        self.built_optimizers = list(optimizers)
+
+    @property
+    def non_trainable_variables(self) -> list[Any]:
+        """Return also the state of further optimizers on JAX.
+
+        There the state of a step has one optimizer only.
+        """
+        found = list(super().non_trainable_variables)
+        if keras.config.backend() == "jax":
+            for name in getattr(self, "built_optimizers", []):
+                found += getattr(self, name).variables
+        return found
 
     def _jax_step(self, state: Any, data: Any) -> Any:
         groups = (

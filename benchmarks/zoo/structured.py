@@ -29,8 +29,8 @@ def wide_and_deep() -> Case:
         "shop": keras.Input((), dtype="int32", name="shop"),
         "kind": keras.Input((), dtype="int32", name="kind"),
     }
-    crossed = layers.HashedCrossing(32, output_mode="one_hot")
-    wide = crossed((inputs["shop"], inputs["kind"]))
+    crossed = layers.CategoryEncoding(50, output_mode="one_hot")
+    wide = crossed(5 * inputs["shop"] + inputs["kind"])
     deep = layers.Concatenate()(
         [
             inputs["numbers"],

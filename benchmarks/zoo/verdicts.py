@@ -67,7 +67,8 @@ def _state(row: Row, backend: str) -> Verdict:
     largest = max(off.values(), default=0.0)
     if not largest:
         return Verdict(True)
-    if backend == "jax" and largest <= ROUNDING:
+    allowed = max(ROUNDING, 10 * row.get("off_rounding", 0.0))
+    if backend == "jax" and largest <= allowed:
         return Verdict(True, f"{largest:.0e} off")
     if row.get("off_itself"):
         reason = "the training does not repeat itself, without monitors either"
