@@ -1,6 +1,7 @@
 """What `keras_ext.convert` keeps, in this process and in a fresh one."""
 
 import hashlib
+import importlib
 import pathlib
 import pickle
 import time
@@ -32,7 +33,10 @@ def convert(case: registry.Case, folder: pathlib.Path) -> Row:
         new = keras_ext.convert(model, print_fn=None)
     row["convert_seconds"] = round(time.perf_counter() - start, 2)
     differences = compiled_differences(model, new)
-    row["outputs_off"] = runs.distance(outputs, _outputs(new, case.batch))
+    again, found = _outputs(model, case.batch), _outputs(new, case.batch)
+    row["outputs_off"] = runs.distance(again, found)
+    if runs.distance(outputs, again):
+        row["outputs_random"] = True
     row["components"] = _ours(new)
     _write(folder, "converted", new, case.batch, outputs)
     before, after = (_judgement(m, case, outputs) for m in (model, new))
@@ -57,6 +61,13 @@ def _write(
             for key, o in runs.optimizers_of(model).items()
         },
     }
+    own = {type(layer) for layer in model._flatten_layers()}
+    expected["classes"] = [
+        (c.__module__, c.__qualname__)
+        for c in own
+        if c.__module__.split(".")[0] not in ("keras", "keras_ext")
+        and "<locals>" not in c.__qualname__
+    ]
     with (folder / f"{kind}.pickle").open("wb") as file:
         try:
             with warnings.catch_warnings():
@@ -73,7 +84,9 @@ def _judgement(model: Any, case: registry.Case, outputs: Any) -> Row:
         return {}
     count = len(outputs[0])
     x, y = keras.tree.map_structure(lambda a: a[:count], (case.x, case.y))
-    structure = model.output if hasattr(model, "output") else outputs[0]
+    structure = getattr(model, "output", outputs[0])
+    if len(keras.tree.flatten(structure)) != len(outputs):
+        return {}
     y_pred = keras.tree.pack_sequence_as(structure, outputs)
     x, y, y_pred = keras.tree.map_structure(
         keras.ops.convert_to_tensor, (x, y, y_pred)
@@ -106,7 +119,10 @@ def load(folder: pathlib.Path) -> Row:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                model = keras.saving.load_model(folder / f"{kind}.keras")
+                model = keras.saving.load_model(
+                    folder / f"{kind}.keras",
+                    custom_objects=_classes(expected["classes"]),
+                )
         except Exception as error:
             row[f"{kind}_load"] = runs.brief(error)
             continue
@@ -124,6 +140,14 @@ def load(folder: pathlib.Path) -> Row:
         if kind == "converted":
             row["loaded_off"] = runs.distance(outputs, _outputs(model, batch))
     return row
+
+
+def _classes(names: list[tuple[str, str]]) -> dict[str, Any]:
+    """Import classes, as a person does before loading a model."""
+    return {
+        name: getattr(importlib.import_module(module), name)
+        for module, name in names
+    }
 
 
 def digests(variables: Any) -> list[str]:

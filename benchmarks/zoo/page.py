@@ -34,10 +34,10 @@ do to them.
 optimizer state and random generators. On PyTorch and TensorFlow it must be
 bit-identical. XLA may fuse a step in another way if it returns more. So on JAX
 the relative difference must be at most {rounding}, or at most ten times that of
-a training whose first weights differ by one rounding. The relative difference of gradient norms
-must be at most {norm}, of outputs at most {outputs}. *Norm* and *keys* compare
-the first step with the gradients that the optimizer of a plain training
-receives.
+a training whose first weights differ by one rounding. The relative difference
+of gradient norms must be at most {norm}, of outputs at most {outputs}. *Norm*
+and *keys* compare the first step with the gradients that the optimizer of a
+plain training receives.
 
 If plain Keras does not train, save or load a model, the model is named below,
 and its remaining checks do not apply.
@@ -176,7 +176,7 @@ def _start(results: dict[str, Rows]) -> Iterator[str]:
     yield from _head("model, layers, backend", *kinds)
     for backend, rows in results.items():
         for name, row in rows.items():
-            if "start" in row:
+            if "start" in row and "layers" in row:
                 cells = [
                     f"{pair[0]:.1f} s, {pair[1]} MB" if pair else "no result"
                     for pair in map(row["start"].get, kinds)

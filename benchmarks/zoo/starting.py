@@ -17,7 +17,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # Models of 300 layers and more.
-LARGE = ["DenseNet121", "NASNetMobile", "BERT, 24 blocks"]
+LARGE = ["DenseNet121", "InceptionV3", "NASNetMobile", "BERT, 24 blocks"]
 KINDS = ["step", "monitored step", "check", "convert"]
 
 
