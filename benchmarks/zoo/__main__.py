@@ -84,18 +84,13 @@ def main() -> None:
         or (not args.keep and rows[name].get("code") != code)
     ][: args.limit]
     start = time.perf_counter()
-    chunks = [
-        (source, names[i : i + BATCH])
-        for source in dict.fromkeys(chosen[name] for name in todo)
-        for names in [[name for name in todo if chosen[name] == source]]
-        for i in range(0, len(names), BATCH)
-    ]
+    chunks = [todo[i : i + BATCH] for i in range(0, len(todo), BATCH)]
     order = registry.all_models()
     with futures.ThreadPoolExecutor(args.workers) as pool:
-        running = [pool.submit(measured, *chunk) for chunk in chunks]
+        running = [pool.submit(measured, chunk) for chunk in chunks]
         for done in futures.as_completed(running):
             for name, row in done.result().items():
-                rows[name] = row | {"code": code}
+                rows[name] = {"source": order[name], "code": code} | row
                 print(f"{name}: {summary(row)}", flush=True)
             write(backend, rows, order)
     # Alone, because time is measured.
@@ -107,16 +102,16 @@ def main() -> None:
     print(f"{len(todo)} models, {seconds:.0f} s")
 
 
-def measured(source: str, names: list[str]) -> dict[str, Any]:
+def measured(names: list[str]) -> dict[str, Any]:
     """Measure models in one process, and load them in another."""
     with tempfile.TemporaryDirectory() as folder:
-        rows = in_processes(source, names, pathlib.Path(folder), load=False)
+        rows = in_processes(names, pathlib.Path(folder), load=False)
         written = [
             name
             for name in names
             if any(pathlib.Path(folder, folder_name(name)).glob("*.pickle"))
         ]
-        loaded = in_processes(source, written, pathlib.Path(folder), load=True)
+        loaded = in_processes(written, pathlib.Path(folder), load=True)
     for name, row in loaded.items():
         fails = rows[name].get("fails", {}) | row.pop("fails", {})
         rows[name] |= row | {"fails": fails}
@@ -124,7 +119,7 @@ def measured(source: str, names: list[str]) -> dict[str, Any]:
 
 
 def in_processes(
-    source: str, names: list[str], folder: pathlib.Path, load: bool
+    names: list[str], folder: pathlib.Path, load: bool
 ) -> dict[str, Any]:
     """Return a row for each model, also if its process dies."""
     rows: dict[str, Any] = {}
@@ -134,8 +129,8 @@ def in_processes(
             return rows
         lines = folder / f"lines-{load}-{len(rows)}.jsonl"
         command = [sys.executable, "-m", "benchmarks.zoo.worker"]
-        command += ["--source", source, "--folder", str(folder)]
-        command += ["--lines", str(lines), *(["--load"] if load else [])]
+        command += ["--folder", str(folder), "--lines", str(lines)]
+        command += ["--load"] if load else []
         command += ["--models", *left]
         died = _run(command, lines)
         done, begun = {}, left[0]
@@ -146,10 +141,8 @@ def in_processes(
                 done[line["name"]] = line["row"]
         rows |= done
         if begun not in done:
-            rows[begun] = {
-                "source": source,
-                "fails": {"loading" if load else "measuring": died},
-            }
+            part = "loading" if load else "measuring"
+            rows[begun] = {"fails": {part: died}}
 
 
 def _run(command: list[str], lines: pathlib.Path) -> str:
@@ -162,12 +155,13 @@ def _run(command: list[str], lines: pathlib.Path) -> str:
         text=True,
         env=os.environ | ENVIRONMENT,
     )
+    begin = time.time()
     while True:
         try:
             _, errors = process.communicate(timeout=10)
             break
         except subprocess.TimeoutExpired:
-            last = lines.stat().st_mtime if lines.exists() else time.time()
+            last = lines.stat().st_mtime if lines.exists() else begin
             if time.time() - last > LIMIT:
                 process.kill()
                 process.communicate()

@@ -33,7 +33,7 @@ def measure(name: str, source: str, folder: pathlib.Path) -> Row:
         source: Source of the model.
         folder: Receives what a fresh process loads.
     """
-    row: Row = {"source": source}
+    row: Row = {}
     start = time.perf_counter()
     try:
         case = runs.made(name, source)

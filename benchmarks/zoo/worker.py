@@ -16,8 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 def main() -> None:
     """Measure or load."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--source", required=True)
-    parser.add_argument("--models", nargs="*", default=[])
+    parser.add_argument("--models", nargs="+")
     parser.add_argument("--folder", type=pathlib.Path, required=True)
     parser.add_argument("--lines", type=pathlib.Path, required=True)
     parser.add_argument("--load", action="store_true")
@@ -29,7 +28,7 @@ def main() -> None:
 
     from benchmarks.zoo import conversion, measure, registry, runs
 
-    registry.module_of(args.source)
+    sources = registry.all_models()
     for name in args.models:
         write({"begins": name})
         own = args.folder / conversion.folder_name(name)
@@ -37,7 +36,7 @@ def main() -> None:
             if args.load:
                 row = conversion.load(own)
             else:
-                row = measure.measure(name, args.source, own)
+                row = measure.measure(name, sources[name], own)
         except Exception as error:
             row = {"fails": {"measuring": runs.brief(error)}}
         write({"name": name, "row": row})
