@@ -31,6 +31,7 @@ import numpy as np
 from benchmarks.monitors import (
     EPOCHS,
     STEPS,
+    application,
     both,
     cnn,
     deep,
@@ -165,6 +166,12 @@ def main() -> None:
         nargs="+",
         help="measure networks of this many layers of 64 units",
     )
+    parser.add_argument(
+        "--applications",
+        nargs="+",
+        metavar="NAME",
+        help="measure networks of keras.applications",
+    )
     args = parser.parse_args()
     backend = keras.config.backend()
     if backend == "jax":
@@ -181,7 +188,12 @@ def main() -> None:
         models = {
             f"{n} layers": functools.partial(deep, n) for n in args.layers
         }
-    kinds = {"loggers": functools.partial(both, 10), "doctor": doctor}
+    if args.applications:
+        models = {
+            name: functools.partial(application, name)
+            for name in args.applications
+        }
+    kinds = {"loggers": both, "doctor": doctor}
     for (model, make), (name, kind) in itertools.product(
         models.items(), kinds.items()
     ):

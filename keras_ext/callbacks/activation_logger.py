@@ -41,7 +41,9 @@ class ActivationLogger(Monitor):
 
     Args:
         every_n_steps: Measure in every n-th training step, beginning with
-            the first step of each epoch. Defaults to `10`.
+            the first step of each epoch. With `"auto"` the distance grows
+            with the training: 10 steps at first, 50 from step 50, 100 from
+            step 400. Defaults to `"auto"`.
         layers: Names or paths of the layers to log, `None` for all layers
             with an activation. The name of a nested model selects the layers
             in it. Defaults to `None`.
@@ -73,7 +75,7 @@ class ActivationLogger(Monitor):
 
     def __init__(
         self,
-        every_n_steps: int = 10,
+        every_n_steps: int | str = "auto",
         layers: Sequence[str] | None = None,
         saturation: bool = True,
         moments: bool = True,

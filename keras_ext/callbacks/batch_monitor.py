@@ -37,7 +37,9 @@ class BatchMonitor(Monitor):
 
     _TABLES = {"loss": "Loss"}
 
-    def __init__(self, every_n_steps: int = 10, max_points: int | None = 4096):
+    def __init__(
+        self, every_n_steps: int | str = "auto", max_points: int | None = 4096
+    ):
         self.classes = 0
         self.running_mean = True
         super().__init__(every_n_steps, None, max_points)

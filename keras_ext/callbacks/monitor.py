@@ -56,7 +56,9 @@ class Monitor(keras.callbacks.Callback):
 
     Args:
         every_n_steps: Measure in every n-th training step, beginning with
-            the first step of each epoch. Defaults to `10`.
+            the first step of each epoch. With `"auto"` the distance grows
+            with the training: 10 steps at first, 50 from step 50, 100 from
+            step 400. Defaults to `"auto"`.
         layers: Names or paths of the layers to measure, `None` for all. The
             name of a nested model selects the layers in it. Defaults to
             `None`.
@@ -76,19 +78,17 @@ class Monitor(keras.callbacks.Callback):
 
     def __init__(
         self,
-        every_n_steps: int = 10,
+        every_n_steps: int | str = "auto",
         layers: Sequence[str] | None = None,
         max_points: int | None = 4096,
     ):
         super().__init__()
-        if not _is_whole(every_n_steps) or every_n_steps < 1:
+        if every_n_steps != "auto" and not _is_at_least(1, every_n_steps):
             raise ValueError(
-                "`every_n_steps` must be a positive integer. "
+                '`every_n_steps` must be a positive integer or "auto". '
                 f"Received: every_n_steps={every_n_steps!r}"
             )
-        if max_points is not None and (
-            not _is_whole(max_points) or max_points < 2
-        ):
+        if max_points is not None and not _is_at_least(2, max_points):
             raise ValueError(
                 "`max_points` must be an integer of at least 2 or `None`. "
                 f"Received: max_points={max_points!r}"
@@ -103,8 +103,8 @@ class Monitor(keras.callbacks.Callback):
         self._reset()
 
     @property
-    def every_n_steps(self) -> int:
-        """The distance between measured steps."""
+    def every_n_steps(self) -> int | str:
+        """The distance between measured steps, or `"auto"`."""
         return self.sampling.every_n_steps
 
     @property
@@ -273,7 +273,14 @@ class Monitor(keras.callbacks.Callback):
         self._means, self._all_means = Means(), Means()
         if self._team is not None and self._team[0] is self:
             self._driven = self._shared_tap()
-            self._driven.begin_epoch()
+            self._driven.begin_epoch(
+                self._first_step, self._planned_steps(epoch)
+            )
+
+    def _planned_steps(self, epoch: int) -> int:
+        params = self.params or {}
+        left = (params.get("epochs") or 0) - epoch
+        return self._first_step + left * (params.get("steps") or 0)
 
     # There is no hook for the end of a batch: Keras would wait for the
     # results of each step to pass them to it.
@@ -358,8 +365,9 @@ class Monitor(keras.callbacks.Callback):
         return vars(self) | empty | {"_followers": []}
 
 
-def _is_whole(number: Any) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool)
+def _is_at_least(least: int, number: Any) -> bool:
+    is_whole = isinstance(number, int) and not isinstance(number, bool)
+    return is_whole and number >= least
 
 
 def _names(layers: Any) -> list[str]:

@@ -24,16 +24,9 @@ from keras_ext.doctor.facts.model import facts_of
 from keras_ext.doctor.finding import SEVERITIES, Finding
 from keras_ext.doctor.run_history import Facts, RunHistory
 
-# The first measured steps of a `fit` keep the distance `every_n_steps`.
-_DENSE = 5
-# Then the distance grows by a factor (key) as long as an epoch keeps this
-# number of measured steps (value).
-_THINNED = {5: 4, 10: 8}
-# After this number of epochs the distance doubles.
-_WELL_KNOWN = 4
-# The doctor examines an epoch after this many times `every_n_steps` steps,
-# and again each time the number of steps has doubled.
-_LONG = 250
+# The doctor examines an epoch after this number of steps, and again each time
+# the number of steps has doubled.
+_LONG = 2500
 # On JAX a model's variables are out of date in the middle of an epoch.
 _READS_STEPS = keras.config.backend() != "jax"
 
@@ -73,10 +66,9 @@ class TrainingDoctor(MonitorOwner):
             it otherwise. A callable receives the `Finding`. Defaults to
             `"warn"`.
         every_n_steps: Measure in every n-th training step, beginning with
-            the first step of each epoch. After the first five measured steps
-            of a `fit`, the distance grows: up to five-fold if each epoch
-            keeps four measured steps, and up to ten-fold if it keeps eight.
-            After four epochs it doubles. Defaults to `10`.
+            the first step of each epoch. With `"auto"` the distance grows
+            with the training: 10 steps at first, 50 from step 50, 100 from
+            step 400. Defaults to `"auto"`.
         min_severity: The lowest severity that causes a reaction: `"info"`,
             `"warning"` or `"error"`. `findings` holds all findings. Defaults
             to `"warning"`.
@@ -114,7 +106,7 @@ class TrainingDoctor(MonitorOwner):
     def __init__(
         self,
         on_finding: OnFinding = "warn",
-        every_n_steps: int = 10,
+        every_n_steps: int | str = "auto",
         min_severity: str = "warning",
         rules: Sequence[Rule] = (),
     ):
@@ -148,7 +140,7 @@ class TrainingDoctor(MonitorOwner):
             DeadReLULogger(every_n_steps, mostly_dead=None),
             ActivationLogger(every_n_steps),
         ]
-        self._sampling = taps.Sampling(every_n_steps, can_thin=True)
+        self._sampling = taps.Sampling(every_n_steps)
         for monitor in self.monitors:
             monitor.sampling = self._sampling
         self._reset()
@@ -163,7 +155,6 @@ class TrainingDoctor(MonitorOwner):
         self._has_facts = False
         self._logs: dict[str, list[float]] = {}
         self._steps_per_epoch = 0
-        self._epochs_done = 0
         self._planned_epochs: int | None = None
         self._finished = False
         self._next_look = 0
@@ -240,8 +231,7 @@ class TrainingDoctor(MonitorOwner):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Begin the epoch in all monitors."""
-        self._next_look = _LONG * self._sampling.every_n_steps
-        self._thin()
+        self._next_look = _LONG
         for monitor in self.monitors:
             monitor.on_epoch_begin(epoch)
 
@@ -261,7 +251,6 @@ class TrainingDoctor(MonitorOwner):
         for monitor in self.monitors:
             monitor.on_epoch_end(epoch)
         self._steps_per_epoch = self._batches._steps_done
-        self._epochs_done += 1
         if not self._has_facts:
             self._read_facts(self.model, self._steps_per_epoch)
         for key, value in (logs or {}).items():
@@ -290,22 +279,6 @@ class TrainingDoctor(MonitorOwner):
         """
         self._facts = dataclasses.replace(facts_of(model), updates=updates)
         self._has_facts = model.built
-
-    def _thin(self) -> None:
-        """Make samples rarer, once a run has enough of them."""
-        if self._model.steps_per_execution > 1:
-            return  # TensorFlow's graph has a fixed distance.
-        n = self._sampling.every_n_steps
-        steps = self._steps_per_epoch or (self.params or {}).get("steps")
-        further = 2 if self._epochs_done >= _WELL_KNOWN else 1
-        later = further * min(_THINNED) * n
-        if steps:
-            later = max(
-                min(further * times * n, further * steps // samples)
-                for times, samples in _THINNED.items()
-            )
-        later = max(n, later)
-        self._sampling.thin(0 if self._epochs_done else _DENSE, later)
 
     def _examine(self) -> None:
         found = diagnose(self.history, [self._guarded(r) for r in self.rules])

@@ -47,7 +47,9 @@ class UpdateRatioLogger(WeightMonitor):
 
     Args:
         every_n_steps: Measure in every n-th training step, beginning with
-            the first step of each epoch. Defaults to `10`.
+            the first step of each epoch. With `"auto"` the distance grows
+            with the training: 10 steps at first, 50 from step 50, 100 from
+            step 400. Defaults to `"auto"`.
         layers: Names or paths of the layers to log, `None` for all layers
             with trainable weights. The name of a nested model selects the
             layers in it. Defaults to `None`.

@@ -16,6 +16,8 @@ from keras_ext.taps.store import RowStore
 # The largest number of first steps that all run the measuring program. A
 # second program is worth its compile time only in longer trainings.
 PATIENCE = 3000
+# The number of these steps in a training that is known to be longer.
+SOON = 50
 # A thread begins to compile the second program this many steps earlier.
 AHEAD = 200
 
@@ -80,12 +82,18 @@ class TrainFunctions:
         ):
             model.make_train_function(force=True)
             self._function = vars(model)["train_function"]
-        self._steps = self._steps_ever = 0
+        self._steps = self._steps_ever = self._planned_steps = 0
         self._patience = 0  # known after the first step
+        self._compiling: threading.Thread | None = None
 
-    def begin_epoch(self) -> None:
-        """Count the steps from zero."""
+    def begin_epoch(self, planned_steps: int) -> None:
+        """Count the steps from zero.
+
+        Args:
+            planned_steps: The number of steps of this `fit`, 0 if unknown.
+        """
         self._steps = 0
+        self._planned_steps = planned_steps
 
     def steps_done(self) -> int:
         """Return the number of steps since `begin_epoch`."""
@@ -111,12 +119,8 @@ class TrainFunctions:
         data = next(iterator)
         which = due
         if self._compiled:
-            if self._steps_ever == max(self._patience - AHEAD, 1):
-                self._compile_ahead(state, data)
-            is_ready = 0 < self._patience <= self._steps_ever
-            which = (
-                self._always if is_ready and due == self._always else self._all
-            )
+            always = due == self._always and self._is_ready(state, data)
+            which = self._always if always else self._all
         (logs, rows), state = self._function(state, (data, which))
         self._steps += 1
         self._steps_ever += 1
@@ -125,11 +129,28 @@ class TrainFunctions:
                 self._gauges[i].store.write(row)
         return logs, state
 
-    def _compile_ahead(self, state: Any, data: Any) -> None:
-        """Compile the second program in a thread."""
-        if self._always != self._all:
+    def _is_ready(self, state: Any, data: Any) -> bool:
+        """Return whether the second program may run; compile it in time.
+
+        It takes over at a fixed step, so that a repeated training runs the
+        same programs in the same steps.
+        """
+        if not self._patience:
+            return False
+        first = self._patience
+        if self._planned_steps > first:
+            first = min(SOON, first)
+        if self._steps_ever < first - AHEAD:
+            return False
+        if self._compiling is None and self._always != self._all:
             lowered = self._function.lower(state, (data, self._always))
-            threading.Thread(target=lowered.compile).start()
+            self._compiling = threading.Thread(target=lowered.compile)
+            self._compiling.start()
+        if self._steps_ever < first:
+            return False
+        if self._compiling is not None:
+            self._compiling.join()
+        return True
 
     def _step(self, state: Any, data: Any) -> tuple[Any, Any]:
         data, which = data

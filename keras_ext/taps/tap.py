@@ -29,6 +29,7 @@ class Tap:
         self._function: Any = None
         self._unsampled: Any = None
         self._in_graph = False
+        self._planned_steps = 0
         # Calls of the train function in this epoch, and the next call in
         # which a gauge is due.
         self._calls = 0
@@ -53,14 +54,21 @@ class Tap:
             and all(a is b for a, b in zip(self.gauges, gauges, strict=True))
         )
 
-    def begin_epoch(self) -> None:
-        """Count the steps from zero; the first step is always sampled."""
+    def begin_epoch(self, first_step: int, planned_steps: int) -> None:
+        """Count the steps from zero; the first step is always sampled.
+
+        Args:
+            first_step: The step of the training with which the epoch begins.
+            planned_steps: The number of steps of the training, 0 if unknown.
+        """
+        self._planned_steps = planned_steps
         self._calls = self._next_due = 0
         self.is_full = False
-        if self._functions is not None:
-            self._functions.begin_epoch()
         for gauge in self.gauges:
+            gauge.sampling.begin_epoch(first_step)
             gauge.store.begin_epoch()
+        if self._functions is not None:
+            self._functions.begin_epoch(planned_steps)
 
     def steps_done(self) -> int:
         """Return the number of steps since `begin_epoch`."""
@@ -109,6 +117,7 @@ class Tap:
             self.model.make_train_function()
         self._bare = attributes["train_function"]
         self._functions = TrainFunctions(self.model, self.gauges)
+        self._functions.begin_epoch(self._planned_steps)
         self._in_graph = self._functions.decides_in_graph
         if self._in_graph:
             every_gauge = tuple(range(len(self.gauges)))

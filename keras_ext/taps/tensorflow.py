@@ -11,7 +11,11 @@ import tensorflow as tf
 from keras_ext.taps.patch import replaced
 from keras_ext.taps.tensorflow_capture import TensorFlowStepCapture
 from keras_ext.taps.tensorflow_replicas import Replicas
-from keras_ext.taps.tensorflow_store import StepCounter, Store as Store
+from keras_ext.taps.tensorflow_store import (
+    DueSteps,
+    StepCounter,
+    Store as Store,
+)
 
 # Strategies whose replicas take turns in the threads of one process.
 _SUPPORTED = (tf.distribute.MirroredStrategy,)
@@ -48,13 +52,19 @@ class TrainFunctions:
         if model.distribute_strategy.num_replicas_in_sync > 1:
             self._replicas = Replicas()
         self._counter = StepCounter()
+        self._due_steps: dict[int, DueSteps] = {}
+        if self.decides_in_graph:
+            samplings = {id(g.sampling): g.sampling for g in gauges}
+            self._due_steps = {i: DueSteps(s) for i, s in samplings.items()}
         self._traced = tf.function(self._measured_step, autograph=False)
         self._functions: dict[tuple[int, ...], Any] = {}
         _build_optimizer(model)
 
-    def begin_epoch(self) -> None:
+    def begin_epoch(self, planned_steps: int) -> None:
         """Count the steps from zero."""
         self._counter.reset()
+        for due_steps in self._due_steps.values():
+            due_steps.begin_epoch()
 
     def steps_done(self) -> int:
         """Return the steps of the epoch, if functions decide in the graph."""
@@ -98,14 +108,15 @@ class TrainFunctions:
         if not _writes():
             return logs
         step = self._counter.next(step_capture.anchors())
+        is_due = {i: due.next(step) for i, due in self._due_steps.items()}
         for gauge in self._gauges:
 
             def measure(gauge: Any = gauge) -> tf.Tensor:
                 gauge.store.write(gauge.measure(step_capture))
                 return tf.constant(True)
 
-            is_due = step % gauge.sampling.every_n_steps == 0
-            tf.cond(is_due, measure, lambda: tf.constant(False))
+            due = is_due[id(gauge.sampling)]
+            tf.cond(due, measure, lambda: tf.constant(False))
         return logs
 
     def _captured_step(

@@ -35,6 +35,32 @@ class StepCounter:
             return self._value.assign_add(1, read_value=True) - 1
 
 
+class DueSteps:
+    """The measured steps of an epoch, chosen on the device."""
+
+    def __init__(self, sampling: Sampling):
+        self._sampling = sampling
+        self._first = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._next = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.begin_epoch()
+
+    def begin_epoch(self) -> None:
+        """Begin with the epoch's first step, see `Sampling.begin_epoch`."""
+        self._first.assign(self._sampling.first_step)
+        self._next.assign(0)
+
+    def next(self, step: tf.Tensor) -> tf.Tensor:
+        """Return whether the next step, of this index, is measured."""
+        is_due = tf.equal(step, self._next)
+        starts, distances = zip(*self._sampling.schedule, strict=True)
+        segment = tf.searchsorted(
+            tf.constant(starts, tf.int64), [self._first + step], side="right"
+        )
+        distance = tf.constant(distances, tf.int64)[segment[0] - 1]
+        self._next.assign_add(tf.where(is_due, distance, 0))
+        return is_due
+
+
 class Store:
     """Keeps one row for each sampled step; see `RowStore`."""
 
@@ -89,7 +115,8 @@ class Store:
     def _make_room(self, numbers: int, dtype: Any) -> None:
         self._block = rows_in_block(numbers)
         # The host fetches a full block only after the execution that fills it.
-        more = -(-self._steps_per_execution // self._sampling.every_n_steps)
+        distance = self._sampling.smallest_distance
+        more = -(-self._steps_per_execution // distance)
         self._capacity = self._block + more
         with tf.init_scope():
             self._rows = tf.Variable(

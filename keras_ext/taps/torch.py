@@ -41,7 +41,7 @@ class TrainFunctions:
         self._gauges = list(gauges)
         self._bare = vars(model)["train_function"]
 
-    def begin_epoch(self) -> None:
+    def begin_epoch(self, planned_steps: int) -> None:
         """Do nothing: the host counts the steps."""
 
     def get(self, due: tuple[int, ...]) -> Callable:

@@ -77,6 +77,29 @@ def test_the_same_numbers_however_the_step_is_run(options):
         np.testing.assert_allclose(other[key], plain[key], rtol=2e-3)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"steps_per_execution": 8}, {"run_eagerly": True}][
+        : 1 if BACKEND == "torch" else None
+    ],
+    ids=lambda options: "-".join(options) or "default",
+)
+def test_the_distance_grows_with_the_training(options):
+    x, y = data(samples=70)
+    model = compiled(mlp, **options)
+    norms, every_step = (
+        callbacks.GradientNormLogger(n, vanishing=None, exploding=None)
+        for n in ("auto", 1)
+    )
+    model.fit(
+        x, y, batch_size=1, epochs=3, callbacks=[norms, every_step], verbose=0
+    )
+    steps = norms.steps["step"].tolist()
+    assert steps == [*range(0, 50, 10), 50, 70, 120, 140, 190]
+    for key, values in norms.steps.items():
+        np.testing.assert_array_equal(values, every_step.steps[key][steps])
+
+
 @pytest.mark.backend("tensorflow")
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")

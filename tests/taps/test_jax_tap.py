@@ -179,18 +179,23 @@ def test_there_are_two_programs_at_most(rhythms, number):
         assert monitor.steps["step"].tolist() == list(range(0, 8, n))
 
 
-@pytest.mark.parametrize("patience, number", [(1000, 1), (5, 2), (8, 2)])
-def test_the_second_program_waits(monkeypatch, patience, number):
+@pytest.mark.parametrize(
+    "patience, soon, number",
+    [(1000, 0, 1), (18, 0, 1), (17, 3, 2), (17, 50, 2), (5, 50, 2), (8, 50, 2)],
+)
+def test_the_second_program_waits(monkeypatch, patience, soon, number):
     from keras_ext.taps import jax as taps
 
     def fit(chain):
         x, y = data(samples=48)
         model = compiled(mlp)
+        # 18 steps
         model.fit(x, y, batch_size=8, epochs=3, callbacks=chain, verbose=0)
         return chain, state(model)
 
     (at_once, _), wanted = fit(monitors(4))
     monkeypatch.setattr(taps, "PATIENCE", patience)
+    monkeypatch.setattr(taps, "SOON", soon)
     monkeypatch.setattr(taps, "AHEAD", 2)
     (norms, dead), found = fit(monitors(4))
     assert programs(norms) == number
