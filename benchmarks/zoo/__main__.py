@@ -41,7 +41,7 @@ ENVIRONMENT = {
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
 }
 # Models that one process measures, and the seconds that one model may take.
-BATCH, LIMIT = 10, 420
+BATCH, LIMIT = 6, 420
 
 
 def main() -> None:
@@ -76,16 +76,21 @@ def main() -> None:
         return
     code = digest_of_code()
     rows = read(backend)
+    # One of each source first, for runs that are interrupted.
+    order = registry.all_models()
+    places = {
+        name: [n for n, s in order.items() if s == source].index(name)
+        for name, source in order.items()
+    }
     todo = [
         name
-        for name in chosen
+        for name in sorted(chosen, key=places.__getitem__)
         if args.fresh
         or name not in rows
         or (not args.keep and rows[name].get("code") != code)
     ][: args.limit]
     start = time.perf_counter()
     chunks = [todo[i : i + BATCH] for i in range(0, len(todo), BATCH)]
-    order = registry.all_models()
     with futures.ThreadPoolExecutor(args.workers) as pool:
         running = [pool.submit(measured, chunk) for chunk in chunks]
         for done in futures.as_completed(running):

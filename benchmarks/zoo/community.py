@@ -53,15 +53,32 @@ def min_gru() -> Case:
     return _compiled(keras.Model(inputs, layers.Dense(2)(h)), x, y)
 
 
-def attention() -> Case:
-    """Return an LSTM with the attention layer of `attention`."""
-    from attention import Attention
+@keras.saving.register_keras_serializable("zoo")
+class Attentive(keras.Model):
+    """An LSTM with the attention layer of `attention`.
 
+    The layer's `__call__` does not work in a functional model.
+    """
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        from attention import Attention
+
+        self.lstm = layers.LSTM(16, return_sequences=True)
+        self.attention = Attention(units=8)
+        self.out = layers.Dense(2)
+
+    def call(self, x: Any) -> Any:
+        """Return logits."""
+        return self.out(self.attention(self.lstm(x)))
+
+
+def attention() -> Case:
+    """Return a classifier with attention."""
     x, y = data.series(24, 2)
-    inputs = keras.Input(x.shape[1:])
-    h = layers.LSTM(16, return_sequences=True)(inputs)
-    h = Attention(units=8)(h)
-    return _compiled(keras.Model(inputs, layers.Dense(2)(h)), x, y)
+    model = Attentive()
+    model(x[:8])
+    return _compiled(model, x, y)
 
 
 def uncertain() -> Case:

@@ -55,8 +55,11 @@ def _rows(model: Any) -> Any:
 
 def classifier(module: str, name: str, arguments: dict[str, Any]) -> Case:
     """Return a model of k3im and data of its shape."""
-    made = getattr(importlib.import_module(f"k3im.{module}"), name)
-    model = made(**arguments)
+    source = importlib.import_module(f"k3im.{module}")
+    if hasattr(source, "seed_gen"):
+        # One for all models: each training would have other random numbers.
+        vars(source)["seed_gen"] = keras.random.SeedGenerator(42)
+    model = getattr(source, name)(**arguments)
     if not isinstance(model, keras.Model):  # FocalNet is a function.
         inputs = keras.Input((SIZE, SIZE, 3))
         model = keras.Model(inputs, model(inputs))

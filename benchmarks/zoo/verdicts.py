@@ -72,12 +72,11 @@ def _state(row: Row, backend: str) -> Verdict:
     largest = max(off.values(), default=0.0)
     if not largest:
         return Verdict(True)
+    if backend == "jax" and largest <= ROUNDING:
+        return Verdict(True, f"{largest:.0e} off")
     rounding = row.get("off_rounding", 0.0)
-    if backend == "jax" and largest <= max(ROUNDING, 10 * rounding):
-        if largest <= 10 * ROUNDING:
-            return Verdict(True, f"{largest:.0e} off")
-        reason = "the training amplifies rounding, without monitors too"
-        return Verdict(None, f"{reason} ({largest:.0e}, {rounding:.0e})")
+    if largest <= 10 * rounding and row.get("off_op_by_op") == 0:
+        return Verdict(True, f"rounding {rounding:.0e}, op by op bit-identical")
     if row.get("off_itself"):
         reason = "the training repeats itself to rounding only"
         return Verdict(None, f"{reason} ({row['off_itself']:.0e})")

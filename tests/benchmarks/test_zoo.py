@@ -94,14 +94,18 @@ def test_what_plain_keras_cannot_do_does_not_count(row):
 
 @pytest.mark.backend("torch")
 def test_rounding_counts_only_beyond_what_training_amplifies(row):
-    for off, rounding, passed in (
-        (1e-6, 0.0, True),
-        (0.005, 0.0, False),
-        (0.005, 0.001, True),
-        (0.5, 0.1, None),
-        (0.5, 0.01, False),
+    for off, rounding, op_by_op, passed in (
+        (1e-6, 0.0, None, True),
+        (0.5, 0.1, 0.0, True),
+        (0.5, 0.1, 1e-7, False),
+        (0.5, 0.1, None, False),
+        (0.5, 0.01, 0.0, False),
     ):
-        change = {"off": {"optimizers": off}, "off_rounding": rounding}
+        change = {
+            "off": {"optimizers": off},
+            "off_rounding": rounding,
+            "off_op_by_op": op_by_op,
+        }
         assert verdicts(row | change, "jax")["state"].passed is passed
 
 
