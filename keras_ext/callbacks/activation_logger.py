@@ -124,7 +124,7 @@ class ActivationLogger(Monitor):
             for point in taps.activation_points(model)
             if self.moments or point.low is not None
         ]
-        points = taps.select(points, self.layers)
+        points = self._selected(points)
         if not points:
             return None
         return self._reused_or_new(taps.OutputGauge, model, points)

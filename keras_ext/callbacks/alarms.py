@@ -1,11 +1,13 @@
 """Warnings of the monitors: one of each kind in a `fit`."""
 
+import collections
 import dataclasses
 import os
 import sys
 import types
 import warnings
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -72,7 +74,8 @@ class GradientAlarms:
         self._broken = Alarm("Gradient that is not finite")
         self._first: dict[str, float] = {}
         self._runs: dict[str, _Run] = {}
-        self._in_epoch = 0
+        # For each layer, the sampled steps of the epoch that use the layer.
+        self._in_epoch: collections.Counter[str] = collections.Counter()
 
     @property
     def notes(self) -> dict[str, str]:
@@ -90,30 +93,34 @@ class GradientAlarms:
         norms: Mapping[str, np.ndarray],
         whole: np.ndarray,
     ) -> None:
-        """Check the norms of layers and of the whole gradient in new steps."""
-        if not len(steps):
-            return
+        """Check the norms of layers and of the whole gradient in new steps.
+
+        A layer's norm is masked in the steps that do not use the layer.
+        """
+        seen = {}
+        for layer, values in norms.items():
+            used = ~np.ma.getmaskarray(values)
+            if used.any():
+                own = np.ma.getdata(values)[used]
+                seen[layer] = _Norms(steps[used], own, whole[used])
         if self.nonfinite:
-            self._find_nonfinite(steps, norms)
+            self._find_nonfinite(seen)
         if self.exploding is not None:
-            self._find_exploded(steps, norms)
+            self._find_exploded(seen)
         if self.vanishing is not None:
-            self._in_epoch += len(steps)
-            self._count_small(steps, norms, whole)
-            if self._in_epoch >= _LONG:
+            self._count_small(seen)
+            if max(self._in_epoch.values(), default=0) >= _LONG:
                 self._find_vanished()
 
     def end_epoch(self) -> None:
         """Check the epoch that ends."""
         if self.vanishing is not None:
             self._find_vanished()
-        self._in_epoch = 0
+        self._in_epoch.clear()
 
-    def _find_nonfinite(
-        self, steps: np.ndarray, norms: Mapping[str, np.ndarray]
-    ) -> None:
+    def _find_nonfinite(self, seen: Mapping[str, "_Norms"]) -> None:
         found = {}
-        for layer, values in norms.items():
+        for layer, (steps, values, _) in seen.items():
             where = np.flatnonzero(~np.isfinite(values))
             if len(where):
                 step, value = steps[where[0]], values[where[0]]
@@ -124,12 +131,10 @@ class GradientAlarms:
                 )
         self._broken.sound(found)
 
-    def _find_exploded(
-        self, steps: np.ndarray, norms: Mapping[str, np.ndarray]
-    ) -> None:
+    def _find_exploded(self, seen: Mapping[str, "_Norms"]) -> None:
         assert self.exploding is not None
         found = {}
-        for layer, values in norms.items():
+        for layer, (steps, values, _) in seen.items():
             first = self._first.setdefault(layer, float(values[0]))
             reference = max(first, 1.0) if np.isfinite(first) else 1.0
             limit = min(self.exploding * reference, _HUGE)
@@ -144,14 +149,10 @@ class GradientAlarms:
                 )
         self._exploded.sound(found)
 
-    def _count_small(
-        self,
-        steps: np.ndarray,
-        norms: Mapping[str, np.ndarray],
-        whole: np.ndarray,
-    ) -> None:
-        limits = np.where(np.isfinite(whole), _SMALL_SHARE * whole, 0.0)
-        for layer, values in norms.items():
+    def _count_small(self, seen: Mapping[str, "_Norms"]) -> None:
+        for layer, (steps, values, whole) in seen.items():
+            self._in_epoch[layer] += len(steps)
+            limits = np.where(np.isfinite(whole), _SMALL_SHARE * whole, 0.0)
             others = np.flatnonzero(
                 ~((values < self.vanishing) & (values < limits))
             )
@@ -169,7 +170,6 @@ class GradientAlarms:
     def _find_vanished(self) -> None:
         # One step is not enough: a branch with initial weights of zero has
         # no gradient in the first step.
-        needed = max(2, min(self._in_epoch, _LONG))
         self._vanished.sound(
             {
                 layer: (
@@ -180,9 +180,17 @@ class GradientAlarms:
                     f"vanished, step {run.since}",
                 )
                 for layer, run in self._runs.items()
-                if run.length >= needed
+                if run.length >= max(2, min(self._in_epoch[layer], _LONG))
             }
         )
+
+
+class _Norms(NamedTuple):
+    """Norms of a layer and of the whole gradient in some sampled steps."""
+
+    steps: np.ndarray
+    layer: np.ndarray
+    whole: np.ndarray
 
 
 @dataclasses.dataclass

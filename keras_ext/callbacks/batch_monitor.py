@@ -35,6 +35,7 @@ class BatchMonitor(Monitor):
             form of `batch`, or `None`.
     """
 
+    _OF_THIS_FIT = (*Monitor._OF_THIS_FIT, "_loss_tracker")
     _TABLES = {"loss": "Loss"}
 
     def __init__(
@@ -52,8 +53,11 @@ class BatchMonitor(Monitor):
         super()._reset()
         self._first: list[np.ndarray] = []
         self.bad_batch: BatchFacts | None = None
-        # Steps of the epoch up to the last sampled one, and their total loss.
+        # Steps up to the last sampled one, and their total loss, since the
+        # running mean began; steps when the counting began anew.
         self._seen = (0, 0.0)
+        self._before = 0
+        self._loss_tracker: Any = None
         self._features = 0
         self._y_units: int | None = None
 
@@ -63,9 +67,18 @@ class BatchMonitor(Monitor):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Count the steps from zero."""
         super().on_epoch_begin(epoch, logs)
-        self._seen = (0, 0.0)
+        self._seen, self._before = (0, 0.0), 0
+
+    def _count_from_zero(self) -> None:
+        self._before += self._steps_done
+        super()._count_from_zero()
 
     def _make_gauge(self, model: Any) -> Any:
+        tracker = next(iter(model.metrics), None)
+        if tracker is not self._loss_tracker:
+            # The model was compiled, and has a new running mean.
+            self._loss_tracker = tracker
+            self._seen, self._before = (0, 0.0), 0
         return self._reused_or_new(taps.BatchGauge, model, self.classes)
 
     @property
@@ -88,8 +101,9 @@ class BatchMonitor(Monitor):
         if not self.running_mean:
             return
         count, total = self._seen
-        counts = np.concatenate([[count], index + 1])
-        totals = np.concatenate([[total], block["loss"] * (index + 1)])
+        since = self._before + index + 1
+        counts = np.concatenate([[count], since])
+        totals = np.concatenate([[total], block["loss"] * since])
         self._seen = int(counts[-1]), float(totals[-1])
         with np.errstate(invalid="ignore"):  # infinity - infinity
             block["loss"] = np.diff(totals) / np.diff(counts)

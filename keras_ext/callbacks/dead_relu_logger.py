@@ -20,7 +20,8 @@ class DeadReLULogger(Monitor):
     A dead unit outputs zero for every input. It receives no gradient and
     cannot recover by itself. The logger counts units, not zero outputs: in a
     healthy layer about half of the outputs are zero. A unit is an entry of
-    the last axis of a dense layer, or a channel of a convolution.
+    the last axis of a dense layer, or a channel of a convolution. The layer
+    before the ReLU decides, whatever its `data_format` is.
 
     Keys, in `steps`, `epochs` and the epoch's `logs`:
 
@@ -125,13 +126,14 @@ class DeadReLULogger(Monitor):
         super()._reset()
         self._alarm = Alarm("Dead ReLU units")
         self._cannot_die: dict[str, str] = {}
-        # Whether each unit was silent in all sampled steps of the epoch.
-        self._silent = np.array(True)
+        # For each point, whether each of its units was silent in all sampled
+        # steps of the epoch.
+        self._silent: dict[str, np.ndarray] = {}
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Count the steps of the epoch, and the units that fire, anew."""
         super().on_epoch_begin(epoch, logs)
-        self._silent = np.array(True)
+        self._silent = {}
 
     def _make_gauge(self, model: Any) -> Any:
         points = taps.activation_points(model)
@@ -140,7 +142,7 @@ class DeadReLULogger(Monitor):
         }
         points = [point for point in points if point.kind == "relu"]
         if self.layers is not None:
-            points = taps.select(points, self.layers)
+            points = self._selected(points)
             self._cannot_die = {}
         if not points:
             return None
@@ -148,7 +150,16 @@ class DeadReLULogger(Monitor):
 
     def _step_values(self, rows: np.ndarray) -> Series:
         silent = rows == 0
-        self._silent = self._silent & silent.all(axis=0)
+        ends = np.cumsum(self._gauge.units)
+        for point, units in zip(
+            self._gauge.measured,
+            np.split(silent.all(axis=0), ends[:-1]),
+            strict=True,
+        ):
+            before = self._silent.get(point.path)
+            if before is not None and before.shape == units.shape:
+                units = units & before
+            self._silent[point.path] = units
         dead = self._gauge.per_point(silent)
         # The mean of ones may exceed one by a rounding error.
         zero = np.maximum(1.0 - self._gauge.per_point(rows), 0.0)
@@ -160,21 +171,20 @@ class DeadReLULogger(Monitor):
         return values
 
     def _finish_epoch(self, values: dict[str, float]) -> None:
-        ends = np.cumsum(self._gauge.units)
-        silent = np.split(self._silent, ends[:-1])
         found = {}
-        for point, units in zip(self._gauge.measured, silent, strict=True):
+        for path, units in self._silent.items():
             share = float(units.mean())
-            values[f"dead_relu/{point.path}"] = share
+            values[f"dead_relu/{path}"] = share
             if self.mostly_dead is not None and share > self.mostly_dead:
-                found[point.path] = (
+                found[path] = (
                     f"{share:.0%} of its units ({units.sum()} of "
                     f"{len(units)}) fired in no sampled step of the epoch "
                     f"that ended at step {self._last_step}, more than "
                     f"`mostly_dead={self.mostly_dead:g}`",
                     f"mostly dead, step {self._last_step}",
                 )
-        values["dead_relu/global"] = float(self._silent.mean())
+        every_unit = np.concatenate([*self._silent.values()])
+        values["dead_relu/global"] = float(every_unit.mean())
         self._alarm.sound(found)
 
     def _notes(self, kind: str) -> dict[str, str]:

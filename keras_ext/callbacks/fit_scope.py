@@ -2,7 +2,8 @@
 
 import sys
 import types
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -28,6 +29,52 @@ def current_callback_list() -> keras.callbacks.CallbackList | None:
             return caller
         frame = frame.f_back
     return None
+
+
+def before_each_step(
+    callback_list: keras.callbacks.CallbackList, hook: Callable[[], None]
+) -> None:
+    """Call `hook` before each training step, behind all callbacks.
+
+    The step begins after the hook: no exception of a callback comes between
+    them. The list lives for one `fit`, so the change ends with it. A list that
+    is used again calls its last hook only.
+    """
+    attributes = vars(callback_list)
+    before = attributes.get("on_train_batch_begin")
+    if isinstance(before, _Hooked):
+        before = before.method()
+    method: Callable[[], Any] = lambda: before  # noqa: E731
+    if isinstance(before, types.MethodType) or before is None:
+        # A cycle would keep the list alive when `fit` is over.
+        method = weakref.WeakMethod(
+            before or callback_list.on_train_batch_begin
+        )
+    attributes["on_train_batch_begin"] = _Hooked(method, hook)
+
+
+class _Hooked:
+    """A method, given by a function that returns it, and a hook behind it."""
+
+    def __init__(self, method: Callable[[], Any], hook: Callable[[], None]):
+        self.method = method
+        self.hook = hook
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        self.method()(*args, **kwargs)
+        self.hook()
+
+
+def fill_history(
+    callback_list: keras.callbacks.CallbackList, epoch: int, keys: Iterable[str]
+) -> None:
+    """Let Keras's history have NaN for the epochs before the first of keys."""
+    for callback in callback_list.callbacks:
+        if isinstance(callback, keras.callbacks.History):
+            before = [e for e in callback.epoch if e != epoch]
+            for key in keys if before else ():
+                values = callback.history.setdefault(key, [])
+                values[:0] = [float("nan")] * (len(before) - len(values))
 
 
 def keep_off_progress_bar(

@@ -168,9 +168,10 @@ class GradientNormLogger(WeightMonitor):
     def _step_values(self, rows: np.ndarray) -> Series:
         optimizers = self._gauge.optimizers
         rows, peaks = np.split(rows, [len(optimizers)], axis=1)
-        squares = self._gauge.per_group(np.square(rows))
+        squares = self._gauge.per_group(rows * np.abs(rows))
         values = self._of_layers("grad_norm/", np.sqrt(squares))
-        values["grad_norm/global"] = np.sqrt(squares.sum(axis=1))
+        values["grad_norm/global"] = np.sqrt(squares.data.sum(axis=1))
+        rows = np.maximum(rows, 0.0)
         for key, found in (
             ("clipped_fraction", clipping.clipped(rows, optimizers, peaks)),
             ("skipped_steps", clipping.skipped(rows, optimizers)),

@@ -1,6 +1,7 @@
 """Base classes of the monitors and of their owners."""
 
 import abc
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,13 @@ from keras_ext import taps
 from keras_ext.callbacks import fit_scope
 from keras_ext.callbacks.alarms import warn
 from keras_ext.callbacks.layer_table import table
-from keras_ext.callbacks.series import Means, Series, StepSeries, of_kind
+from keras_ext.callbacks.series import (
+    Means,
+    Series,
+    StepSeries,
+    filled,
+    of_kind,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,7 +74,14 @@ class Monitor(keras.callbacks.Callback):
     """
 
     # Attributes of one `fit`, which are not copied with the callback.
-    _OF_THIS_FIT = ("_model", "_gauge", "_tap", "_team", "_driven")
+    _OF_THIS_FIT: tuple[str, ...] = (
+        "_model",
+        "_gauge",
+        "_function",
+        "_tap",
+        "_team",
+        "_driven",
+    )
 
     # For each kind of key that `explain` shows: the title of its table.
     _TABLES: Mapping[str, str]
@@ -97,6 +111,9 @@ class Monitor(keras.callbacks.Callback):
         self.layers = None if layers is None else _names(layers)
         self.max_points = max_points
         self._gauge: Any = None
+        # The model's train function for which the gauge was made.
+        self._function: Any = None
+        self._warns = True
         self._tap: taps.Tap | None = None
         self._team: list[Monitor] | None = None
         self._driven: taps.Tap | None = None
@@ -116,19 +133,22 @@ class Monitor(keras.callbacks.Callback):
         """Discard the values of the last `fit`."""
         self._series = StepSeries(self.max_points, self._merge)
         self._means, self._all_means = Means(), Means()
-        self._epochs: dict[str, list[float]] = {}
+        self._epoch_series = StepSeries(None, self._merge)
         self._followers: list[Callable[[Series], None]] = []
         self._first_step = 0
         self._steps_done = 0
         self._last_step = 0
+        self._planned_steps = 0
         self._why_nothing = ""
+        self._names_are_known = False
+        self._has_hook = False
 
     @abc.abstractmethod
     def _make_gauge(self, model: Any) -> Any:
         """Return a gauge for the model, or `None` if nothing can be measured.
 
-        The gauge of the last `fit` serves again if it measures the same:
-        then its trace serves again, too.
+        The gauge of the last `fit` serves again if it measures the same with
+        the same train function: then its trace serves again, too.
         """
 
     @abc.abstractmethod
@@ -170,17 +190,25 @@ class Monitor(keras.callbacks.Callback):
         """For each key, one value per sampled step.
 
         `steps["step"]` holds the indices of the steps, counted from 0 at the
-        beginning of `fit`. In the middle of an epoch, the property waits for
-        the device. In a long run one value stands for several sampled steps,
-        see `max_points`.
+        beginning of `fit`. A layer that has no value in a step, because it is
+        frozen or the step does not use it, has NaN there. In the middle of an
+        epoch, the property waits for the device. In a long run one value
+        stands for several sampled steps, see `max_points`.
         """
-        self._fetch()
-        return self._series.values()
+        return filled(self._masked_steps())
 
     @property
     def epochs(self) -> Series:
-        """For each key, one value per epoch."""
-        return {key: np.array(v) for key, v in self._epochs.items()}
+        """For each key, one value per epoch; NaN if the layer has none."""
+        return filled(self._masked_epochs())
+
+    def _masked_steps(self) -> Series:
+        self._fetch()
+        return self._series.values()
+
+    def _masked_epochs(self) -> Series:
+        values = self._epoch_series.values()
+        return {key: v for key, v in values.items() if key != "step"}
 
     def explain(self, print_fn: Callable[[str], Any] = print) -> None:
         """Print a table of each layer's values, their trend, and notes.
@@ -192,8 +220,8 @@ class Monitor(keras.callbacks.Callback):
         Args:
             print_fn: Receives the text. Defaults to `print`.
         """
-        self._fetch()
-        series = self.epochs if self._BY_EPOCH else self.steps
+        steps, epochs = self._masked_steps(), self._masked_epochs()
+        series = epochs if self._BY_EPOCH else steps
         texts = []
         for kind, title in self._TABLES.items():
             own = of_kind(series, kind)
@@ -208,7 +236,7 @@ class Monitor(keras.callbacks.Callback):
 
     def _for_figure(self, kind: str) -> dict[str, Any]:
         """Return the layers' values of one kind, and their steps."""
-        series = self.steps
+        series = self._masked_steps()
         if not series:
             raise ValueError(
                 "`plot` needs something measured in a `fit`. Received: a "
@@ -239,6 +267,7 @@ class Monitor(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Find the layers to measure, and the monitors that share the tap."""
+        taps.Tap.release(self._model)
         self._reset()
         self._team = [self]
         self._driven = None
@@ -261,48 +290,55 @@ class Monitor(keras.callbacks.Callback):
                     "it has no training step of its own."
                 )
             return
-        taps.Tap.release(self._model)
-        self._gauge = self._make_gauge(self._model)
+        if callback_list is not None and self._team[0] is self:
+            fit_scope.before_each_step(callback_list, self._before_step)
+            # Ctrl-C may come between the hook and the step.
+            release = weakref.finalize(
+                callback_list, taps.Tap.release, self._model
+            )
+            release.atexit = False
+            self._has_hook = True
+        self._find_layers()
         if self._gauge is None and self._MEASURED:
             self._why_nothing = f": the model has no {self._MEASURED}"
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Count the steps of the epoch from zero."""
-        self._first_step += self._steps_done
-        self._steps_done = 0
+        self._count_from_zero()
         self._means, self._all_means = Means(), Means()
         if self._team is not None and self._team[0] is self:
-            self._driven = self._shared_tap()
-            self._driven.begin_epoch(
-                self._first_step, self._planned_steps(epoch)
-            )
-
-    def _planned_steps(self, epoch: int) -> int:
-        params = self.params or {}
-        left = (params.get("epochs") or 0) - epoch
-        return self._first_step + left * (params.get("steps") or 0)
+            if self._driven is None:
+                self._driven = self._shared_tap()
+            params = self.params or {}
+            left = (params.get("epochs") or 0) - epoch
+            steps = left * (params.get("steps") or 0)
+            self._planned_steps = self._first_step + steps
+            self._driven.begin_epoch(self._first_step, self._planned_steps)
 
     # There is no hook for the end of a batch: Keras would wait for the
     # results of each step to pass them to it.
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Measure the next step, and fetch full blocks."""
-        tap = self._driven
-        if tap is not None:
-            if tap.is_full:
-                self._fetch_all()
-            tap.arm()
+        if not self._has_hook:
+            self._before_step()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Write the epoch's values into the logs."""
         self._fetch()
         values = self._means.values() or self._all_means.values()
-        if not values:
+        if values:
+            self._finish_epoch(values)
+        known = self.epochs
+        block = {key: np.array([value]) for key, value in values.items()}
+        self._epoch_series.add({"step": np.array([epoch]), **block})
+        if logs is None:
             return
-        self._finish_epoch(values)
-        for key, value in values.items():
-            self._epochs.setdefault(key, []).append(value)
-            if logs is not None:
-                logs.setdefault(key, value)
+        new = [key for key in values if key not in known]
+        callback_list = fit_scope.current_callback_list()
+        if new and callback_list is not None:
+            fit_scope.fill_history(callback_list, epoch, new)
+        for key in self.epochs:
+            logs.setdefault(key, values.get(key, float("nan")))
 
     def on_train_end(self, logs: Any = None) -> None:
         """Fetch the last values and release the model's train function."""
@@ -310,6 +346,57 @@ class Monitor(keras.callbacks.Callback):
             self._fetch_all()
             self._driven.disarm()
             self._driven = None
+
+    def _before_step(self) -> None:
+        tap = self._driven
+        if tap is None:
+            return
+        if tap.is_full:
+            self._fetch_all()
+        if tap.is_outdated:
+            if self._has_hook and not vars(self._model)["train_function"]:
+                return  # Keras's own error says so
+            tap = self._look_again()
+        tap.arm()
+
+    def _look_again(self) -> taps.Tap:
+        """Find the layers of a model that has changed.
+
+        A callback may have frozen layers, or thawed them, and compiled. The
+        steps count on, as in a new epoch.
+        """
+        assert self._team
+        self._fetch_all()
+        for monitor in self._team:
+            monitor._count_from_zero()
+            monitor._warns = False
+            monitor._find_layers()
+        self._driven = self._shared_tap()
+        self._driven.begin_epoch(self._first_step, self._planned_steps)
+        return self._driven
+
+    def _find_layers(self) -> None:
+        function = vars(self._model).get("train_function")
+        if self._function is not function:
+            self._gauge = None
+        self._gauge = self._make_gauge(self._model)
+        self._function = function
+        if hasattr(self._gauge, "warns"):
+            self._gauge.warns = self._warns
+
+    def _count_from_zero(self) -> None:
+        self._first_step += self._steps_done
+        self._steps_done = 0
+
+    def _selected(self, points: Sequence[Any]) -> list[Any]:
+        """Return the points that `layers` selects.
+
+        A wrong name is an error when `fit` begins. Later, a layer that is
+        frozen does not end the training.
+        """
+        chosen = taps.select(points, self.layers, self._names_are_known)
+        self._names_are_known = True
+        return chosen
 
     def _reused_or_new(self, kind: Any, model: Any, points: Any) -> Any:
         """Return the gauge of the last `fit` if it fits, else a new gauge."""
@@ -340,12 +427,12 @@ class Monitor(keras.callbacks.Callback):
 
     def _fetch(self) -> None:
         tap = self._team[0]._driven if self._team else None
-        if self._gauge is None or tap is None:
-            return
-        steps_done = tap.steps_done()
+        steps_done = self._steps_done if tap is None else tap.steps_done()
         if steps_done == self._steps_done:
             return
         self._steps_done = steps_done
+        if self._gauge is None:
+            return
         index, rows = self._gauge.store.take()
         if not len(index):
             return

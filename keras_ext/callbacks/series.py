@@ -1,6 +1,10 @@
-"""Keeping measured values: whole curves in bounded memory."""
+"""Keeping measured values: whole curves in bounded memory.
 
-from collections.abc import Callable, Sequence
+A layer may have no value in some steps: it was frozen, or the step did not
+use it. Such places are masked, see `numpy.ma`. NaN is a measured value.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -61,7 +65,7 @@ class StepSeries:
         self._rest = block
 
     def values(self) -> Series:
-        """Return for each key its values, as an array."""
+        """Return for each key its values, masked where it has none."""
         points = self._points = [joined(self._points)] if self._points else []
         if _length(self._rest):
             points = [*points, self._pooled(self._rest, _length(self._rest))]
@@ -87,40 +91,90 @@ class Means:
 
     def __init__(self) -> None:
         self._keys: list[str] = []
-        self._sums: np.ndarray | float = 0.0
-        self._count = 0
+        self._sums = np.zeros(0)
+        self._counts = np.zeros(0, int)
 
     def add(self, block: Series, counts: np.ndarray) -> None:
         """Add samples.
 
         Args:
-            block: For each key one value per sample. All calls have the same
-                keys.
+            block: For each key one value per sample.
             counts: Which of the samples enter the mean.
         """
-        self._count += int(counts.sum())
-        self._keys = [key for key in block if key != "step"]
+        keys = [key for key in block if key != "step"]
+        if keys != self._keys:
+            keys = self._extend(keys)
         # One sum for all keys: there may be hundreds of them.
-        values = np.array([block[key] for key in self._keys])
-        values = values.reshape(len(self._keys), len(counts))
+        columns = [block.get(key, masked(len(counts))) for key in keys]
+        values = np.array(columns).reshape(len(keys), len(counts))[:, counts]
+        there = np.broadcast_to(True, values.shape)
+        if any(map(np.ma.isMaskedArray, columns)):
+            there = ~np.array([np.ma.getmaskarray(c)[counts] for c in columns])
         with np.errstate(invalid="ignore"):  # infinity - infinity
-            self._sums = self._sums + values[:, counts].sum(axis=1)
+            self._sums += np.where(there, values, 0.0).sum(axis=1)
+        self._counts += there.sum(axis=1)
 
     def values(self) -> dict[str, float]:
-        """Return the means; none if no sample entered them."""
-        if not self._count:
-            return {}
-        means = np.asarray(self._sums / self._count).tolist()
-        return dict(zip(self._keys, means, strict=True))
+        """Return the means, without keys of which no sample entered."""
+        return {
+            key: float(total) / int(count)
+            for key, total, count in zip(
+                self._keys, self._sums, self._counts, strict=True
+            )
+            if count
+        }
+
+    def _extend(self, keys: list[str]) -> list[str]:
+        before, self._keys = self._keys, merged(self._keys, keys)
+        place = [self._keys.index(key) for key in before]
+        sums, counts = np.zeros(len(self._keys)), np.zeros(len(self._keys), int)
+        sums[place], counts[place] = self._sums, self._counts
+        self._sums, self._counts = sums, counts
+        return self._keys
+
+
+def masked(length: int) -> np.ndarray:
+    """Return an array without a value in any place."""
+    return np.ma.array(np.full(length, np.nan), mask=True)
+
+
+def filled(series: Series) -> Series:
+    """Return plain arrays, with NaN where there is no value."""
+    return {
+        key: np.ma.filled(values, np.nan)
+        if np.ma.isMaskedArray(values)
+        else values
+        for key, values in series.items()
+    }
+
+
+def merged(keys: Iterable[str], more: Iterable[str]) -> list[str]:
+    """Return all keys in an order that fits both orders, if there is one."""
+    result = list(keys)
+    known = set(result)
+    place = 0
+    for key in more:
+        if key in known:
+            place = result.index(key) + 1
+        else:
+            result.insert(place, key)
+            place += 1
+    return result
 
 
 def joined(blocks: Sequence[Series]) -> Series:
-    """Concatenate blocks."""
+    """Concatenate blocks; a key is masked in the blocks that lack it."""
     if len(blocks) < 2:
         return blocks[0] if blocks else {}
+    keys = list(blocks[0])
+    for block in blocks:
+        if block.keys() != blocks[0].keys():
+            keys = merged(keys, block)
     return {
-        key: np.concatenate([block[key] for block in blocks])
-        for key in blocks[0]
+        key: _concatenated(
+            [b[key] if key in b else masked(_length(b)) for b in blocks]
+        )
+        for key in keys
     }
 
 
@@ -134,6 +188,12 @@ def of_kind(series: Series, kind: str) -> Series:
     if "global" in own:
         own["global"] = own.pop("global")
     return own
+
+
+def _concatenated(parts: Sequence[np.ndarray]) -> np.ndarray:
+    if any(map(np.ma.isMaskedArray, parts)):
+        return np.ma.concatenate(parts)
+    return np.concatenate(parts)
 
 
 def _length(block: Series) -> int:

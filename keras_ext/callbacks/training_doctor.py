@@ -16,6 +16,7 @@ from keras_ext.callbacks.activation_logger import ActivationLogger
 from keras_ext.callbacks.batch_monitor import BatchMonitor
 from keras_ext.callbacks.dead_relu_logger import DeadReLULogger
 from keras_ext.callbacks.gradient_norm_logger import GradientNormLogger
+from keras_ext.callbacks.logs import numbers_in
 from keras_ext.callbacks.monitor import KEY_KINDS, Monitor, MonitorOwner
 from keras_ext.callbacks.update_ratio_logger import UpdateRatioLogger
 from keras_ext.doctor import report
@@ -24,9 +25,9 @@ from keras_ext.doctor.facts.model import facts_of
 from keras_ext.doctor.finding import SEVERITIES, Finding
 from keras_ext.doctor.run_history import Facts, RunHistory
 
-# The doctor examines an epoch after this number of steps, and again each time
-# the number of steps has doubled.
-_LONG = 2500
+# The doctor examines an epoch after this many times the smallest distance of
+# measured steps, and again each time the number of steps has doubled.
+_LONG = 250
 # On JAX a model's variables are out of date in the middle of an epoch.
 _READS_STEPS = keras.config.backend() != "jax"
 
@@ -143,6 +144,7 @@ class TrainingDoctor(MonitorOwner):
         self._sampling = taps.Sampling(every_n_steps)
         for monitor in self.monitors:
             monitor.sampling = self._sampling
+            monitor._warns = False
         self._reset()
 
     def _reset(self) -> None:
@@ -153,6 +155,8 @@ class TrainingDoctor(MonitorOwner):
         self._failed_rules: list[Rule] = []
         self._facts = Facts()
         self._has_facts = False
+        # The train function for which the facts were read.
+        self._function: Any = None
         self._logs: dict[str, list[float]] = {}
         self._steps_per_epoch = 0
         self._planned_epochs: int | None = None
@@ -226,12 +230,11 @@ class TrainingDoctor(MonitorOwner):
         self._batches.running_mean = not self._facts.own_train_step
         for monitor in self.monitors:
             monitor.on_train_begin()
-            if hasattr(monitor._gauge, "warns"):
-                monitor._gauge.warns = False
+        self._function = self._batches._function
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Begin the epoch in all monitors."""
-        self._next_look = _LONG
+        self._next_look = _LONG * self._sampling.smallest_distance
         for monitor in self.monitors:
             monitor.on_epoch_begin(epoch)
 
@@ -253,9 +256,12 @@ class TrainingDoctor(MonitorOwner):
         self._steps_per_epoch = self._batches._steps_done
         if not self._has_facts:
             self._read_facts(self.model, self._steps_per_epoch)
-        for key, value in (logs or {}).items():
-            if not key.startswith(KEY_KINDS) and np.ndim(value) == 0:
-                self._logs.setdefault(key, []).append(float(value))
+        elif self._function is not self._batches._function:
+            self._read_changes(self.model)
+        self._function = self._batches._function
+        for key, value in numbers_in(logs).items():
+            if not key.startswith(KEY_KINDS):
+                self._logs.setdefault(key, []).append(value)
         self._examine()
 
     def on_train_end(self, logs: Any = None) -> None:
@@ -279,6 +285,20 @@ class TrainingDoctor(MonitorOwner):
         """
         self._facts = dataclasses.replace(facts_of(model), updates=updates)
         self._has_facts = model.built
+
+    def _read_changes(self, model: Any) -> None:
+        """Read what a new `compile` changes; the initial weights stay."""
+        now = facts_of(model)
+        trainable = {layer.path: layer.trainable for layer in now.layers}
+        layers = tuple(
+            dataclasses.replace(
+                layer, trainable=trainable.get(layer.path, layer.trainable)
+            )
+            for layer in self._facts.layers
+        )
+        self._facts = dataclasses.replace(
+            now, layers=layers, updates=self._facts.updates
+        )
 
     def _examine(self) -> None:
         found = diagnose(self.history, [self._guarded(r) for r in self.rules])
@@ -331,7 +351,7 @@ class TrainingDoctor(MonitorOwner):
             self._model.stop_training = True
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_model": None}
+        return vars(self) | {"_model": None, "_function": None}
 
 
 def _rank(finding: Finding) -> int:

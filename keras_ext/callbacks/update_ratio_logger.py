@@ -95,11 +95,12 @@ class UpdateRatioLogger(WeightMonitor):
     def _step_values(self, rows: np.ndarray) -> Series:
         moved, size = (
             self._gauge.per_group(squares)
-            for squares in np.split(np.square(rows), 2, axis=1)
+            for squares in np.split(rows * np.abs(rows), 2, axis=1)
         )
-        values = self._of_layers("update_ratio/", _ratio(moved, size))
+        ratios = np.ma.array(_ratio(moved.data, size.data), mask=moved.mask)
+        values = self._of_layers("update_ratio/", ratios)
         values["update_ratio/global"] = _ratio(
-            moved.sum(axis=1), size.sum(axis=1)
+            moved.data.sum(axis=1), size.data.sum(axis=1)
         )
         return values
 

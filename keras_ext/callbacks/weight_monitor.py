@@ -18,7 +18,7 @@ class WeightMonitor(Monitor):
     def _make_gauge(self, model: Any) -> Any:
         groups = taps.weight_groups(model)
         if model.built:
-            taps.select(groups, self.layers)  # raises for an unknown name
+            self._selected(groups)  # raises an error for an unknown name
             if not groups:
                 return None
             if self._can_reuse_gauge(model, groups):
@@ -30,11 +30,16 @@ class WeightMonitor(Monitor):
         )
 
     def _of_layers(self, kind: str, per_group: np.ndarray) -> Series:
-        """Return the columns of the selected layers under their keys."""
+        """Return the columns of the selected layers under their keys.
+
+        A layer that has no value in any of the steps has no key.
+        """
         groups = self._gauge.groups
-        chosen = {group.path for group in taps.select(groups, self.layers)}
+        chosen = {group.path for group in self._selected(groups)}
+        columns = zip(groups, per_group.T, strict=True)
+        values = {g.path: column for g, column in columns if g.path in chosen}
         return {
-            f"{kind}{group.path}": values
-            for group, values in zip(groups, per_group.T, strict=True)
-            if group.path in chosen
+            f"{kind}{path}": column if column.mask.any() else column.data
+            for path, column in values.items()
+            if not column.mask.all()
         }

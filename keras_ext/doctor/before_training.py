@@ -58,8 +58,8 @@ def check(
     Raises:
         TypeError: If `model` is no Keras model.
         ValueError: If `x` and `y` have no samples or different numbers of
-            them, if the model cannot be called with `x`, or if its losses
-            cannot be computed for `y`.
+            them, if the model cannot be called with `x`, if its losses
+            cannot be computed for `y`, or if its backward pass fails.
 
     Example:
     >>> import keras, numpy as np
@@ -128,7 +128,16 @@ def _probed(
         # Only a custom train step knows how to call such a model.
         if facts.own_train_step:
             return facts, None
-        shapes = keras.tree.map_structure(lambda a: a.shape, batch[0])
+        if isinstance(error, probes.BackwardError):
+            cause = error.__cause__
+            raise ValueError(
+                "`model` must have a gradient. Its call succeeded for this "
+                "data, but the backward pass raised "
+                f"{type(cause).__name__}: {cause}"
+            ) from cause
+        shapes = keras.tree.map_structure(
+            lambda a: None if a is None else a.shape, batch[0]
+        )
         raise ValueError(
             f"`x` must fit the model. Received: arrays of shapes {shapes}, "
             f"for which the model raised {type(error).__name__}: {error}"

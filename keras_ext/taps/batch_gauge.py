@@ -72,7 +72,7 @@ class BatchGauge(Gauge):
         inputs, targets = _numbers(x), _numbers(y)
         logs = step_capture.logs
         logs = logs if isinstance(logs, dict) else {}
-        loss = ops.cast(logs.get("loss", float("nan")), "float32")
+        loss = _scalar(logs.get("loss"))
         size = spread = float("nan")
         if inputs and len(inputs[0].shape):
             size = ops.cast(ops.shape(inputs[0])[0], "float32")
@@ -81,7 +81,7 @@ class BatchGauge(Gauge):
             self.y_units = shape[-1] if len(shape) > 1 else 1
             spread = kernels.spread_over_samples(targets[0])
         parts = [_summary(inputs), _summary(targets)]
-        parts.append(ops.stack([ops.reshape(loss, ()), size, spread]))
+        parts.append(ops.stack([loss, size, spread]))
         wide = [a for a in inputs if len(a.shape) > 1 and a.shape[-1]]
         features = sum(int(a.shape[-1]) for a in wide)
         if 0 < features <= MAX_FEATURES:
@@ -92,6 +92,15 @@ class BatchGauge(Gauge):
         elif self.classes:
             parts.append(ops.zeros((self.classes,)))
         return ops.concatenate(parts)
+
+
+def _scalar(loss: Any) -> Tensor:
+    """Return the mean of a loss, NaN for a value that is no number."""
+    if isinstance(loss, int | float):
+        return ops.cast(loss, "float32")
+    if getattr(loss, "shape", None) is None or not _is_number(loss):
+        return ops.cast(float("nan"), "float32")
+    return ops.mean(ops.cast(loss, "float32"))
 
 
 def _numbers(data: Any) -> list[Tensor]:

@@ -11,7 +11,13 @@ import keras
 
 from keras_ext.taps import functions
 from keras_ext.taps.patch import all_replaced
-from keras_ext.taps.points import ActivationPoint, layers_in
+from keras_ext.taps.points import ActivationPoint, Part, layers_in
+from keras_ext.taps.unit_axes import (
+    UnitAxes,
+    have_channels_first,
+    makers_in,
+    tensors_in,
+)
 
 Tensor = Any
 Key = tuple[Any, ...]
@@ -55,8 +61,9 @@ class StepCapture(abc.ABC):
         self.outputs: dict[Key, list[Tensor]] = {}
         self.data: Any = None
         self.logs: Any = None
-        self._parts: dict[Key, list[tuple[int, int | None]]] = {}
+        self._parts: dict[Key, list[Part]] = {}
         self._unreadable: set[Key] = set()
+        self._axes = UnitAxes()
 
     @abc.abstractmethod
     def _capture_output(
@@ -72,13 +79,20 @@ class StepCapture(abc.ABC):
         """Return the measurable form of a gradient, `None` if there is none."""
         return gradient
 
+    def is_unused(self, variable: Any) -> bool:
+        """Return whether a gradient of zero is no gradient at all.
+
+        The step does not use the variable, or its gradient cannot be read.
+        """
+        return id(variable) not in self.optimizers
+
     def parts(self, point: ActivationPoint) -> list[ActivationPoint]:
         """Return the activations that were captured at a point.
 
         Usually there is one, with the point's path. There are several, with
         numbered paths, if a person's code calls several ReLUs, or if a layer
-        is used with different numbers of units. There is none if nothing was
-        captured, or if the output of one use cannot be read.
+        is used with different ranks or numbers of units. There is none if
+        nothing was captured, or if the output of one use cannot be read.
         """
         parts = self._parts.get(point.key, [])
         path = point.path if len(parts) < 2 else f"{point.path}/{point.kind}"
@@ -116,6 +130,9 @@ class StepCapture(abc.ABC):
         with contextlib.ExitStack() as stack:
             calls = self._capturing_calls(points, relus)
             stack.enter_context(all_replaced(calls))
+            if points and have_channels_first(model):
+                stack.callback(self._forget_axes)
+                stack.enter_context(all_replaced(self._noting_calls(model)))
             if any(point.inside for point in points):
                 stack.enter_context(relus.capturing())
             for optimizer in optimizers_of(model):
@@ -145,22 +162,43 @@ class StepCapture(abc.ABC):
         for layer in others.values():
             yield layer, "call", relus.owned(None, layer.call)
 
+    def _noting_calls(self, model: Any) -> Iterator[Change]:
+        for maker, attribute in makers_in(model):
+            call = getattr(maker, attribute)
+            yield maker, attribute, self._noting_call(maker, call)
+
+    def _noting_call(self, maker: Any, call: Callable) -> Callable:
+        @functools.wraps(call, updated=())
+        def call_and_note(*args: Any, **kwargs: Any) -> Any:
+            # Looked up in each call: a thread of a replica has its own axes.
+            return self._axes.noted(maker, call, args, kwargs)
+
+        return call_and_note
+
+    def _forget_axes(self) -> None:
+        self._axes = UnitAxes()
+
     def _capturing_call(
         self, point: ActivationPoint, call: Callable
     ) -> Callable:
         def call_and_capture(*args: Any, **kwargs: Any) -> Any:
-            return self._output_of(point, 0, call(*args, **kwargs))
+            output = call(*args, **kwargs)
+            return self._output_of(point, 0, (args, kwargs), output)
 
         return call_and_capture
 
     def _output_of(
-        self, point: ActivationPoint, number: int, output: Tensor
+        self, point: ActivationPoint, number: int, inputs: Any, output: Tensor
     ) -> Tensor:
-        store = functools.partial(self._store_output, point, number)
+        store = functools.partial(self._store_output, point, number, inputs)
         return self._capture_output(output, store)
 
     def _store_output(
-        self, point: ActivationPoint, number: int, output: Tensor | None
+        self,
+        point: ActivationPoint,
+        number: int,
+        inputs: Any,
+        output: Tensor | None,
     ) -> None:
         if output is None or getattr(output.shape, "rank", 0) is None:
             # Keras runs a recurrent cell once outside its loop, to find the
@@ -173,7 +211,9 @@ class StepCapture(abc.ABC):
         rank = len(output.shape)
         if rank < 2:
             return  # one number for each example: there are no units
-        part = number, output.shape[point.unit_axis(rank)]
+        x = next(iter(tensors_in(inputs)), None)
+        axis = self._axes.of_activation(point.owner, x, output)
+        part = Part(number, rank, axis, output.shape[axis])
         key = (*point.key, part)
         if key not in self.outputs:
             self._parts.setdefault(point.key, []).append(part)

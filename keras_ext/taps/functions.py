@@ -56,11 +56,11 @@ class ReluCapture:
 
     Args:
         capture: Called with the owner, the number of ReLUs that this call of
-            the owner has run before, and the ReLU's output. Returns the
-            tensor that replaces the output.
+            the owner has run before, the ReLU's arguments and its output.
+            Returns the tensor that replaces the output.
     """
 
-    def __init__(self, capture: Callable[[Any, int, Tensor], Tensor]):
+    def __init__(self, capture: Callable[[Any, int, Any, Tensor], Tensor]):
         self._capture = capture
         # Recomputation for a gradient may run a layer in another thread.
         self._of_thread = threading.local()
@@ -102,6 +102,6 @@ class ReluCapture:
                 return output
             owner, count = calls[-1]
             calls[-1][1] += 1
-            return self._capture(owner, count, output)
+            return self._capture(owner, count, (args, kwargs), output)
 
         return call_and_capture

@@ -5,11 +5,15 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import numpy as np
+from keras import ops
 
 from keras_ext.taps._backend import Store, kernels
-from keras_ext.taps.points import ActivationPoint, WeightGroup
+from keras_ext.taps.points import (
+    ActivationPoint,
+    WeightGroup,
+    with_unique_paths,
+)
 from keras_ext.taps.sampling import Sampling
 
 Tensor = Any
@@ -81,17 +85,36 @@ class WeightGauge(Gauge):
             tuple(map(id, g.variables)) for g in points
         ]
 
-    def per_group(self, squares: np.ndarray) -> np.ndarray:
-        """Return the sums over the variables of each group, row by row."""
-        return _sums_of_runs(squares, [len(g.variables) for g in self.groups])
+    def _marked(self, step_capture: Any, row: Tensor) -> Tensor:
+        """Return the row with -1 for each zero of a variable without a use."""
+        unused = [step_capture.is_unused(v) for v in self.variables]
+        if not any(unused):
+            return row
+        unused += [False] * (row.shape[0] - len(unused))
+        missing = ops.logical_and(np.array(unused), row == 0)
+        return ops.where(missing, ops.cast(-1.0, row.dtype), row)
+
+    def per_group(self, columns: np.ndarray) -> np.ndarray:
+        """Return the sums over the variables of each group, row by row.
+
+        A negative entry is no value. A group without a value is masked.
+        """
+        lengths = [len(g.variables) for g in self.groups]
+        missing = columns < 0
+        sums = _sums_of_runs(np.where(missing, 0.0, columns), lengths)
+        mask = np.ma.nomask
+        if missing.any():
+            mask = _sums_of_runs(missing.astype(int), lengths) == lengths
+        return np.ma.array(sums, mask=mask)
 
 
 class GradientGauge(WeightGauge):
     """Measures the L2 norm of each variable's gradient.
 
     A row holds one norm for each variable, in the order of the groups. The
-    host adds the squares of the norms in float64. A missing gradient has a
-    norm of zero. With `peaks` the largest absolute entries follow the norms.
+    host adds the squares of the norms in float64. A variable without a
+    gradient has a norm of -1. With `peaks` the largest absolute entries follow
+    the norms.
 
     Attributes:
         optimizers: For each variable the optimizer that received its
@@ -111,10 +134,10 @@ class GradientGauge(WeightGauge):
         gradients = [step_capture.gradients.get(i, (None, None)) for i in ids]
         if not gradients:
             return None
-        row = kernels.norms(gradients)
+        row = self._marked(step_capture, kernels.norms(gradients))
         if self.peaks:
-            peaks = keras.ops.cast(kernels.peaks(gradients), row.dtype)
-            row = keras.ops.concatenate([row, peaks])
+            peaks = ops.cast(kernels.peaks(gradients), row.dtype)
+            row = ops.concatenate([row, peaks])
         return row
 
 
@@ -122,8 +145,8 @@ class UpdateGauge(WeightGauge):
     """Measures the step size and the length of each variable.
 
     A row holds the L2 norm of each variable's change, then the L2 norm of
-    each variable before the change. A variable that no optimizer updates has
-    a change of zero.
+    each variable before the change. A variable that does not move because it
+    has no gradient has a change of -1.
     """
 
     weights = True
@@ -131,7 +154,9 @@ class UpdateGauge(WeightGauge):
     def measure(self, step_capture: Any) -> Tensor | None:
         """See `Gauge.measure`."""
         weights = [step_capture.update_of(v) for v in self.variables]
-        return kernels.update_norms(weights) if weights else None
+        if not weights:
+            return None
+        return self._marked(step_capture, kernels.update_norms(weights))
 
 
 class PointGauge(Gauge):
@@ -173,7 +198,7 @@ class PointGauge(Gauge):
         found = [(p, step_capture.outputs.get(p.key)) for p in self.measured]
         return [] if any(not outputs for _, outputs in found) else found
 
-    def _can_measure(self, point: ActivationPoint, output: Tensor) -> bool:
+    def _can_measure(self, point: ActivationPoint) -> bool:
         return True
 
     def _find_measured(self, step_capture: Any) -> None:
@@ -182,14 +207,14 @@ class PointGauge(Gauge):
             parts = [
                 part
                 for part in step_capture.parts(point)
-                if self._can_measure(part, step_capture.outputs[part.key][0])
+                if self._can_measure(part)
             ]
             self.measured += parts
-            # A person's code without a ReLU is no reason for a warning.
-            if not parts and not (
-                point.inside and step_capture.is_silent(point)
-            ):
+            # Code without a ReLU, and a layer that the step does not use, are
+            # no reason for a warning.
+            if not parts and not step_capture.is_silent(point):
                 left_out.append(point.path)
+        self.measured = with_unique_paths(self.measured)
         if left_out and self.warns:
             warnings.warn(
                 "Not measured, because they run inside a loop or their "
@@ -219,13 +244,14 @@ class ActivityGauge(PointGauge):
     def measure(self, step_capture: Any) -> Tensor | None:
         """See `Gauge.measure`."""
         found = [
-            (outputs, point.unit_axis(len(outputs[0].shape)))
+            (outputs, point.part.axis)
             for point, outputs in self._outputs(step_capture)
+            if point.part is not None
         ]
         return kernels.activity(found) if found else None
 
-    def _can_measure(self, point: ActivationPoint, output: Tensor) -> bool:
-        units = output.shape[point.unit_axis(len(output.shape))]
+    def _can_measure(self, point: ActivationPoint) -> bool:
+        units = point.part.units if point.part is not None else None
         if units:
             self.units.append(int(units))
         return bool(units)

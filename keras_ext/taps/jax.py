@@ -1,5 +1,7 @@
 """Measuring inside JAX's training step."""
 
+import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -10,7 +12,8 @@ import numpy as np
 
 from keras_ext.taps.capture import Change, StepCapture
 from keras_ext.taps.jax_state import hidden, shown
-from keras_ext.taps.patch import replaced
+from keras_ext.taps.patch import all_replaced, replaced
+from keras_ext.taps.points import layers_in
 from keras_ext.taps.store import RowStore
 
 # The largest number of first steps that all run the measuring program. A
@@ -60,6 +63,7 @@ class TrainFunctions:
     """
 
     decides_in_graph = True
+    follows_freezing = False
 
     def __init__(self, model: Any, gauges: Sequence[Any]):
         self._model = model
@@ -185,8 +189,29 @@ def _patience(numbers: int) -> int:
     return max(2 * AHEAD, int(compiling / measuring))
 
 
+def _is_no_gradient(gradient: Any) -> bool:
+    """Return whether a traced gradient is JAX's zero for an unused variable.
+
+    JAX broadcasts a literal zero then. Versions that do not keep a tensor's
+    origin at hand have no such gradients here.
+    """
+    tensor = gradient
+    origin = getattr(tensor, "parent", None)
+    if origin is not None and origin.primitive.name == "broadcast_in_dim":
+        tensor = origin.in_tracers[0]
+        origin = getattr(tensor, "parent", None)
+    literal: Any = getattr(tensor, "val", None)
+    if origin is not None or type(literal).__name__ != "Literal":
+        return False
+    return bool(np.all(literal.val == 0))
+
+
 class JaxStepCapture(StepCapture):
-    """See `StepCapture`; `state` is the state that the step receives."""
+    """See `StepCapture`; `state` is the state that the step receives.
+
+    Attributes:
+        used: The ids of the variables of the layers that were called.
+    """
 
     def __init__(self, gauges: Any, state: Any):
         super().__init__(gauges)
@@ -195,6 +220,40 @@ class JaxStepCapture(StepCapture):
             for x in jax.tree.leaves(state)
             if isinstance(x, jax.core.Tracer)
         }
+        self.used: set[int] = set()
+
+    @contextlib.contextmanager
+    def capturing(self, model: Any) -> Iterator[None]:
+        """See `StepCapture.capturing`."""
+        measures = self.wants_gradients or self.wants_weights
+        calls = self._noting_uses(model) if measures else ()
+        with super().capturing(model), all_replaced(calls):
+            yield
+
+    def _noting_uses(self, model: Any) -> Iterator[Change]:
+        for layer in model._flatten_layers():
+            owners = [layer]
+            if isinstance(layer, keras.layers.RNN):  # may not call its cell
+                owners = [layer, *layers_in(layer)]
+            ids = {id(v) for x in owners for v in x._trainable_variables}
+            if ids:
+                yield layer, "call", self._noting_use(layer.call, ids)
+
+    def _noting_use(self, call: Callable, variables: set[int]) -> Callable:
+        @functools.wraps(call, updated=())
+        def call_and_note(*args: Any, **kwargs: Any) -> Any:
+            self.used |= variables
+            return call(*args, **kwargs)
+
+        return call_and_note
+
+    def is_unused(self, variable: Any) -> bool:
+        """See `StepCapture.is_unused`.
+
+        JAX has a gradient of zero for each variable that the loss does not
+        use. In a trace it is known as such, else by the layers that ran.
+        """
+        return super().is_unused(variable) or id(variable) not in self.used
 
     def size(self) -> int:
         """Return the number of entries of all gradients and outputs."""
@@ -241,7 +300,8 @@ class JaxStepCapture(StepCapture):
         yield optimizer, "stateless_apply", capture_and_apply
 
     def _readable_gradient(self, gradient: Any) -> Any:
-        return gradient if self._is_readable(gradient) else None
+        readable = self._is_readable(gradient) and not _is_no_gradient(gradient)
+        return gradient if readable else None
 
     def _capture_output(self, output: Any, store: Callable[[Any], None]) -> Any:
         if not isinstance(output, jax.Array):

@@ -2,8 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import keras
 
@@ -48,6 +48,22 @@ class WeightGroup:
     variables: tuple[Any, ...]
 
 
+class Part(NamedTuple):
+    """What tells the activations of one point apart.
+
+    Attributes:
+        number: The number of ReLUs that the point's code has called before.
+        rank: The rank of the output.
+        axis: The axis of the units, see `keras_ext/taps/unit_axes.py`.
+        units: The number of units, `None` if it is unknown.
+    """
+
+    number: int
+    rank: int
+    axis: int
+    units: int | None
+
+
 @dataclasses.dataclass(frozen=True)
 class ActivationPoint:
     """A place in the model where an activation is applied.
@@ -77,26 +93,13 @@ class ActivationPoint:
     low: float | None = None
     high: float | None = None
     inside: bool = False
-    part: tuple[int, int | None] | None = None
+    part: Part | None = None
 
     @functools.cached_property
     def key(self) -> tuple[Any, ...]:
         """The identity of the point."""
         key = id(self.owner), self.attribute, self.inside
         return key if self.part is None else (*key, self.part)
-
-    def unit_axis(self, rank: int) -> int:
-        """Return the axis of the units.
-
-        It is the last axis, or the channel axis of a convolution with
-        `data_format="channels_first"`.
-        """
-        if rank < 3:
-            return rank - 1
-        data_format = getattr(self.owner, "data_format", None)
-        if data_format is None and rank > 3:
-            data_format = keras.config.image_data_format()
-        return 1 if data_format == "channels_first" else rank - 1
 
 
 def layers_in(layer: Any, recursive: bool = True) -> list[Any]:
@@ -106,24 +109,43 @@ def layers_in(layer: Any, recursive: bool = True) -> list[Any]:
     return list(layer._flatten_layers(recursive=recursive, include_self=False))
 
 
+def unique_path(path: str, taken: Collection[str]) -> str:
+    """Return the path, with a number behind it if the path is taken."""
+    candidate, number = path, 0
+    while candidate in taken:
+        number += 1
+        candidate = f"{path}_{number}"
+    return candidate
+
+
+def with_unique_paths(
+    points: Sequence["ActivationPoint"],
+) -> list["ActivationPoint"]:
+    """Return the points, with numbers behind paths that come again."""
+    taken: set[str] = set()
+    result = []
+    for point in points:
+        path = unique_path(point.path, taken)
+        taken.add(path)
+        if path != point.path:
+            point = dataclasses.replace(point, path=path)
+        result.append(point)
+    return result
+
+
 def walk(model: Any) -> Iterator[tuple[str, Any]]:
     """Yield `(path, layer)` for the model and each layer in it, depth first.
 
     A path joins the names of layers with `/`, without the model's own name.
     Paths are unique: the second layer with the same path gets the suffix
-    `_1`, and so on. A shared layer comes once. The cell of a recurrent layer
-    has the path of the recurrent layer.
+    `_1`, and so on. No path is `global`, the key of the whole model. A shared
+    layer comes once. The cell of a recurrent layer has the path of the
+    recurrent layer.
     """
     seen = {id(model)}
-    taken: set[str] = set()
-
-    def unique(path: str) -> str:
-        candidate, number = path, 0
-        while candidate in taken:
-            number += 1
-            candidate = f"{path}_{number}"
-        taken.add(candidate)
-        return candidate
+    names = {layer.name for layer in layers_in(model, recursive=False)}
+    own_path = unique_path(model.name, names | {"global"})
+    taken = {"global", own_path}
 
     def visit(parent: Any, parent_path: str, fold: bool) -> Iterator[Any]:
         for layer in layers_in(parent, recursive=False):
@@ -132,22 +154,36 @@ def walk(model: Any) -> Iterator[tuple[str, Any]]:
             seen.add(id(layer))
             path = parent_path
             if not fold:
-                path = unique("/".join(filter(None, (path, layer.name))))
+                path = "/".join(filter(None, (path, layer.name)))
+                path = unique_path(path, taken)
+                taken.add(path)
             yield path, layer
             recurrent = isinstance(layer, keras.layers.RNN)
             yield from visit(layer, path, fold or recurrent)
 
-    yield model.name, model
+    yield own_path, model
     yield from visit(model, "", False)
 
 
 def weight_groups(model: Any) -> list[WeightGroup]:
-    """Return a built model's layers with trainable weights, input first."""
+    """Return a built model's layers with trainable weights, input first.
+
+    A weight belongs to the first layer that has it. If a layer inside that
+    layer has it too, such as the layer in a `SpectralNormalization`, the
+    weight belongs to the inner layer.
+    """
     trainable = {id(v) for v in model.trainable_variables}
-    grouped: dict[str, list[Any]] = {}
-    for path, layer in walk(model):
+    layers = list(walk(model))
+    holders: dict[int, Any] = {}
+    for _, layer in layers:
         for variable in layer._trainable_variables:
-            if id(variable) in trainable:
+            holder = holders.setdefault(id(variable), layer)
+            if holder is not layer and layer in layers_in(holder):
+                holders[id(variable)] = layer
+    grouped: dict[str, list[Any]] = {}
+    for path, layer in layers:
+        for variable in layer._trainable_variables:
+            if id(variable) in trainable and (holders[id(variable)] is layer):
                 trainable.discard(id(variable))
                 grouped.setdefault(path, []).append(variable)
     return [WeightGroup(path, tuple(vs)) for path, vs in grouped.items()]
@@ -182,7 +218,7 @@ def activation_points(model: Any) -> list[ActivationPoint]:
                 points.append(
                     _point(prefix + operation.name, operation, "call", kind)
                 )
-    return points
+    return with_unique_paths(points)
 
 
 def _own_points(
@@ -245,7 +281,9 @@ Point = TypeVar("Point", WeightGroup, ActivationPoint)
 
 
 def select(
-    points: Sequence[Point], layers: Sequence[str] | None
+    points: Sequence[Point],
+    layers: Sequence[str] | None,
+    missing_ok: bool = False,
 ) -> list[Point]:
     """Return the points of the layers with these names or paths.
 
@@ -253,7 +291,8 @@ def select(
     points.
 
     Raises:
-        ValueError: If a name fits no point. The message lists all paths.
+        ValueError: If a name fits no point, unless `missing_ok` is true. The
+            message lists all paths.
     """
     if layers is None:
         return list(points)
@@ -265,7 +304,7 @@ def select(
             for i, point in enumerate(points)
             if _contains(point.path.split("/"), parts)
         }
-        if not fits:
+        if not fits and not missing_ok:
             raise ValueError(
                 "`layers` must name layers that can be measured. "
                 f"Received: {layer!r}, which is none of "

@@ -10,10 +10,10 @@ from keras_ext.taps._backend import TrainFunctions, unsupported_reason
 class Tap:
     """Lets the gauges of one `fit` measure its training steps.
 
-    `arm` puts a tapped function into the model's `train_function` when a
-    batch begins. When Keras calls the tapped function, the model's own
-    function returns to its place. So an exception in another callback or a
-    Ctrl-C finds the model as it was.
+    `arm` puts a tapped function into the model's `train_function`, directly
+    before a step. When Keras calls the tapped function, the model's own
+    function returns to its place. So an exception in a callback or in a step
+    finds the model as it was.
 
     Attributes:
         is_full: Whether the host should take the rows before the next step.
@@ -23,8 +23,8 @@ class Tap:
         self.model = model
         self.gauges = list(gauges)
         self.is_full = False
-        self._armed = False
-        self._bare: Any = None
+        # The model's own train function, `None` before it exists.
+        self._bare: Any = self._train_function
         self._functions: Any = None
         self._function: Any = None
         self._unsampled: Any = None
@@ -35,10 +35,37 @@ class Tap:
         self._calls = 0
         self._next_due = 0
         self._sampled = False
+        # The variables that the first step trained.
+        self._trained: list[int] = []
         reason = unsupported_reason(model)
         if reason:
             warnings.warn(f"Nothing is measured under {reason}", stacklevel=2)
             self.gauges = []
+
+    @property
+    def _train_function(self) -> Any:
+        return vars(self.model).get("train_function")
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the model has got another train function.
+
+        Where no trace fixes them, the tap also looks for other trainable
+        variables, before the first step of an epoch.
+        """
+        function = self._train_function
+        if function is not self._bare:
+            return self._bare is not None and not self._is_armed
+        return (
+            self._calls == 0
+            and bool(self._trained)
+            and self._functions.follows_freezing
+            and self._trained != self._trainable()
+        )
+
+    @property
+    def _is_armed(self) -> bool:
+        return self._train_function == self._run
 
     def serves(self, model: Any, gauges: Sequence[Any]) -> bool:
         """Return whether another `fit` can use this tap and its traces.
@@ -49,7 +76,7 @@ class Tap:
         return (
             self.model is model
             and self._functions is not None
-            and self._bare is vars(model).get("train_function")
+            and self._bare is self._train_function
             and len(self.gauges) == len(gauges)
             and all(a is b for a, b in zip(self.gauges, gauges, strict=True))
         )
@@ -78,11 +105,9 @@ class Tap:
 
     def arm(self) -> None:
         """Make the next call of the model's train function a tapped call."""
-        if self._armed or not self.gauges:
+        if self._is_armed or not self.gauges:
             return
-        attributes = vars(self.model)
-        bare = attributes.get("train_function")
-        if bare is None or bare is not self._bare:
+        if self._functions is None:
             self._make_functions()
         if self._calls < self._next_due:
             self._function = self._unsampled
@@ -90,32 +115,28 @@ class Tap:
         elif not self._in_graph:
             self._function = self._functions.get(self._due())
             self._sampled = True
-        attributes["train_function"] = self._run
-        self._armed = True
+        vars(self.model)["train_function"] = self._run
 
     def disarm(self) -> None:
         """Give the model its own train function back."""
-        if self._armed:
+        if self._is_armed:
             vars(self.model)["train_function"] = self._bare
-            self._armed = False
 
     @staticmethod
     def release(model: Any) -> None:
-        """Disarm a tap that an interrupted `fit` left on the model.
-
-        A tap is left only if another callback raises in its
-        `on_train_batch_begin`, between `arm` and the step.
-        """
+        """Disarm a tap that an interrupted `fit` left on the model."""
         function = vars(model).get("train_function")
         tap = getattr(function, "__self__", None)
         if isinstance(tap, Tap):
             tap.disarm()
 
+    def _trainable(self) -> list[int]:
+        return [id(v) for v in self.model.trainable_variables]
+
     def _make_functions(self) -> None:
-        attributes = vars(self.model)
-        if attributes.get("train_function") is None:
+        if self._train_function is None:
             self.model.make_train_function()
-        self._bare = attributes["train_function"]
+        self._bare = self._train_function
         self._functions = TrainFunctions(self.model, self.gauges)
         self._functions.begin_epoch(self._planned_steps)
         self._in_graph = self._functions.decides_in_graph
@@ -140,6 +161,8 @@ class Tap:
         # The call that only finds the end of the data does not get here.
         self._calls += 1
         if self._sampled:
+            # An unbuilt model gets its variables in the first step.
+            self._trained = self._trained or self._trainable()
             self.is_full = any(
                 gauge.store.is_full(self._calls * gauge.steps_per_execution)
                 for gauge in self.gauges

@@ -48,6 +48,7 @@ class TrainFunctions:
         self._gauges = list(gauges)
         self._train_step = model.train_step
         self.decides_in_graph = model.steps_per_execution > 1
+        self.follows_freezing = bool(model.run_eagerly)
         self._replicas: Replicas | None = None
         if model.distribute_strategy.num_replicas_in_sync > 1:
             self._replicas = Replicas()

@@ -9,6 +9,7 @@ import torch
 
 from keras_ext.taps import torch_kernels as kernels
 from keras_ext.taps.capture import StepCapture, clips_by_value
+from keras_ext.taps.patch import replaced
 from keras_ext.taps.store import RowStore
 
 
@@ -32,36 +33,81 @@ class TrainFunctions:
     A step in which no gauge is due runs the model's own function. A sampled
     step runs that function inside a capture. Compiled code cannot be
     captured, so a sampled step runs the Python code behind `torch.compile`.
+
+    With `steps_per_execution` above 1 the model's function runs several steps
+    in one call. Then the steps are counted and captured in `train_step`.
     """
 
-    decides_in_graph = False
+    follows_freezing = True
 
     def __init__(self, model: Any, gauges: Sequence[Any]):
         self._model = model
         self._gauges = list(gauges)
         self._bare = vars(model)["train_function"]
+        self.decides_in_graph = model.steps_per_execution > 1
+        self._steps = 0
 
     def begin_epoch(self, planned_steps: int) -> None:
-        """Do nothing: the host counts the steps."""
+        """Count the steps of an execution from zero."""
+        self._steps = 0
+
+    def steps_done(self) -> int:
+        """Return the steps of the epoch, if `train_step` counts them."""
+        return self._steps
 
     def get(self, due: tuple[int, ...]) -> Callable:
         """Return the train function in which the gauges `due` write."""
+        if self.decides_in_graph:
+            return self._run_steps
         if not due:
             return self._bare
         gauges = [self._gauges[i] for i in due]
+        return lambda data: self._sampled(gauges, self._bare, data, data[0])
 
-        def sampled_step(data: Any) -> Any:
-            step_capture = TorchStepCapture(gauges)
-            with step_capture.capturing(self._model), _as_python(self._model):
-                logs = self._bare(data)
-            step_capture.data, step_capture.logs = data[0], logs
-            # The loss of a person's own `train_step` may hold the graph.
-            with torch.no_grad():
-                for gauge in gauges:
-                    gauge.store.write(gauge.measure(step_capture))
+    def _run_steps(self, batches: Any) -> Any:
+        last = self._steps + self._model.steps_per_execution - 1
+        samplings = [gauge.sampling for gauge in self._gauges]
+        if self._model.jit_compile and not any(
+            s.samples_in(last + 1) > s.samples_in(self._steps)
+            for s in samplings
+        ):
+            # Another `train_step` would be compiled anew.
+            self._steps = last + 1
+            return self._bare(batches)
+        step = self._model.train_step
+
+        def counted_step(data: Any) -> Any:
+            gauges = [
+                gauge
+                for gauge, sampling in zip(self._gauges, samplings, strict=True)
+                if sampling.is_due(self._steps)
+            ]
+            logs = (
+                self._sampled(gauges, step, data, data)
+                if gauges
+                else step(data)
+            )
+            self._steps += 1
             return logs
 
-        return sampled_step
+        with (
+            replaced(self._model, "train_step", counted_step),
+            _as_python(self._model),
+        ):
+            return self._bare(batches)
+
+    def _sampled(
+        self, gauges: Sequence[Any], step: Callable, argument: Any, data: Any
+    ) -> Any:
+        step_capture = TorchStepCapture(gauges)
+        with step_capture.capturing(self._model), _as_python(self._model):
+            logs = step(argument)
+        step_capture.data, step_capture.logs = data, logs
+        # The loss of a person's own `train_step` may hold the graph.
+        with torch.no_grad():
+            for gauge in gauges:
+                gauge.store.write(gauge.measure(step_capture))
+        return logs
 
 
 def _as_python(model: Any) -> contextlib.AbstractContextManager:
@@ -88,6 +134,7 @@ class TorchStepCapture(StepCapture):
     ) -> None:
         pairs = zip(grads, variables, strict=True)
         found = [(g, v) for g, v in pairs if g is not None]
+        self.optimizers |= {id(v): optimizer for _, v in found}
         if not found or not self.wants_gradients:
             return
         norms = kernels.norms_of([gradient for gradient, _ in found])
@@ -101,7 +148,6 @@ class TorchStepCapture(StepCapture):
                 peak = peak if scale is None else peak / scale
             entry = kernels.NormEntry(norms, place, peak)
             self.gradients[id(variable)] = entry, None
-            self.optimizers[id(variable)] = optimizer
 
     def _store_update(
         self, variables: Sequence[Any], before: list[Any]

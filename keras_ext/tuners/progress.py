@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from keras_ext.callbacks.logs import numbers_in
+
 
 class Progress:
     """Prints one line when a trial begins and one when it ends.
@@ -83,12 +85,13 @@ class Progress:
         self, epoch: int, epochs: int, objective: str, logs: Mapping[str, Any]
     ) -> None:
         """Update the live line after an epoch; 0 is the begin of training."""
+        numbers = numbers_in(logs)
         parts = [f"  epoch {epoch}/{epochs}"]
-        if objective in logs:
-            parts.append(f"{objective} {float(logs[objective]):.4f}")
+        if objective in numbers:
+            parts.append(f"{objective} {numbers[objective]:.4f}")
         if self._best is not None:
             parts.append(f"best {self._best}")
-        parts += _worst_layers(logs)
+        parts += _worst_layers(numbers)
         elapsed = time.monotonic() - self._began
         expected = elapsed * epochs / epoch if epoch else None
         parts += self._left(expected, elapsed)
@@ -161,7 +164,7 @@ class LiveLine(keras.callbacks.Callback):
         self._progress.epoch(epoch, epochs, self._objective, logs)
 
 
-def _worst_layers(logs: Mapping[str, Any]) -> list[str]:
+def _worst_layers(numbers: Mapping[str, float]) -> list[str]:
     """Return the smallest gradient norm, the most dead units, their layers."""
     worst = []
     for kind, name, choose, form in (
@@ -169,8 +172,8 @@ def _worst_layers(logs: Mapping[str, Any]) -> list[str]:
         ("dead_relu/", "dead ReLU", max, ".0%"),
     ):
         layers = {
-            key.removeprefix(kind): float(value)
-            for key, value in logs.items()
+            key.removeprefix(kind): value
+            for key, value in numbers.items()
             if key.startswith(kind) and not key.endswith("/global")
         }
         if layers:

@@ -7,6 +7,8 @@ import keras
 import keras_tuner
 import numpy as np
 
+from keras_ext.callbacks.logs import numbers_in
+
 # The logs of each epoch.
 Rows = list[dict[str, float]]
 
@@ -44,9 +46,15 @@ def with_all_epochs(result: Any, rows: Rows, objective: Any) -> Any:
     """
     if not isinstance(result, keras.callbacks.History):
         return result
-    columns = result.history
+    # keras-tuner averages numbers only.
+    columns = {
+        key: column
+        for key, column in result.history.items()
+        if len(numbers_in(dict(enumerate(column)))) == len(column)
+    }
     parts = _parts(objective)
-    if len({len(column) for column in columns.values()}) < 2 or any(
+    is_whole = len({len(column) for column in columns.values()}) < 2
+    if (is_whole and len(columns) == len(result.history)) or any(
         part.name not in columns for part in parts
     ):
         return result

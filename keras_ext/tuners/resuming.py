@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_ext._files import replacing, write_whole
+from keras_ext.callbacks.logs import numbers_in
 from keras_ext.tuners.results import Rows
 
 
@@ -83,7 +84,7 @@ class Attempt:
 
     def save(self, model: keras.Model, logs: Any) -> None:
         """Save the logs of an epoch and the model's state."""
-        self.rows.append({k: float(v) for k, v in (logs or {}).items()})
+        self.rows.append(numbers_in(logs))
         save_state(model, self._weights(len(self.rows)))
         self._write({})
         self._weights(len(self.rows) - 1).unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from keras_ext.callbacks import (
     GradientNormLogger,
     MLflowLogger,
 )
+from keras_ext.callbacks.logs import numbers_in
 from keras_ext.tracking.epoch_forwarder import EpochForwarder
 from keras_ext.tuners.results import Rows
 
@@ -84,7 +85,7 @@ class EpochTracker(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Store the logs."""
-        self.epochs.append({k: float(v) for k, v in (logs or {}).items()})
+        self.epochs.append(numbers_in(logs))
 
 
 class BestEpochKeeper(keras.callbacks.Callback):
@@ -105,6 +106,7 @@ class BestEpochKeeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Save the weights if the epoch is the best one so far."""
+        logs = numbers_in(logs)
         has_best = math.isfinite(self.checkpoint.best_value)
         if not has_best or self.checkpoint.objective.has_value(logs):
             self.checkpoint.on_epoch_end(epoch, logs)

@@ -53,8 +53,9 @@ class FakeMonitor(Monitor):
             key = f"{self.kind}/{layer}"
             block[key] = self.first + index
             logs[key] = float(np.mean(block[key]))
-            self._epochs.setdefault(key, []).append(logs[key])
         self._series.add(block)
+        means = {key: np.array([logs[key]]) for key in block if key != "step"}
+        self._epoch_series.add({"step": np.array([epoch]), **means})
         for follower in self._followers:
             follower(block)
 

@@ -191,6 +191,26 @@ def test_no_residue_however_fit_ends(moment, error):
     assert vars(model)["train_function"] is function
 
 
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_later_callback_that_raises_finds_the_models_own_function(error):
+    class Raises(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 1:
+                raise error
+
+    x, y = data(samples=32)
+    model = compiled(small)
+    model.make_train_function()
+    function = vars(model)["train_function"]
+    # The raised error keeps all frames of the `fit` alive.
+    with pytest.raises(error) as raised:
+        model.fit(
+            x, y, batch_size=8, callbacks=[*monitors(), Raises()], verbose=0
+        )
+    assert vars(model)["train_function"] is function
+    assert raised.type is error
+
+
 def test_an_exception_inside_the_step_leaves_nothing():
     x, y = data(samples=64)
 

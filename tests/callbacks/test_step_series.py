@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_ext import callbacks
-from keras_ext.callbacks.series import Means, StepSeries
+from keras_ext.callbacks.series import Means, StepSeries, filled, merged
 
 
 def added(values, max_points, sizes, merge=np.max):
@@ -84,6 +84,60 @@ def test_means_of_what_counts():
     means.add(block, np.array([True, False, False]))
     assert means.values() == {"a": 4 / 3}
     assert Means().values() == {}
+
+
+def with_gaps():
+    """Blocks of a run in which `a` ends, `b` begins and `c` has gaps."""
+    c = np.ma.array([5.0, 0.0, np.nan], mask=[False, True, False])
+    ones = np.ones(3)
+    return [
+        {"step": np.arange(3), "a": ones, "c": c, "all": ones},
+        {"step": np.arange(3, 6), "b": 2 * ones, "c": c, "all": ones},
+    ]
+
+
+def test_a_key_without_a_value_is_nan_there():
+    series = StepSeries(None, lambda key: np.max)
+    for block in with_gaps():
+        series.add(block)
+    nan = np.nan
+    wanted = {
+        "step": range(6),
+        "a": [1, 1, 1, nan, nan, nan],
+        "b": [nan, nan, nan, 2, 2, 2],
+        "c": [5, nan, nan, 5, nan, nan],
+        "all": np.ones(6),
+    }
+    found = filled(series.values())
+    # The order of the layers stays.
+    assert sorted(found) == sorted(wanted) and list(found)[-2:] == ["c", "all"]
+    for key, values in wanted.items():
+        np.testing.assert_array_equal(found[key], values)
+        assert type(found[key]) is np.ndarray
+
+
+def test_neighbours_without_a_value_do_not_hide_one():
+    series = StepSeries(4, lambda key: np.max)
+    for block in with_gaps():
+        series.add(block)
+    found = filled(series.values())
+    np.testing.assert_array_equal(found["a"], [1, 1, np.nan])
+    np.testing.assert_array_equal(found["b"], [np.nan, 2, 2])
+    # NaN that was measured does hide its neighbour.
+    np.testing.assert_array_equal(found["c"], [5, np.nan, np.nan])
+
+
+def test_means_are_those_of_the_samples_with_a_value():
+    means = Means()
+    some = np.array([True, True, False])
+    for block in with_gaps():
+        means.add(block, some)
+    assert means.values() == {"b": 2, "a": 1, "c": 5, "all": 1}
+
+
+def test_orders_of_keys_are_merged():
+    assert merged(["b", "c", "z"], ["a", "b", "d", "z"]) == [*"abdcz"]
+    assert merged([], ["a", "b"]) == ["a", "b"]
 
 
 @pytest.mark.parametrize("max_points", [0, 1, 2.5, True, "many"])

@@ -23,6 +23,8 @@ def fit(layers, *monitors, optimizer="adam", epochs=2, y=None, **options):
     model.compile(optimizer, loss)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        # Of Keras on JAX 0.12.
+        warnings.filterwarnings("ignore", "Explicitly requested dtype int64")
         model.fit(
             x,
             classes if y is None else y,

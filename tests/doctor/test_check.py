@@ -526,6 +526,67 @@ def test_inputs_of_a_batch_may_differ_in_length():
     assert check(model, OneGraph()) == []
 
 
+class Maybe(keras.layers.Layer):
+    """Has a second input that may be missing."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first = keras.layers.Dense(6, activation="relu")
+        self.second = keras.layers.Dense(6)
+
+    def build(self, first_shape, second_shape=None):
+        self.first.build((None, 4))
+        self.second.build((None, 3))
+
+    def call(self, first, second=None):
+        result = self.first(first)
+        return result if second is None else result + self.second(second)
+
+    def compute_output_shape(self, first_shape, second_shape=None):
+        return (first_shape[0], 6)
+
+
+@pytest.mark.parametrize("kind", [dict, list, tuple])
+def test_an_optional_input_may_be_missing(kind):
+    keras.utils.set_random_seed(1)
+    a = keras.Input((4,), name="a")
+    b = keras.Input((3,), name="b", optional=True)
+    output = keras.layers.Dense(1, name="out")(Maybe(name="maybe")(a, b))
+    inputs = {"a": a, "b": b}
+    model = keras.Model(inputs if kind is dict else [a, b], output)
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+    given = {"a": x, "b": None}
+    given = given if kind is dict else kind(given.values())
+    assert not check(model, given, x[:, :1] * 2)
+    with pytest.raises(ValueError, match="`x` must fit the model.*None"):
+        check(model, {"a": x[:, :2], "b": None}, x[:, :1])
+    nothing = {"a": None, "b": None}
+    with pytest.raises(ValueError, match="`x` must have samples"):
+        check(model, nothing, None)
+
+
+def test_a_failing_backward_pass_is_no_fault_of_the_inputs():
+    @ops.custom_gradient
+    def one_way(x):
+        def grad(*args, upstream=None):
+            raise RuntimeError("no way back")
+
+        return x * 2.0, grad
+
+    class OneWay(keras.layers.Layer):
+        def call(self, x):
+            return one_way(x)
+
+    model = keras.Sequential(
+        [keras.Input((4,)), dense(3), OneWay(), keras.layers.Dense(1)]
+    )
+    model.compile("sgd", "mse")
+    x = np.zeros((8, 4), "float32")
+    with pytest.raises(ValueError, match="(?s)backward pass raised.*no way"):
+        check(model, x, x[:, :1])
+
+
 def test_a_batch_is_spread_over_sorted_data():
     x = np.repeat(X[:1], 1000, axis=0)
     y = np.repeat([0, 1, 2, 3], 250)

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_ext import activations, callbacks, layers, taps
 from tests.monitored_models import LAYERS, functional, mlp
@@ -106,22 +107,6 @@ def test_every_kind_of_relu_is_one_point(layer):
 def test_what_has_no_dead_units_is_no_point(layer):
     model = keras.Sequential([keras.Input((3,)), layer])
     assert relu_points(model) == []
-
-
-def test_units_are_the_last_axis_or_the_channels():
-    model = keras.Sequential(
-        [
-            keras.Input((2, 8, 8)),
-            LAYERS.Conv2D(
-                4, 3, activation="relu", data_format="channels_first"
-            ),
-        ]
-    )
-    (point,) = relu_points(model)
-    assert point.unit_axis(rank=4) == 1
-    dense = keras.Sequential([keras.Input((5, 3)), LAYERS.ReLU()])
-    (point,) = relu_points(dense)
-    assert point.unit_axis(rank=3) == 2
 
 
 def test_select_takes_names_paths_and_nested_models():
@@ -264,3 +249,82 @@ def test_a_relu_of_several_widths_is_several_points():
         "dead_relu/relu/relu_1",
         "dead_relu/global",
     }
+
+
+def test_a_wrapped_layer_has_all_of_its_weights():
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((6, 2)),
+            layers.SpectralNormalization(
+                layers.Conv1D(3, 2, name="conv"), name="norm"
+            ),
+            layers.TimeDistributed(layers.Dense(4, name="dense"), name="steps"),
+            layers.Bidirectional(layers.LSTM(3, name="lstm"), name="both"),
+        ]
+    )
+    groups = {g.path: len(g.variables) for g in taps.weight_groups(model)}
+    assert groups == {
+        "norm/conv": 2,
+        "steps/dense": 2,
+        "both/forward_lstm": 3,
+        "both/backward_lstm": 3,
+    }
+
+
+def test_a_tied_weight_belongs_to_the_first_layer():
+    first = keras.layers.Dense(3, name="first")
+    second = keras.layers.Dense(3, name="second")
+    first.build((None, 3))
+    second.also = first.kernel
+    second.build((None, 3))
+    model = keras.Sequential([keras.Input((3,)), first, second])
+    groups = {g.path: g.variables for g in taps.weight_groups(model)}
+    assert any(v is first.kernel for v in groups["first"])
+    assert len(groups["second"]) == 2
+
+
+class SameNames(keras.Model):
+    """Everything has the name of something else."""
+
+    def __init__(self):
+        super().__init__(name="a")
+        dense = keras.layers.Dense
+        self.scale = self.add_weight(shape=(4,), name="scale")
+        self.same = [dense(4, "relu", name="a") for _ in range(2)]
+        self.others = [dense(4, "relu", name=n) for n in ("a_1", "global")]
+        self.nested = [
+            keras.Sequential(
+                [keras.Input((4,)), dense(4, "relu", name="a")], name=name
+            )
+            for name in ("n", "n", "relu")
+        ]
+
+    def call(self, x):
+        for layer in [*self.same, *self.others, *self.nested]:
+            x = layer(x)
+        return ops.relu(ops.relu(x * self.scale) - 0.1)
+
+
+def test_every_key_is_unique():
+    model = SameNames()
+    x = np.ones((8, 4), "float32")
+    model(x)
+    groups = taps.weight_groups(model)
+    paths = [group.path for group in groups]
+    assert len(set(paths)) == len(paths) == 8
+    assert "global" not in paths
+    model.compile("sgd", "mse")
+    norms = callbacks.GradientNormLogger(every_n_steps=1)
+    dead = callbacks.DeadReLULogger(every_n_steps=1, mostly_dead=None)
+    model.fit(x, x, callbacks=[norms, dead], verbose=0)
+    # One key for each weight group, activation and whole.
+    assert len(norms.epochs) == 8 + 1
+    shares = [key for key in dead.epochs if key.startswith("dead_relu/")]
+    assert len(shares) == 7 + 2 + 1
+    squares = [norms.epochs[f"grad_norm/{path}"] ** 2 for path in paths]
+    np.testing.assert_allclose(
+        norms.epochs["grad_norm/global"] ** 2,
+        np.sum(squares, axis=0),
+        rtol=1e-5,
+    )

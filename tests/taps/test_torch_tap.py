@@ -163,23 +163,91 @@ def test_gradients_are_read_before_the_optimizer_can_change_them():
     assert found[0] == found[1] > 0
 
 
-def test_steps_between_samples_run_the_models_own_function():
+def test_steps_between_samples_run_the_models_own_function(monkeypatch):
+    captures = []
+
+    class Counted(backend.TorchStepCapture):
+        def __init__(self, gauges):
+            super().__init__(gauges)
+            captures.append(self)
+
+    monkeypatch.setattr(backend, "TorchStepCapture", Counted)
     x, y = data(samples=64)
     model = compiled(mlp)
     model.make_train_function()
-    own, ran = model.train_function, []
-
-    class Watch(keras.callbacks.Callback):
-        def on_train_batch_begin(self, batch, logs=None):
-            function = model.train_function
-            ran.append(getattr(function, "__self__", None) is None)
-
+    own = model.train_function
     norms = callbacks.GradientNormLogger(every_n_steps=4)
-    model.fit(x, y, batch_size=8, callbacks=[norms, Watch()], verbose=0)
+    model.fit(x, y, batch_size=8, callbacks=[norms], verbose=0)
     assert model.train_function is own
     functions = backend.TrainFunctions(model, [norms._gauge])
     assert functions.get(()) is own
-    assert ran[0] is False
+    assert len(captures) == 2
+
+
+class Executions(keras.Sequential):
+    """Runs several steps in a call, as later versions of Keras do."""
+
+    def make_train_function(self, force=False):
+        if self.train_function is not None and not force:
+            return
+
+        def steps_on_batches(batches):
+            for batch in batches:
+                logs = self.train_step(batch)
+            return logs
+
+        def steps_on_iterator(batches):
+            return steps_on_batches(iter(batches))
+
+        self.train_function = (
+            steps_on_iterator if self.takes_iterator else steps_on_batches
+        )
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("takes_iterator", [False, True])
+@pytest.mark.parametrize("every, size", [(5, 5), (2, 5), (4, 3), ("auto", 7)])
+def test_all_steps_of_an_execution_are_seen(every, size, takes_iterator):
+    x, y = data(samples=230)
+
+    def fitted(size, *monitors):
+        keras.utils.set_random_seed(1)
+        model = Executions(mlp().layers)
+        model.takes_iterator = takes_iterator
+        model.compile(
+            "sgd",
+            "sparse_categorical_crossentropy",
+            steps_per_execution=size,
+        )
+        model.fit(
+            x, y, batch_size=10, epochs=3, verbose=0, callbacks=[*monitors]
+        )
+        assert "train_step" not in vars(model)
+        return model.get_weights()
+
+    def monitors():
+        return [
+            callbacks.GradientNormLogger(every_n_steps=every),
+            callbacks.UpdateRatioLogger(every_n_steps=1),
+            callbacks.TrainingDoctor(on_finding=lambda finding: None),
+        ]
+
+    single, several = monitors(), monitors()
+    for a, b, c in zip(
+        fitted(size), fitted(size, *several), fitted(1, *single), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a, c)
+    for one, other in zip(single[:2], several[:2], strict=True):
+        assert one.steps.keys() == other.steps.keys()
+        for key, values in one.steps.items():
+            np.testing.assert_array_equal(values, other.steps[key])
+    assert len(several[1].steps["step"]) == 69
+    np.testing.assert_allclose(
+        single[2].history.series["loss"],
+        several[2].history.series["loss"],
+        rtol=1e-5,
+    )
 
 
 def test_nothing_of_a_step_outlives_it():

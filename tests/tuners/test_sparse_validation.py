@@ -1,5 +1,6 @@
 """Searches whose objective is not reported in each epoch."""
 
+import keras
 import keras_tuner
 import numpy as np
 import pytest
@@ -65,6 +66,35 @@ def test_the_checkpoint_is_that_of_an_epoch_with_the_objective(
     score = model.evaluate(x[-24:], y[-24:], verbose=0)
     (trial,) = tuner.oracle.trials.values()
     assert score == pytest.approx(trial.score, rel=1e-4)
+
+
+@pytest.mark.parametrize("resume_trials", [False, True])
+def test_epochs_that_report_more_than_numbers(
+    resume_trials, tmp_path, tracking_uri
+):
+    class Wordy(keras.Sequential):
+        def train_step(self, data):
+            logs = super().train_step(data)
+            return {**logs, "none": None, "word": "abc", "list": np.ones(2)}
+
+    def build(hp):
+        model = searching.build(hp)
+        wordy = Wordy(model.layers)
+        wordy.compile("adam", "sparse_categorical_crossentropy")
+        return wordy
+
+    tuner = searching.tuner(
+        tmp_path,
+        tracking_uri,
+        build,
+        max_trials=2,
+        resume_trials=resume_trials,
+        log_models=None,
+    )
+    searching.search(tuner)
+    trials = tuner.oracle.trials.values()
+    assert [trial.status for trial in trials] == ["COMPLETED"] * 2
+    assert all(np.isfinite(trial.score) for trial in trials)
 
 
 def losses(tuner, run, key):

@@ -58,10 +58,11 @@ def arrays_of(x: Any, y: Any, batch_size: int) -> tuple[Any, Any]:
 
 
 def _is_arrays(x: Any) -> bool:
+    # An optional input may be `None`.
     if isinstance(x, Mapping):
-        return all(map(_is_arrays, x.values()))
+        return all(v is None or _is_arrays(v) for v in x.values())
     if isinstance(x, list | tuple):
-        return all(_is_arrays(part) or np.isscalar(part) for part in x)
+        return all(v is None or _is_arrays(v) or np.isscalar(v) for v in x)
     return hasattr(x, "shape") and hasattr(x, "dtype") or hasattr(x, "iloc")
 
 
@@ -85,7 +86,8 @@ def _as_arrays(data: Any) -> Any:
     if isinstance(data, list | tuple):
         if all(map(np.isscalar, data)):
             return np.asarray(data)
-        return type(data)(_as_arrays(part) for part in data)
+        parts = [_as_arrays(part) for part in data]
+        return parts if isinstance(data, list) else tuple(parts)
     if hasattr(data, "iloc"):
         data = data.to_numpy()
     if keras.ops.is_tensor(data):
@@ -101,8 +103,7 @@ def _lengths(x: Any, y: Any) -> set[int]:
     lengths = {len(a) if a.ndim else 0 for a in arrays}
     if lengths <= {0}:
         raise ValueError(
-            "`x` must have samples. "
-            f"Received: arrays of shapes {_shapes(x, y)}"
+            f"`x` must have samples. Received: arrays of shapes {_shapes(x, y)}"
         )
     return lengths
 

@@ -31,6 +31,12 @@ _QUICK_COMPILATION: dict[str, str | bool] = {
 }
 # The loss is multiplied by this where gradients are float16.
 _FLOAT16_LOSS_SCALE = 1024.0
+# Stands for the sum of squares of a gradient that does not exist.
+_NO_GRADIENT = -1.0
+
+
+class BackwardError(RuntimeError):
+    """A model was called, but its gradient cannot be computed."""
 
 
 class ActivationStats(NamedTuple):
@@ -62,8 +68,8 @@ class Probe(NamedTuple):
         outputs: Name, last axis and activation of each output.
         output_rms: Root mean square of all outputs.
         activations: One entry for each call of an activation.
-        gradients: L2 norm of each layer's gradient, input first; empty
-            without a loss.
+        gradients: L2 norm of each layer's gradient, input first; without
+            layers that the pass does not use, and empty without a loss.
     """
 
     loss: float | None
@@ -105,6 +111,9 @@ def probe(
     The pass writes no variable: assignments stay in a `keras.StatelessScope`.
     If the model cannot be called, its exception passes. `losses_of` returns
     the losses of the named outputs.
+
+    Raises:
+        BackwardError: If the gradient cannot be computed.
     """
     in_loop = {
         id(inner)
@@ -120,10 +129,16 @@ def probe(
     try:
         return _Pass(model, (x, y, weights), losses_of, points).result()
     except Exception:
-        if not points:
-            raise
         # Outputs of a loop or a recomputed block cannot always be captured.
-        return _Pass(model, (x, y, weights), losses_of, []).result()
+        run = _Pass(model, (x, y, weights), losses_of, [])
+        try:
+            return run.result()
+        except Exception as error:
+            try:
+                run.call([v.value for v in model.trainable_variables])
+            except Exception:
+                raise error from None
+            raise BackwardError(str(error)) from error
 
 
 @dataclasses.dataclass
@@ -134,7 +149,7 @@ class _Pass:
     attributes are set while the pass is traced.
     """
 
-    gradients = weights = False
+    gradients, weights = True, False
 
     model: Any
     data: tuple[Any, Any, Any]
@@ -161,13 +176,11 @@ class _Pass:
         gradients = {}
         if self._has_loss:
             of = {id(v): s for v, s in zip(variables, squares, strict=True)}
-            gradients = {
-                group.path: float(
-                    sum(of[id(v)] for v in group.variables) ** 0.5
-                )
-                / self.scale
-                for group in weight_groups(self.model)
-            }
+            for group in weight_groups(self.model):
+                own = [of[id(v)] for v in group.variables]
+                if max(own) != _NO_GRADIENT:
+                    norm = sum(s for s in own if s != _NO_GRADIENT) ** 0.5
+                    gradients[group.path] = float(norm) / self.scale
         return Probe(
             float(loss) / self.scale if self._has_loss else None,
             self._loss_error,
@@ -180,23 +193,27 @@ class _Pass:
             gradients,
         )
 
+    def call(self, values: Sequence[Tensor]) -> Any:
+        """Call the model in training mode with these trainable weights."""
+        takes_training = getattr(self.model, "_call_has_training_arg", True)
+        return self.model.stateless_call(
+            list(values),
+            [v.value for v in self.model.non_trainable_variables],
+            self.data[0],
+            return_losses=True,
+            **({"training": True} if takes_training else {}),
+        )
+
     def forward(
         self, capture: Any, values: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Return the scaled loss and the outputs' root mean square."""
-        x, y, weights = self.data
-        takes_training = getattr(self.model, "_call_has_training_arg", True)
+        _, y, weights = self.data
         with (
             capture.capturing(self.model),
             self._noting_layers() as makers,
         ):
-            outputs, _, losses = self.model.stateless_call(
-                list(values),
-                [v.value for v in self.model.non_trainable_variables],
-                x,
-                return_losses=True,
-                **({"training": True} if takes_training else {}),
-            )
+            outputs, _, losses = self.call(values)
         losses = list(losses or ())
         self._outputs = self._described(outputs, makers)
         flat = keras.tree.flatten(outputs)
@@ -214,16 +231,14 @@ class _Pass:
     ) -> Tensor:
         """Return the loss and all statistics in one row."""
         points = {
-            part.key: point
+            part.key: (point, part.part)
             for point in self.points
             for part in capture.parts(point)
         }
         numbers, self._captured = [loss, output_rms], []
         for key, outputs in capture.outputs.items():
-            point = points[key]
+            point, (_, _, axis, units) = points[key]
             for output in outputs:
-                axis = point.unit_axis(len(output.shape))
-                units = output.shape[axis]
                 if isinstance(units, int):
                     self._captured.append((point.path, point.kind, units))
                     numbers += _statistics(point, output, axis)
@@ -333,10 +348,10 @@ def _statistics(
 
 
 def _squares(gradients: Sequence[Tensor | None]) -> Tensor:
-    """Return the sum of squares of each gradient, 0 for `None`."""
+    """Return the sum of squares of each gradient."""
     return ops.stack(
         [
-            ops.zeros(())
+            ops.convert_to_tensor(_NO_GRADIENT)
             if g is None
             else ops.sum(ops.square(ops.cast(g, "float32")))
             for g in gradients
@@ -354,8 +369,14 @@ def _run_jax(run: _Pass, values: list[Tensor]) -> tuple[Tensor, Tensor]:
         capture = JaxStepCapture([run], values)
         forward = functools.partial(run.forward, capture)
         results, gradients = jax.value_and_grad(forward, has_aux=True)(values)
-        return run.measured(capture, *results), _squares(gradients)
+        squares = _squares(gradients)
+        # JAX has a gradient of zero for each variable that is not used.
+        idle = np.array([id(v) not in capture.used for v in variables], bool)
+        if idle.any():
+            squares = ops.where(idle & (squares == 0), _NO_GRADIENT, squares)
+        return run.measured(capture, *results), squares
 
+    variables = run.model.trainable_variables
     # A model that is not compiled may run code that XLA cannot.
     if not run.model.jit_compile or run.model.run_eagerly:
         return function(values)

@@ -228,10 +228,13 @@ def numerical_instability(summary: LearningSummary) -> Finding | None:
         return None
     norms = summary.history.of_kind("grad_norm/")
     place = int(np.searchsorted(summary.history.steps, step))
+    # A layer without a value in the step before had no norm that could break.
     bad = [
         layer
         for layer, values in norms.items()
-        if place < len(values) and not np.isfinite(values[place])
+        if place < len(values)
+        and not np.isfinite(values[place])
+        and np.isfinite(values[:place][-1:]).all()
     ]
     layer = bad[-1] if bad and len(bad) < len(norms) else None
     finite = summary.loss[np.isfinite(summary.loss)]

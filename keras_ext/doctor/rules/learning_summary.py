@@ -320,11 +320,12 @@ class LearningSummary:
             if "loss" in series:
                 bad |= np.isnan(self.loss) & ~np.isnan(self.first_loss)
         # TensorFlow's ReLU turns NaN into 0. Then only the weights show it.
-        for key, values in series.items():
-            if key.startswith("update_ratio/") and len(values) == len(bad):
-                bad |= np.isnan(values)
+        # A single layer may have no value, and NaN for that reason.
+        ratios = series.get("update_ratio/global", np.zeros(0))
+        if len(ratios) == len(bad):
+            bad |= np.isnan(ratios)
         if "skipped_steps" in series:
-            bad &= series["skipped_steps"] == 0
+            bad &= ~(series["skipped_steps"] > 0)
         places = np.flatnonzero(bad)
         if len(places):
             return int(self.history.steps[places[0]])

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_ext.callbacks import TrainingDoctor
+from keras_ext.callbacks.logs import numbers_in
 from keras_ext.doctor import Finding
 from keras_ext.tuners.pruning.prognosis import BROKEN, Prognosis
 
@@ -73,7 +74,7 @@ class PruningCallback(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """End a training that is hopeless or falls behind."""
-        logs = logs or {}
+        logs = numbers_in(logs)
         doctor, behind = self._doctor, None
         if self.reason is None and doctor is not None:
             self._end_if(
