@@ -23,11 +23,12 @@ import time
 from concurrent import futures
 from typing import Any
 
+from benchmarks.zoo import page
+
 os.environ.setdefault("KERAS_BACKEND", "torch")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 ROOT = pathlib.Path(__file__).parents[2]
-RESULTS = pathlib.Path(__file__).parent / "results"
 # One thread for each model, as two are measured at a time. XLA compiles fast,
 # and keeps what it compiled for the next run.
 ENVIRONMENT = {
@@ -50,7 +51,9 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", default="", help="part of a model's name")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="parts of models' names"
+    )
     parser.add_argument("--source", default="", help="part of a source's name")
     parser.add_argument("--limit", type=int, help="number of models")
     parser.add_argument(
@@ -69,13 +72,13 @@ def main() -> None:
     chosen = {
         name: source
         for name, source in registry.all_models().items()
-        if args.only in name and args.source in source
+        if args.source in source and any(part in name for part in args.only)
     }
     if args.list:
         print("\n".join(f"{source}: {name}" for name, source in chosen.items()))
         return
     code = digest_of_code()
-    rows = read(backend)
+    rows = page.read(backend)
     # One of each source first, for runs that are interrupted.
     order = registry.all_models()
     places = {
@@ -109,12 +112,14 @@ def main() -> None:
 
 def measured(names: list[str]) -> dict[str, Any]:
     """Measure models in one process, and load them in another."""
+    from benchmarks.zoo import registry
+
     with tempfile.TemporaryDirectory() as folder:
         rows = in_processes(names, pathlib.Path(folder), load=False)
         written = [
             name
             for name in names
-            if any(pathlib.Path(folder, folder_name(name)).glob("*.pickle"))
+            if any(registry.folder_of(name, folder).glob("*.pickle"))
         ]
         loaded = in_processes(written, pathlib.Path(folder), load=True)
     for name, row in loaded.items():
@@ -177,11 +182,6 @@ def _run(command: list[str], lines: pathlib.Path) -> str:
     return f"the process ended: {lines_of_error[-1][:200]}"
 
 
-def folder_name(name: str) -> str:
-    """Return the name of the folder of a model's files."""
-    return hashlib.sha256(name.encode()).hexdigest()[:12]
-
-
 def digest_of_code() -> str:
     """Return a digest of what the rows depend on."""
     files = [*ROOT.glob("keras_ext/**/*.py"), *ROOT.glob("benchmarks/zoo/*.py")]
@@ -192,22 +192,14 @@ def digest_of_code() -> str:
     return digest.hexdigest()[:12]
 
 
-def read(backend: str) -> dict[str, Any]:
-    """Return the rows of a backend."""
-    path = RESULTS / f"{backend}.json"
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
 def write(backend: str, rows: dict[str, Any], order: dict[str, str]) -> None:
     """Write the rows, one a line, in the order of the registry."""
-    RESULTS.mkdir(exist_ok=True)
     lines = [
         f"{json.dumps(name)}: {json.dumps(rows[name])}"
         for name in order
         if name in rows
     ]
-    path = RESULTS / f"{backend}.json"
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    page.path_of(backend).write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def summary(row: dict[str, Any]) -> str:

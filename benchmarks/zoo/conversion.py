@@ -17,11 +17,6 @@ from benchmarks.zoo import registry, runs
 Row = dict[str, Any]
 
 
-def folder_name(name: str) -> str:
-    """Return the name of the folder of a model's files."""
-    return hashlib.sha256(name.encode()).hexdigest()[:12]
-
-
 def convert(case: registry.Case, folder: pathlib.Path) -> Row:
     """Convert a trained model, compare, and write what is to be loaded."""
     model, row = case.model, {}

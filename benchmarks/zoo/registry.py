@@ -1,7 +1,9 @@
 """The models of the zoo, by source."""
 
 import dataclasses
+import hashlib
 import importlib
+import pathlib
 import types
 from collections.abc import Callable
 from typing import Any
@@ -88,3 +90,9 @@ def all_models() -> dict[str, str]:
 def make(name: str, source: str) -> Case:
     """Make a model and its data."""
     return module_of(source).MODELS[name]()
+
+
+def folder_of(name: str, folder: pathlib.Path | str) -> pathlib.Path:
+    """Return the folder of a model's files, inside a folder."""
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return pathlib.Path(folder, digest[:12])

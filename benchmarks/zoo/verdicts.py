@@ -33,6 +33,9 @@ CHECKS = {
     "reload": "A fresh process loads the converted model",
 }
 
+# What has nothing to do with keras_ext.
+OF_KERAS = ("trains", "loads")
+
 
 def verdicts(row: Row, backend: str) -> dict[str, Verdict]:
     """Return the verdict of each check."""

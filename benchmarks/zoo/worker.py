@@ -31,7 +31,7 @@ def main() -> None:
     sources = registry.all_models()
     for name in args.models:
         write({"begins": name})
-        own = args.folder / conversion.folder_name(name)
+        own = registry.folder_of(name, args.folder)
         try:
             if args.load:
                 row = conversion.load(own)

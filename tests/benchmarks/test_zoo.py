@@ -112,7 +112,7 @@ def test_rounding_counts_only_beyond_what_training_amplifies(row):
 @pytest.mark.backend("torch")
 def test_the_page_shows_the_stored_results():
     results = {backend: page.read(backend) for backend in page.BACKENDS}
-    assert min(map(len, results.values())) >= 70
+    assert results["torch"].keys() == registry.all_models().keys()
     stored = (ROOT / "docs" / "zoo.md").read_text("utf-8")
     assert stored == page.page(results)
 
