@@ -58,8 +58,8 @@ metrics, and class, settings and state of each optimizer.
 
 START = """## Models of 300 layers and more
 
-*Seconds and memory of one call in a fresh process. A step includes tracing and
-compiling. "Monitored" adds four loggers and the doctor.*
+*Processor seconds and memory of one call in a fresh process. A step includes
+tracing and compiling. "Monitored" adds four loggers and the doctor.*
 """
 
 FINDINGS = """## Findings

@@ -1,7 +1,7 @@
 """What a model of many layers costs before its first step is done.
 
-Each number is that of a fresh process: seconds, and how far the resident size
-rises. Linux only.
+Each number is that of a fresh process: seconds of the processor, on one thread
+and so alike on a busy machine, and how far the resident size rises. Linux only.
 """
 
 import argparse
@@ -29,7 +29,11 @@ def start(name: str, source: str, limit: int) -> dict[str, Any]:
         command += [name, "--source", source, "--kind", kind]
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, timeout=limit
+                command,
+                capture_output=True,
+                text=True,
+                timeout=limit,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
             )
             row[kind] = json.loads(done.stdout.splitlines()[-1])
         except (subprocess.TimeoutExpired, IndexError, ValueError):
@@ -59,11 +63,11 @@ def main() -> None:
     }
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # Sets the highest size back to the present one.
-    before, begin = _status("VmRSS"), time.perf_counter()
+    before, begin = _status("VmRSS"), time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         work[args.kind]()
-    seconds = time.perf_counter() - begin
+    seconds = time.process_time() - begin
     megabytes = (_status("VmHWM") - before) / 1024
     print(json.dumps([round(seconds, 2), round(megabytes)]))
 
