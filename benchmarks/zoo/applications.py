@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from benchmarks.zoo import data
-from benchmarks.zoo.registry import Case, Make
+from benchmarks.zoo.registry import Case, Make, compiled_classifier
 
 CLASSES = 3
 # The name of the function, the smallest size of its images, arguments.
@@ -40,16 +40,13 @@ def classifier(name: str, size: int, arguments: dict[str, Any]) -> Case:
     )
     outputs = keras.layers.Dense(CLASSES, name="head")(backbone.output)
     model = keras.Model(backbone.input, outputs, name=name)
-    model.compile(
-        keras.optimizers.RMSprop(1e-4),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
     x, y = data.images(size, CLASSES, samples=24)
     scale = 1.0
     if "V3" in name and "Mobile" in name or name.startswith("Efficient"):
         scale = 60.0  # These models scale images of 0 to 255 themselves.
-    return Case(model, x * scale + (128 if scale > 1 else 0), y, 4, epochs=2)
+    x = x * scale + (128 if scale > 1 else 0)
+    optimizer = keras.optimizers.RMSprop(1e-4)
+    return compiled_classifier(model, x, y, optimizer, batch_size=4, epochs=2)
 
 
 MODELS: dict[str, Make] = {

@@ -7,18 +7,14 @@ import keras
 from keras import layers
 
 from benchmarks.zoo import data
-from benchmarks.zoo.registry import Case, Make
+from benchmarks.zoo.registry import Case, Make, compiled_classifier
 
 SIZE = 32
 
 
 def _compiled(model: Any, x: Any, y: Any, **arguments: Any) -> Case:
-    model.compile(
-        keras.optimizers.Adam(2e-3),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    return Case(model, x, y, **arguments)
+    optimizer = keras.optimizers.Adam(2e-3)
+    return compiled_classifier(model, x, y, optimizer, **arguments)
 
 
 def tcn(**arguments: Any) -> Case:

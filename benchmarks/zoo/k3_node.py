@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from benchmarks.zoo.registry import Case, Make
+from benchmarks.zoo.registry import Case, Make, compiled_classifier
 
 NODES, WIDTH, CLASSES = 40, 8, 3
 
@@ -70,12 +70,13 @@ def labels(kind: str, arguments: dict[str, Any]) -> Case:
     x, links, y = _graph()
     model = Labels(kind, arguments)
     model([x, links])
-    model.compile(
+    return compiled_classifier(
+        model,
+        OneGraph([x, links], y),
+        None,
         keras.optimizers.Adam(1e-2),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
+        example=[x, links],
     )
-    return Case(model, OneGraph([x, links], y), example=[x, links])
 
 
 _CONV: dict[str, Any] = {"in_channels": WIDTH, "out_channels": 16}

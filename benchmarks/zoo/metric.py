@@ -6,7 +6,7 @@ import keras
 from keras import layers, ops
 
 from benchmarks.zoo import data
-from benchmarks.zoo.registry import Case, Make
+from benchmarks.zoo.registry import Case, Make, compiled_classifier
 
 Tensor = Any
 SIZE = 24
@@ -92,12 +92,7 @@ def distillation() -> Case:
     model = Distiller(_classifier(8, "student"), _classifier(32, "teacher"))
     x, y = data.images(SIZE)
     model(x[:2])
-    model.compile(
-        keras.optimizers.Adam(3e-3),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    return Case(model, x, y)
+    return compiled_classifier(model, x, y, keras.optimizers.Adam(3e-3))
 
 
 @register

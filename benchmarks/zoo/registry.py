@@ -51,6 +51,19 @@ class Case:
 
 Make = Callable[[], Case]
 
+
+def compiled_classifier(
+    model: Any, x: Any, y: Any, optimizer: Any = None, **arguments: Any
+) -> Case:
+    """Compile a model that gives logits, and return it with its data."""
+    model.compile(
+        optimizer or keras.optimizers.AdamW(2e-3, weight_decay=1e-4),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    return Case(model, x, y, **arguments)
+
+
 # Titles and modules, in the order of the page. A module has a table `MODELS`
 # of functions without arguments, each of which returns a new `Case`.
 SOURCES = {

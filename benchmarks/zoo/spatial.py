@@ -7,20 +7,11 @@ import numpy as np
 from keras import layers, ops
 
 from benchmarks.zoo import data
-from benchmarks.zoo.registry import Case, Make
+from benchmarks.zoo.registry import Case, Make, compiled_classifier
 
 Tensor = Any
 SIZE = 32
 register = keras.saving.register_keras_serializable("zoo")
-
-
-def _classifies(model: Any, x: Any, y: Any, optimizer: Any = None) -> Case:
-    model.compile(
-        optimizer or keras.optimizers.AdamW(2e-3, weight_decay=1e-4),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    return Case(model, x, y)
 
 
 def super_resolution(scale: int = 2) -> Case:
@@ -141,7 +132,9 @@ def point_net(points: int = 32) -> Case:
     x = block(layers.GlobalMaxPooling1D()(x), 16, layers.Dense)
     x = layers.Dropout(0.3, seed=2)(x)
     model = keras.Model(inputs, layers.Dense(2)(x))
-    return _classifies(model, *data.clouds(points), keras.optimizers.Adam(1e-3))
+    return compiled_classifier(
+        model, *data.clouds(points), keras.optimizers.Adam(1e-3)
+    )
 
 
 MODELS: dict[str, Make] = {

@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers, ops
 
 from benchmarks.zoo import data
-from benchmarks.zoo.registry import Case, Make
+from benchmarks.zoo.registry import Case, Make, compiled_classifier
 
 Tensor = Any
 register = keras.saving.register_keras_serializable("zoo")
@@ -109,12 +109,9 @@ def graph_attention() -> Case:
         h = layers.Activation("elu")(h)
     outputs = layers.Dense(2)(h)
     model = keras.Model([features, adjacency], outputs)
-    model.compile(
-        keras.optimizers.Adam(5e-3),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
+    return compiled_classifier(
+        model, [x, links], y, keras.optimizers.Adam(5e-3)
     )
-    return Case(model, [x, links], y)
 
 
 MODELS: dict[str, Make] = {

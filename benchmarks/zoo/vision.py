@@ -6,20 +6,11 @@ import keras
 from keras import layers, ops
 
 from benchmarks.zoo import data
-from benchmarks.zoo.registry import Case, Make
+from benchmarks.zoo.registry import Case, Make, compiled_classifier
 
 Tensor = Any
 SIZE = 32
 register = keras.saving.register_keras_serializable("zoo")
-
-
-def _classifies(model: Any, x: Any, y: Any, optimizer: Any = None) -> Case:
-    model.compile(
-        optimizer or keras.optimizers.AdamW(2e-3, weight_decay=1e-4),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    return Case(model, x, y)
 
 
 def mlp_mixer(blocks: int = 3, width: int = 32) -> Case:
@@ -38,7 +29,7 @@ def mlp_mixer(blocks: int = 3, width: int = 32) -> Case:
         x = layers.Add()([x, layers.Dense(width)(h)])
     x = layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))
     model = keras.Model(inputs, layers.Dense(3)(x))
-    return _classifies(model, *data.images(SIZE))
+    return compiled_classifier(model, *data.images(SIZE))
 
 
 def conv_mixer(blocks: int = 3, width: int = 16) -> Case:
@@ -56,7 +47,7 @@ def conv_mixer(blocks: int = 3, width: int = 16) -> Case:
         x = normalized(layers.Conv2D(width, 1)(x))
     x = layers.GlobalAveragePooling2D()(x)
     model = keras.Model(inputs, layers.Dense(3)(x))
-    return _classifies(model, *data.images(SIZE))
+    return compiled_classifier(model, *data.images(SIZE))
 
 
 @register
@@ -109,7 +100,7 @@ def perceiver(blocks: int = 2, width: int = 16) -> Case:
         latent = latent + narrow(wide(norms[2](latent)))
     x = layers.GlobalAveragePooling1D()(latent)
     model = keras.Model(inputs, layers.Dense(3)(x))
-    return _classifies(model, *data.images(SIZE))
+    return compiled_classifier(model, *data.images(SIZE))
 
 
 @register
@@ -162,7 +153,9 @@ def residual_net() -> Case:
     """Return a subclassed ResNet, which the first batch builds."""
     model = ResidualNet()
     x, y = data.images(SIZE)
-    return _classifies(model, x, y, keras.optimizers.SGD(0.05, momentum=0.9))
+    return compiled_classifier(
+        model, x, y, keras.optimizers.SGD(0.05, momentum=0.9)
+    )
 
 
 MODELS: dict[str, Make] = {
