@@ -6,6 +6,8 @@ GPU_BACKENDS ?= jax torch
 # Passed on to pytest, for example ARGS="-k adam".
 ARGS ?=
 SEARCH_ARGS ?=
+# Passed on to the zoo, for example ZOO_ARGS="--only BERT".
+ZOO_ARGS ?=
 MLFLOW_PORT ?= 5000
 
 VERSION := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2])")
@@ -20,7 +22,7 @@ FILES := pyproject.toml $(CONSTRAINTS)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help search ui test test-fast lint bench bench-doctor bench-gpu screenshots docs docs-figures test-oldest test-upstream package smoke clean
+.PHONY: help search ui test test-fast lint bench bench-doctor bench-gpu zoo screenshots docs docs-figures test-oldest test-upstream package smoke clean
 
 help:
 	@echo "make search    install, run a hyperparameter search on digits"
@@ -36,6 +38,7 @@ help:
 	@echo "make bench     measure what the docs claim"
 	@echo "make bench-doctor  how often the training doctor is right"
 	@echo "make bench-gpu what monitors cost on a GPU, GPU_BACKENDS=\"$(GPU_BACKENDS)\""
+	@echo "make zoo       monitors, doctor and convert on models of others"
 	@echo "make docs      build the documentation site into build/site"
 	@echo "make clean     remove environments and caches (not your results)"
 
@@ -159,6 +162,19 @@ bench-gpu:
 	    KERAS_BACKEND=$$backend $(GPU_PYTHON) -m benchmarks.monitors \
 	        || exit 1; \
 	done
+
+# 130 models on each backend, in an environment of their own.
+zoo:
+	$(PYTHON) -m venv .venv-zoo
+	.venv-zoo/bin/python -m pip install --quiet \
+	    -e ".[zoo,tensorflow,jax,torch]" -c constraints/zoo.txt
+	.venv-zoo/bin/python -m pip install --quiet --no-deps keras-tcn \
+	    -c constraints/zoo.txt
+	for backend in torch tensorflow jax; do \
+	    KERAS_BACKEND=$$backend .venv-zoo/bin/python -m benchmarks.zoo \
+	        $(ZOO_ARGS) || exit 1; \
+	done
+	.venv-zoo/bin/python -m benchmarks.zoo.page
 
 docs: $(FILES) | $(VENV)/bin/python
 	$(PIP) -e ".[docs]" -c $(CONSTRAINTS)

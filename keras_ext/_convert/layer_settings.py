@@ -9,7 +9,7 @@ _FLAGS = ("supports_masking", "supports_jit", "autocast")
 
 
 def copy_settings(old: Any, new: Any) -> None:
-    """Copy flags, LoRA and the dtype policy.
+    """Copy flags, LoRA and the dtype policy; build what is built.
 
     Args:
         old: A layer.
@@ -22,6 +22,9 @@ def copy_settings(old: Any, new: Any) -> None:
         value = getattr(old, name, None)
         if value != getattr(new, name, None):
             setattr(new, name, value)
+    if isinstance(old, keras.Sequential) and old.built and not new.built:
+        # Made in a constructor, and called by a train step only.
+        new.build(old.input_shape)
     if getattr(old, "lora_enabled", False) and not new.lora_enabled:
         # Keras saves the kernel with the product of the factors added.
         new.enable_lora(old.lora_rank, lora_alpha=old.lora_alpha)

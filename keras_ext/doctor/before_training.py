@@ -57,9 +57,10 @@ def check(
 
     Raises:
         TypeError: If `model` is no Keras model.
-        ValueError: If `x` and `y` have no samples or different numbers of
-            them, if the model cannot be called with `x`, if its losses
-            cannot be computed for `y`, or if its backward pass fails.
+        ValueError: If `x` and `y` have no samples, if they are arrays with
+            different numbers of them, if the model cannot be called with `x`,
+            if its losses cannot be computed for `y`, or if its backward pass
+            fails.
 
     Example:
     >>> import keras, numpy as np

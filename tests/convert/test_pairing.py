@@ -58,6 +58,24 @@ class Noise(keras.layers.Layer):
         return self.drop(x * self.features, training=training)
 
 
+@registered
+class Augmented(keras.Model):
+    """Has layers that `call` does not use, but a train step may."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.augment = keras.Sequential(
+            [keras.layers.GaussianNoise(0.1, seed=1), keras.layers.ReLU()]
+        )
+        self.out = keras.layers.Dense(1)
+
+    def build(self, shape):
+        self.out.build(shape)
+
+    def call(self, x):
+        return self.out(x)
+
+
 def built_block():
     model = Block()
     model.build((None, N_IN))
@@ -203,6 +221,20 @@ def test_flags():
     new = converted(model)
     assert not new.layers[0].supports_masking
     assert not new.layers[1].supports_jit
+
+
+def test_layers_that_the_call_does_not_use(rng):
+    x, y = data(rng)
+    model = Augmented()
+    model.compile("adam", "mse")
+    fit(model, x, y)
+    model.augment(x, training=True)
+    new = converted(model)
+    assert isinstance(new.augment.layers[1], keras_ext.layers.ReLU)
+    assert_same_values(
+        [model.augment(x, training=True)], [new.augment(x, training=True)]
+    )
+    assert_trains_alike(model, new, x, y)
 
 
 def test_layers_in_another_order(rng):

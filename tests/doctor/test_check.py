@@ -497,6 +497,35 @@ def test_bad_input():
         check(model, X, np.zeros((64, 5, 7), int))
 
 
+class OneGraph(keras.utils.PyDataset):
+    """Yields the nodes and the edges of a graph."""
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        rng = np.random.default_rng(0)
+        nodes = rng.normal(size=(20, 6)).astype("float32")
+        return (nodes, rng.integers(0, 20, (2, 50))), rng.integers(0, 3, 20)
+
+
+def test_inputs_of_a_batch_may_differ_in_length():
+    class Graph(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.hidden = dense()
+            self.out = keras.layers.Dense(3, activation="softmax")
+
+        def call(self, inputs):
+            nodes, (sources, targets) = inputs[0], inputs[1]
+            h = ops.take(self.hidden(nodes), sources, axis=0)
+            return self.out(ops.segment_sum(h, targets, num_segments=20))
+
+    model = Graph()
+    model.compile("adam", SPARSE)
+    assert check(model, OneGraph()) == []
+
+
 class Maybe(keras.layers.Layer):
     """Has a second input that may be missing."""
 

@@ -18,7 +18,8 @@ def arrays_of(x: Any, y: Any, batch_size: int) -> tuple[Any, Any]:
         first batch.
 
     Raises:
-        ValueError: If there are no samples, or different numbers of them.
+        ValueError: If there are no samples, or different numbers of them
+            outside a batch that an iterable yields.
     """
     if x is None:
         raise ValueError("`x` must be given. Received: x=None")
@@ -31,10 +32,17 @@ def arrays_of(x: Any, y: Any, batch_size: int) -> tuple[Any, Any]:
         first = _first_batch(x)
         x, y, weights = keras.utils.unpack_x_y_sample_weight(first)
         x, y, weights = _as_arrays(x), _as_arrays(y), _as_arrays(weights)
-        _length(x, y)
+        # Like `fit`, which takes a graph's nodes and edges in one batch.
+        _lengths(x, y)
         return (x, y), (x, y, weights)
     x, y = _as_arrays(x), _as_arrays(y)
-    length = _length(x, y)
+    lengths = _lengths(x, y)
+    if len(lengths) > 1:
+        raise ValueError(
+            "`x` and `y` must have the same number of samples. "
+            f"Received: arrays of shapes {_shapes(x, y)}"
+        )
+    length = lengths.pop()
     rows = _spaced(length, batch_size)
 
     def take(array: np.ndarray | None) -> np.ndarray | None:
@@ -89,20 +97,19 @@ def _as_arrays(data: Any) -> Any:
     return np.asarray(data)
 
 
-def _length(x: Any, y: Any) -> int:
+def _lengths(x: Any, y: Any) -> set[int]:
+    """Return the different numbers of samples of the arrays."""
     arrays = [a for a in keras.tree.flatten((x, y)) if a is not None]
     lengths = {len(a) if a.ndim else 0 for a in arrays}
-    shapes = [a.shape for a in arrays]
-    if len(lengths) > 1:
-        raise ValueError(
-            "`x` and `y` must have the same number of samples. "
-            f"Received: arrays of shapes {shapes}"
-        )
     if lengths <= {0}:
         raise ValueError(
-            f"`x` must have samples. Received: arrays of shapes {shapes}"
+            f"`x` must have samples. Received: arrays of shapes {_shapes(x, y)}"
         )
-    return lengths.pop()
+    return lengths
+
+
+def _shapes(x: Any, y: Any) -> list[Any]:
+    return [a.shape for a in keras.tree.flatten((x, y)) if a is not None]
 
 
 def _spaced(length: int, count: int) -> np.ndarray:
