@@ -1,7 +1,7 @@
 """Logging the outputs of each layer's activation."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, TYPE_CHECKING
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class ActivationLogger(Monitor):
 
     def __init__(
         self,
-        every_n_steps: int | str = "auto",
+        every_n_steps: int | Literal["auto"] = "auto",
         layers: Sequence[str] | None = None,
         saturation: bool = True,
         moments: bool = True,

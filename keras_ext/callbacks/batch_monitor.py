@@ -1,7 +1,7 @@
 """Measuring the batches of data, and the loss of each step."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, TYPE_CHECKING
 
 import numpy as np
 
@@ -39,7 +39,9 @@ class BatchMonitor(Monitor):
     _TABLES = {"loss": "Loss"}
 
     def __init__(
-        self, every_n_steps: int | str = "auto", max_points: int | None = 4096
+        self,
+        every_n_steps: int | Literal["auto"] = "auto",
+        max_points: int | None = 4096,
     ):
         self.classes = 0
         self.running_mean = True

@@ -1,7 +1,7 @@
 """Logging the share of ReLU units that never fire."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, TYPE_CHECKING
 
 import numpy as np
 
@@ -91,7 +91,7 @@ class DeadReLULogger(Monitor):
 
     def __init__(
         self,
-        every_n_steps: int | str = "auto",
+        every_n_steps: int | Literal["auto"] = "auto",
         layers: Sequence[str] | None = None,
         mostly_dead: float | None = 0.9,
         max_points: int | None = 4096,

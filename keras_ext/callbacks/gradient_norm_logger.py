@@ -1,7 +1,7 @@
 """Logging the norms of each layer's gradient."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, TYPE_CHECKING
 
 import numpy as np
 
@@ -108,7 +108,7 @@ class GradientNormLogger(WeightMonitor):
 
     def __init__(
         self,
-        every_n_steps: int | str = "auto",
+        every_n_steps: int | Literal["auto"] = "auto",
         layers: Sequence[str] | None = None,
         vanishing: float | None = 1e-4,
         exploding: float | None = 1e3,

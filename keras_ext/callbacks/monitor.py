@@ -3,7 +3,7 @@
 import abc
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -92,7 +92,7 @@ class Monitor(keras.callbacks.Callback):
 
     def __init__(
         self,
-        every_n_steps: int | str = "auto",
+        every_n_steps: int | Literal["auto"] = "auto",
         layers: Sequence[str] | None = None,
         max_points: int | None = 4096,
     ):

@@ -6,7 +6,7 @@ import pathlib
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -107,7 +107,7 @@ class TrainingDoctor(MonitorOwner):
     def __init__(
         self,
         on_finding: OnFinding = "warn",
-        every_n_steps: int | str = "auto",
+        every_n_steps: int | Literal["auto"] = "auto",
         min_severity: str = "warning",
         rules: Sequence[Rule] = (),
     ):

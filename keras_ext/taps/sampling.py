@@ -3,6 +3,7 @@
 import bisect
 import sys
 from collections.abc import Sequence
+from typing import Literal
 
 # `"auto"`: from this step of a training on, measured steps have this distance.
 # Most faults show at the beginning of a training. A measured step of a narrow
@@ -27,7 +28,7 @@ class Sampling:
         first_step: The step of the training with which the epoch begins.
     """
 
-    def __init__(self, every_n_steps: int | str):
+    def __init__(self, every_n_steps: int | Literal["auto"]):
         self.every_n_steps = every_n_steps
         self.schedule: Sequence[tuple[int, int]] = SCHEDULE
         if isinstance(every_n_steps, int):

@@ -378,8 +378,7 @@ def test_a_training_that_ended_while_the_loss_fell():
     norms = tuple(fading * n for n in (1, 1, 1, 1, 1))
     assert diagnose(run(slow, norms)) == []
     assert diagnose(run(np.geomspace(2.3, 0.2, COUNT))) == []
-    (found,) = diagnose(run(np.geomspace(2.3, 1.0, COUNT)))
-    assert (found.problem, found.severity) == ("too_few_epochs", "info")
+    assert diagnose(run(np.geomspace(2.3, 1.0, COUNT))) == []
     # What is measured in such a run may heal.
     dead = {"dead_relu/dense_1": np.full(COUNT, 0.95)}
     assert diagnose(run(STUCK, **dead))[0].severity == "error"

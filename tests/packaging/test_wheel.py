@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.backend("torch"), pytest.mark.slow]
 HERE = pathlib.Path(__file__).parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = {"tensorflow", "jax", "torch", "mlflow", "tuner", "optuna", "all"}
-DEVELOPERS = {"dev", "docs"}
+DEVELOPERS = {"dev", "docs", "zoo"}
 
 
 def files_of(wheel):

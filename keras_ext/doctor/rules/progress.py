@@ -73,7 +73,6 @@ Can be wrong: a long warm-up; the finding is withdrawn afterwards.
 Only when training is over. Warning, if all of these hold:
   the training had {SHORT_TRAINING} epochs or more, else an info;
   the normalized improvement is below {LEARNED:.0%};
-    info instead: below {FAIR_IMPROVEMENT:.0%};
   the loss fell in each of the last epochs, by {LEARNING_PACE:.0%} an epoch;
   the gradient norm is above {LASTING:.0%} of that of the first epoch;
   the validation loss is at its lowest.
@@ -265,7 +264,7 @@ def too_few_epochs(summary: LearningSummary) -> Finding | None:
         not history.finished
         or summary.first_nonfinite is not None
         or summary.baseline is None
-        or summary.improvement >= FAIR_IMPROVEMENT
+        or summary.improvement > LEARNED
         or not summary.falls_steadily
     ):
         return None
@@ -286,7 +285,7 @@ def too_few_epochs(summary: LearningSummary) -> Finding | None:
         f"The training ended too early: after {summary.epochs} epochs the loss "
         f"still falls by {pace:.0%} an epoch."
     )
-    short = summary.epochs < SHORT_TRAINING or summary.improvement > LEARNED
+    short = summary.epochs < SHORT_TRAINING
     return finding_of(
         summary,
         "too_few_epochs",
