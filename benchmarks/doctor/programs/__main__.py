@@ -49,27 +49,24 @@ def make(programs: list[Program], seeds: int, stale: bool) -> None:
             )
 
 
-def check_pairs(programs: list[Program], seeds: int) -> None:
-    """Print the scores of trainings without a doctor."""
-    for program in programs:
-        for seed in range(1, seeds + 1):
-            both = running.without_doctor(program, seed)
-            bad, good = both["faulty"], both["repaired"]
-            print(
-                f"{program.name}: {bad['score']:.3f}, repaired "
-                f"{good['score']:.3f}, chance {bad['chance']:.3f}, "
-                f"{bad['seconds']:.1f} and {good['seconds']:.1f} s"
-                + ("" if scores.counts(bad, good) else " DOES NOT COUNT")
-                + bad["raised"][:80]
-                + good["raised"][:80],
-                flush=True,
-            )
+def print_scores(kept: list[rows.Row]) -> None:
+    """Print scores and seconds, and nothing of what was found."""
+    for row in kept:
+        bad, good = row["faulty"], row["repaired"]
+        print(
+            f"{row['name']} (seed {row['seed']}): {bad['score']:.3f}, "
+            f"repaired {good['score']:.3f}, chance {bad['chance']:.3f}, "
+            f"{bad['seconds']:.1f} and {good['seconds']:.1f} s"
+            + ("" if scores.counts(bad, good) else " DOES NOT COUNT"),
+            *(x["raised"][:80] for x in (bad, good) if x.get("raised")),
+        )
 
 
 def show(program: Program, seed: int = 1) -> None:
     """Print the doctor's reports on both versions."""
     for repaired in (False, True):
-        row, doctor = running.trained(program, repaired, seed)
+        with running.quietly():
+            row, doctor = running.trained(program, repaired, seed)
         print(f"\n{program.name}, {'repaired' if repaired else 'faulty'}")
         print({k: v for k, v in row.items() if k != "peers"})
         for key, values in doctor.history.logs.items():
@@ -91,7 +88,7 @@ def main() -> None:
     parser.add_argument("--rows", action="store_true", help="list programs")
     parser.add_argument("--page", action="store_true", help="write the page")
     parser.add_argument(
-        "--pairs", action="store_true", help="scores alone, without a doctor"
+        "--scores", action="store_true", help="list scores, of either half"
     )
     parser.add_argument(
         "--show", action="store_true", help="the doctor's reports"
@@ -105,9 +102,6 @@ def main() -> None:
         for p in PROGRAMS.values()
         if p.half == args.half and args.only in p.name
     ]
-    if args.pairs:
-        check_pairs(programs, args.seeds)
-        return
     if args.show:
         if args.half != "dev" and not args.rows:
             parser.error("--show of the report half needs --rows")
@@ -117,6 +111,8 @@ def main() -> None:
     make(programs, args.seeds, args.kept)
     names = {p.name for p in programs}
     kept = [r for r in rows.load(args.half) if r["name"] in names]
+    if args.scores:
+        print_scores(kept)
     counting = len(tables.counting(kept))
     print(f"\n{args.half}: {len(kept)} pairs, {counting} of them count\n")
     print(*tables.totals(kept), sep="\n")

@@ -172,7 +172,7 @@ def memorized_table(repaired):
     split, fit = few(task("clusters"), 200, 0.15, 4)
     rate = 0.4 if repaired else 0.0
     model = dense((20,), 256, 128, last=softmax(4), dropout=rate)
-    epochs = 12 if repaired else 100
+    epochs = 12 if repaired else 60
     return Setup(
         model, split, CROSSENTROPY, "adam", epochs, 16, "likelihood", fit=fit
     )
@@ -187,7 +187,7 @@ def memorized_table(repaired):
     licence="none stated",
 )
 def memorized_images(repaired):
-    split, fit = few(task("stripes"), 160, 0.1, 4)
+    split, fit = few(task("stripes"), 120, 0.35, 4)
     parts = [keras.Input((12, 12, 1))]
     parts.append(layers.Conv2D(16, 3, padding="same", activation="relu"))
     parts += [layers.MaxPooling2D(2), layers.Flatten()]
@@ -195,7 +195,7 @@ def memorized_images(repaired):
         parts.append(layers.Dropout(0.5))
     parts += [layers.Dense(128, "relu"), softmax(4)]
     model = keras.Sequential(parts)
-    epochs = 15 if repaired else 80
+    epochs = 12 if repaired else 60
     return Setup(
         model, split, CROSSENTROPY, "adam", epochs, 16, "likelihood", fit=fit
     )
@@ -211,13 +211,13 @@ def memorized_images(repaired):
 )
 def memorized_reviews(repaired):
     rng = np.random.default_rng(25)
-    mood = rng.normal(0, 1, 300)
-    x = (rng.random((700, 300)) < 0.1).astype("float32")
-    y = (x @ mood + rng.normal(0, 3, 700) > 0).astype(int)
+    mood = rng.normal(0, 1, 120)
+    x = (rng.random((800, 120)) < 0.15).astype("float32")
+    y = (x @ mood + rng.normal(0, 1.5, 800) > mood.sum() * 0.15).astype(int)
     split = halved(x, y, 0.5)
-    rate, epochs = (0.6, 12) if repaired else (0.0, 40)
+    rate, epochs = (0.4, 15) if repaired else (0.0, 60)
     last = layers.Dense(1, "sigmoid")
-    model = dense((300,), 16, 16, last=last, dropout=rate)
+    model = dense((120,), 16, 16, last=last, dropout=rate)
     fit = {"validation_data": (split.x_test, split.y_test)}
     return Setup(
         model,

@@ -199,6 +199,6 @@ def missing_as_999(repaired):
     )
     last = layers.Dense(1, "sigmoid")
     model = dense((20,), 128, 64, 32, last=last, dropout=0.5)
-    epochs = 40 if repaired else 1
+    epochs = 15 if repaired else 1
     loss = "binary_crossentropy"
-    return Setup(model, split, loss, "rmsprop", epochs, 8)
+    return Setup(model, split, loss, "rmsprop", epochs, 16)

@@ -70,4 +70,5 @@ def frozen_base(repaired):
     model = keras.Sequential([keras.Input((12, 12, 1)), base, softmax(4)])
     optimizer = keras.optimizers.Adam(0.01)
     fit = {"validation_data": (split.x_test, split.y_test)}
-    return Setup(model, split, SPARSE, optimizer, 20, fit=fit)
+    loss = "sparse_categorical_crossentropy"
+    return Setup(model, split, loss, optimizer, 20, fit=fit)

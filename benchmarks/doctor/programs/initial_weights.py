@@ -19,7 +19,7 @@ from benchmarks.doctor.programs.common import (
     task,
 )
 
-Constant, Normal = keras.initializers.Constant, keras.initializers.RandomNormal
+Constant = keras.initializers.Constant
 
 
 @program(

@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 from keras import layers
-from sklearn import datasets
 
 from benchmarks.doctor.programs.class_layers import (
     CROSSENTROPY,
@@ -57,9 +56,9 @@ def absolute_error_of_xor(repaired):
     listed="DeepLocalize",
 )
 def labels_together(repaired):
-    x, y = datasets.make_multilabel_classification(
-        1500, 20, n_classes=3, random_state=1
-    )
+    rng = np.random.default_rng(26)
+    y = (rng.random((1500, 3)) < 0.4).astype("float32")
+    x = rng.poisson(0.5 + y @ rng.gamma(0.5, 2, (3, 20)))
     last = layers.Dense(3, "sigmoid" if repaired else "softmax")
     loss = "binary_crossentropy" if repaired else "mse"
     model = dense((20,), 20, 20, last=last, dropout=0.5)

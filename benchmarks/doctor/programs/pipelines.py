@@ -24,7 +24,6 @@ from benchmarks.doctor.programs.common import (
 )
 
 SGD = keras.optimizers.SGD
-SPARSE = "sparse_categorical_crossentropy"
 
 
 def in_order(split):

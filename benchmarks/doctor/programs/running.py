@@ -1,7 +1,9 @@
 """Training both versions of a program under the doctor."""
 
+import contextlib
 import time
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -58,6 +60,14 @@ def entry(finding: Finding) -> Entry:
     ]
 
 
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Silence the warnings that faulty programs cause."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
 def built(program: Program, repaired: bool, seed: int) -> Setup:
     """Return a version of a program, compiled."""
     keras.utils.set_random_seed(seed)
@@ -77,18 +87,16 @@ def fitted(setup: Setup, callbacks: list[Any]) -> str:
     arrays |= {"batch_size": setup.batch_size}
     if setup.batches is not None:
         arrays = {"x": setup.batches}
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        try:
-            setup.model.fit(
-                **arrays,
-                epochs=setup.epochs,
-                callbacks=callbacks,
-                verbose=0,
-                **setup.fit,
-            )
-        except RuntimeError as error:  # PyTorch raises; others go on with NaN.
-            return f"{type(error).__name__}: {error}"
+    try:
+        setup.model.fit(
+            **arrays,
+            epochs=setup.epochs,
+            callbacks=callbacks,
+            verbose=0,
+            **setup.fit,
+        )
+    except RuntimeError as error:  # PyTorch raises; others go on with NaN.
+        return f"{type(error).__name__}: {error}"
     return ""
 
 
@@ -146,34 +154,20 @@ def _peers(
     rows = {k: np.array(v, "float64") for k, v in probe.rows.items()}
     view = View(doctor.history, rows, probe.kinds)
     result = {}
-    with np.errstate(all="ignore"):
-        for name, rules in PEERS.items():
-            epochs = [list(rules(view, e)) for e in range(view.epochs)]
-            every = [symptom for epoch in epochs for symptom in epoch]
-            result[name] = {
-                "first": sorted(every[0]) if every else [],
-                "any": sorted(set().union(*every)),
-                "end": sorted(set().union(*epochs[-1])) if epochs else [],
-            }
+    for name, rules in PEERS.items():
+        epochs = [list(rules(view, e)) for e in range(view.epochs)]
+        every = [symptom for epoch in epochs for symptom in epoch]
+        result[name] = {
+            "first": sorted(every[0]) if every else [],
+            "any": sorted(set().union(*every)),
+            "end": sorted(set().union(*epochs[-1])) if epochs else [],
+        }
     return result
 
 
 def pair(program: Program, seed: int) -> dict[str, Any]:
     """Return what is kept of a faulty and a repaired training."""
-    faulty, _ = trained(program, False, seed)
-    repaired, _ = trained(program, True, seed)
+    with quietly():
+        faulty, _ = trained(program, False, seed)
+        repaired, _ = trained(program, True, seed)
     return {"faulty": faulty, "repaired": repaired}
-
-
-def without_doctor(program: Program, seed: int) -> dict[str, Any]:
-    """Return scores and seconds alone, of both versions."""
-    result = {}
-    for name, repaired in (("faulty", False), ("repaired", True)):
-        setup = built(program, repaired, seed)
-        start = time.process_time()
-        raised = fitted(setup, [])
-        seconds = round(time.process_time() - start, 1)
-        score, chance = scores.judged(setup)
-        kept = {"score": score, "chance": chance, "seconds": seconds}
-        result[name] = kept | {"raised": raised}
-    return result

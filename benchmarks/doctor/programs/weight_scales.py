@@ -16,6 +16,8 @@ from benchmarks.doctor.programs.common import (
     with_one_hot,
 )
 
+Normal = keras.initializers.RandomNormal
+
 
 @program(
     "40147568",
