@@ -130,7 +130,7 @@ def binary_loss_of_logits(repaired):
     parts = [keras.Input((8, 8, 1))]
     for _ in range(2):
         parts.append(layers.Conv2D(16, 3, padding="same", activation="relu"))
-        parts.append(layers.AveragePooling2D())
+        parts.append(layers.AveragePooling2D(2))
     last = softmax() if repaired else layers.Dense(10)
     parts += [layers.Flatten(), layers.Dense(64, "relu"), last]
     loss = CROSSENTROPY if repaired else "binary_crossentropy"

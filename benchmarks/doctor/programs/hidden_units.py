@@ -23,24 +23,22 @@ Normal = keras.initializers.RandomNormal
 @program(
     "AUTOTRAINER, motivating example of dying ReLU",
     "Dozens of narrow ReLU layers",
-    "Another initialization and batch normalization",
+    "SELU and an initialization that suits it",
     "dying_relu vanishing_gradient",
     "symmetric_units underfitting learning_rate_too_low",
     listed="AUTOTRAINER",
     licence="none stated",
 )
 def dozens_of_relu_layers(repaired):
-    parts = [keras.Input((64,))]
-    for _ in range(14):
-        start = "he_uniform" if repaired else "glorot_uniform"
-        parts.append(layers.Dense(16, kernel_initializer=start))
-        if repaired:
-            parts.append(layers.BatchNormalization())
-        parts.append(layers.ReLU())
-    model = keras.Sequential([*parts, softmax()])
+    model = dense(
+        (64,),
+        *[12] * 24,
+        last=softmax(),
+        activation="selu" if repaired else "relu",
+        kernel_initializer="lecun_normal" if repaired else "glorot_uniform",
+    )
     split = with_one_hot(task("digits", "minmax"), 10)
-    optimizer = Adam(1e-3)
-    return Setup(model, split, CROSSENTROPY, optimizer, 15)
+    return Setup(model, split, CROSSENTROPY, Adam(2e-3), 15)
 
 
 @program(
@@ -171,7 +169,7 @@ def exploding_layer(repaired):
 def gru_with_relu(repaired):
     activation = "tanh" if repaired else "relu"
     parts = [keras.Input((20, 1))]
-    for n, more in ((8, True), (4, False)):
+    for n, more in ((8, True), (4, True), (4, True), (8, False)):
         parts.append(layers.GRU(n, activation, return_sequences=more))
     model = keras.Sequential([*parts, layers.Dense(1)])
     optimizer = Adam(0.02)
@@ -208,7 +206,7 @@ def lstm_with_relu(repaired):
 )
 def exponential_units(repaired):
     activation = "relu" if repaired else "exponential"
-    model = dense((8,), 64, 32, last=layers.Dense(1), activation=activation)
+    model = dense((8,), 128, 64, last=layers.Dense(1), activation=activation)
     optimizer = Adam(3e-3)
     return Setup(model, task("friedman"), "mse", optimizer, 20, score="r2")
 

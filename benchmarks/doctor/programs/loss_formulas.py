@@ -133,7 +133,7 @@ def logarithm_of_zero(repaired):
 def unstable_entropy(repaired):
     initializer = "he_normal"
     if not repaired:
-        initializer = keras.initializers.RandomNormal(stddev=0.4)
+        initializer = keras.initializers.RandomNormal(stddev=1.0)
     last = layers.Dense(10, None if repaired else "softmax")
     loss = entropy_by_hand
     if repaired:

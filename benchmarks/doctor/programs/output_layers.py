@@ -42,7 +42,7 @@ def network_packets(repaired):
     )
     model = dense((30,), 12, 12, last=last, kernel_initializer="random_normal")
     split = standardized(split) if repaired else split
-    return Setup(model, split, "binary_crossentropy", "adam", 25, 8)
+    return Setup(model, split, "binary_crossentropy", "adam", 10, 16)
 
 
 @program(
@@ -187,7 +187,7 @@ def one_sigmoid_for_ten(repaired):
     listed="TheDeepChecker",
 )
 def whitened_images(repaired):
-    split = standardized(task("digits"))
+    split = task("digits")
     split = changed(split, y=split.x, y_test=split.x_test)
     last = layers.Dense(64, None if repaired else "sigmoid")
     loss = "mse" if repaired else "binary_crossentropy"

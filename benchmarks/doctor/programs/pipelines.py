@@ -42,11 +42,11 @@ def in_order(split):
     listed="DeepFD",
 )
 def one_class_then_the_other(repaired):
-    split = task("moons")
+    split = task("breast_cancer")
     split = split if repaired else in_order(split)
-    model = dense((2,), 32, 16, last=layers.Dense(1, "sigmoid"))
+    model = dense((30,), 32, 16, last=layers.Dense(1, "sigmoid"))
     fit = {"shuffle": repaired}
-    optimizer = keras.optimizers.Adam(0.01)
+    optimizer = SGD(0.3)
     return Setup(
         model, split, "binary_crossentropy", optimizer, 20, 16, fit=fit
     )
@@ -64,8 +64,8 @@ def words_in_order(repaired):
     split = topics()
     split = split if repaired else in_order(split)
     model = dense((150,), 16, last=softmax(8), activation=None)
-    optimizer, fit = SGD(0.2), {"shuffle": repaired}
-    return Setup(model, split, CROSSENTROPY, optimizer, 8, 8, fit=fit)
+    optimizer, fit = SGD(0.5), {"shuffle": repaired}
+    return Setup(model, split, CROSSENTROPY, optimizer, 2, 8, fit=fit)
 
 
 @program(
@@ -179,8 +179,8 @@ def heavy_noise(repaired):
 def noisy(samples):
     """Return few samples of many features, of which most are noise."""
     rng = np.random.default_rng(22)
-    x = rng.normal(size=(samples, 60))
-    y = x[:, 0] + x[:, 1] + rng.normal(0, 1.5, samples) > 0
+    x = rng.normal(size=(samples, 100))
+    y = x[:, 0] + x[:, 1] + rng.normal(0, 1, samples) > 0
     return halved(x, y.astype(int), 0.4)
 
 
@@ -197,10 +197,10 @@ def validation_in_training(repaired):
     n = len(split.x) // 2
     seen = (split.x[:n], split.y[:n])
     unseen = (split.x_test[:n], split.y_test[:n])
-    model = dense((60,), 64, last=layers.Dense(1, "sigmoid"), dropout=0.3)
+    model = dense((100,), 64, last=layers.Dense(1, "sigmoid"), dropout=0.3)
     fit = {"validation_data": unseen if repaired else seen}
     loss = "binary_crossentropy"
-    return Setup(model, split, loss, "adam", 25, score="honesty", fit=fit)
+    return Setup(model, split, loss, "adam", 7, score="honesty", fit=fit)
 
 
 @program(
@@ -222,6 +222,6 @@ def repeated_before_the_split(repaired):
         fit = {"validation_data": (x[cut:], y[cut:])}
         x, y = x[:cut], y[:cut]
     split = changed(split, x=x, y=y)
-    model = dense((60,), 64, last=layers.Dense(1, "sigmoid"), dropout=0.3)
+    model = dense((100,), 64, last=layers.Dense(1, "sigmoid"), dropout=0.3)
     loss = "binary_crossentropy"
-    return Setup(model, split, loss, "adam", 15, score="honesty", fit=fit)
+    return Setup(model, split, loss, "adam", 3, score="honesty", fit=fit)

@@ -96,8 +96,11 @@ def counts(faulty: dict, repaired: dict) -> bool:
     """Return whether the fault shows in what two versions have reached.
 
     The repaired version is better than the best constant answer by `GOOD`.
-    The faulty one has lost at least the share `LOST` of that improvement.
+    The faulty one has lost at least the share `LOST` of that improvement. A
+    version that the backend raises at was not trained, and does not count.
     """
+    if faulty.get("raised") or repaired.get("raised"):
+        return False
     gain = repaired["score"] - repaired["chance"]
     return (
         gain >= GOOD and faulty["score"] - faulty["chance"] <= (1 - LOST) * gain

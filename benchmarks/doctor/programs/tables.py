@@ -101,6 +101,8 @@ def said(row: Row) -> str:
     """Return what the doctor said of a faulty version, in a few words."""
     program = PROGRAMS[row["name"]]
     first = named(row["faulty"])
+    if row["faulty"].get("raised"):
+        return f"nothing: {row['backend']} refuses it"
     if not scores.counts(row["faulty"], row["repaired"]):
         return "does not count"
     if not first:

@@ -115,7 +115,7 @@ def tiny_weights(repaired):
     listed="TheDeepChecker",
 )
 def unsuitable_convolutions(repaired):
-    start = "he_normal" if repaired else Normal(mean=-0.3, stddev=0.5)
+    start = "he_normal" if repaired else Normal(mean=-1.0, stddev=0.5)
     last = softmax(4)
     model = conv((12, 12, 1), 8, 16, 16, last=last, kernel_initializer=start)
     loss = "sparse_categorical_crossentropy"
