@@ -8,15 +8,15 @@ from benchmarks.doctor.programs import (
     hidden_units as hidden_units,
     initial_weights as initial_weights,
     input_scales as input_scales,
-    labels as labels,
     loss_formulas as loss_formulas,
-    losses as losses,
     output_layers as output_layers,
     pipelines as pipelines,
     rates_too_high as rates_too_high,
     rates_too_low as rates_too_low,
     softmax_units as softmax_units,
     target_scales as target_scales,
+    unfit_losses as unfit_losses,
     weight_scales as weight_scales,
+    wrong_labels as wrong_labels,
 )
 from benchmarks.doctor.programs.common import PROGRAMS as PROGRAMS
