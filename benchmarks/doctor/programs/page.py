@@ -19,7 +19,8 @@ GitHub, and the mutants of DeepCrime and TheDeepChecker. Most of them are in
 the benches of DeepLocalize, DeepFD, NeuraLint, DEFault, TheDeepChecker, UMLAUT,
 AUTOTRAINER or dl-fl-repair. The programs are rebuilt small, in our own words,
 on generated data or scikit-learn's. The right labels were written down before
-the first run.
+the first run and stayed. The sizes of some programs changed after it, so that
+the fault shows and the repaired version is healthy.
 
     {command} --half dev
     {command} --half report
@@ -36,7 +37,8 @@ cross-entropy of numbers outside [0, 1]. `--page` writes this page.
 
 - *A pair counts* if its fault shows on unseen data. The repaired version is
   better than the best constant answer by {good}. The faulty version has lost at
-  least {lost:.0%} of that improvement.
+  least {lost:.0%} of that improvement. A version that the backend raises at was
+  not trained, and does not count on that backend.
 - *The score* is accuracy, balanced accuracy for rare classes, and the explained
   variance for numbers. For overfitting it is the explained part of the classes'
   entropy. For a leak it is 1 less the accuracy by which validation flatters.
@@ -75,7 +77,7 @@ def write(with_report: bool) -> pathlib.Path:
         kept = load(half)
         if kept:
             text += [f"### Totals of the {half} half\n"]
-            text += [f"`{COMMAND} --half {half}`\n", *tables.totals(kept), ""]
+            text += [*tables.totals(kept), ""]
     text += ["## The programs\n", _ROWS]
     for half in HALVES:
         outcomes = {}
