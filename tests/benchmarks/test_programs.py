@@ -69,14 +69,13 @@ def test_programs_build(file):
         for repaired in (False, True):
             with running.quietly():
                 setup = running.built(kept, repaired, seed=1)
-                answer = setup.model.predict(setup.data.x[:2], verbose=0)
-            assert len(answer) == 2
-            x, y = setup.data.x, setup.data.y
+            split = setup.data
             assert isinstance(setup, Setup)
-            assert len(x) == len(y) > 3
-            assert len(setup.data.x_test) == len(setup.data.y_test)
-            assert setup.score in scores.SCORES
+            assert len(split.x) == len(split.y) > 3
+            assert len(split.x_test) == len(split.y_test)
+            assert setup.model.input_shape[1:] == split.x.shape[1:]
             assert setup.model.output_shape[0] is None
+            assert setup.score in scores.SCORES
 
 
 @pytest.mark.parametrize(
@@ -131,6 +130,7 @@ def test_totals_and_what_was_said():
     assert line == (
         "| the doctor | 3 | 33% (1) | 33% (1) | 67% (2) | 33% (1) |"
     )
+    assert list(tables.totals(kept))[-1].endswith("stopped: 2.")
     assert [tables.said(r) for r in kept] == [
         f"`{right}`",
         f"`{other}` (wrong)",

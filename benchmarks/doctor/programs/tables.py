@@ -25,10 +25,19 @@ def all_named(version: Row) -> set[str]:
     return {p for problem, _, more in found for p in (problem, *more)}
 
 
+def ever(version: Row) -> list[list]:
+    """Return the findings after each epoch in which they changed."""
+    return [found for _, found in version["epochs"]] + [version["end"]]
+
+
 def ever_alarmed(version: Row) -> bool:
     """Return whether there was a finding above info after any epoch."""
-    ever = [found for _, found in version["epochs"]] + [version["end"]]
-    return any(above_info(found) for found in ever)
+    return any(above_info(found) for found in ever(version))
+
+
+def ever_an_error(version: Row) -> bool:
+    """Return whether `on_finding="stop"` would have ended the training."""
+    return any(e[1] == "error" for found in ever(version) for e in found)
 
 
 def counting(kept: Iterable[Row]) -> list[Row]:
@@ -69,6 +78,8 @@ def totals(kept: list[Row]) -> Iterator[str]:
             lambda r, p, n=peer: bool(r["repaired"]["peers"][n]["any"]),
             lambda r, p, n=peer: bool(r["repaired"]["peers"][n]["end"]),
         )
+    stopped = sum(ever_an_error(r["repaired"]) for r in rows)
+    yield f"\nRepaired versions that an error would have stopped: {stopped}."
 
 
 Test = Callable[[Row, Program], bool]
