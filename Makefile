@@ -154,7 +154,11 @@ bench-doctor: $(VENV)/.test
 	    KERAS_BACKEND=torch $(BIN)/python -m benchmarks.doctor_bench \
 	        --cache build/doctor --half $$half --runs 250 && \
 	    $(BIN)/python -m benchmarks.doctor_bench \
-	        --replay build/doctor --half $$half || exit; \
+	        --replay build/doctor --half $$half && \
+	    KERAS_BACKEND=torch $(BIN)/python -m benchmarks.doctor.programs \
+	        --half $$half && \
+	    KERAS_BACKEND=jax $(BIN)/python -m benchmarks.doctor.programs \
+	        --half $$half --refused --page || exit; \
 	done
 
 bench-gpu:

@@ -341,6 +341,18 @@ def test_inputs_that_meet_no_new_weights_are_silent(facts):
     assert severity(unscaled_input(history(100 * NORMAL, **facts))) is None
 
 
+def test_ids_that_a_layer_of_ones_own_looks_up_are_silent():
+    ids = RNG.integers(0, 500, (64, 10))
+    table = LayerFacts(
+        "tokens/table", "TokenEmbedding", weight_std=0.1, is_entry=True
+    )
+    mask = dense("mask", is_entry=True)
+    for layers in ([table, head()], [mask, table, head()]):
+        assert unscaled_input(history(ids, layers=layers)) == []
+        assert unscaled_input(history(9.5 * ids, layers=layers)) != []
+    assert unscaled_input(history(ids)) != []
+
+
 def test_a_normalization_behind_the_first_layer_makes_it_an_info():
     norm = LayerFacts("norm", "BatchNormalization")
     first = dense(activation=None, is_normalized=True)

@@ -43,11 +43,17 @@ def dense(
     shape: tuple[int, ...],
     *units: int,
     last: Any,
-    activation: str = "relu",
+    activation: Any = "relu",
     first: tuple = (),
+    dropout: float = 0.0,
+    **options: Any,
 ) -> Any:
-    """Return a plain dense model."""
-    hidden = [layers.Dense(n, activation) for n in units]
+    """Return a plain dense model; options go to its hidden layers."""
+    hidden: list[Any] = []
+    for n in units:
+        hidden.append(layers.Dense(n, activation, **options))
+        if dropout:
+            hidden.append(layers.Dropout(dropout))
     return keras.Sequential([keras.Input(shape), *first, *hidden, last])
 
 

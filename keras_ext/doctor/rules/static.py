@@ -15,7 +15,7 @@ from keras_ext.doctor.rules.shared import (
     early_finding,
     is_normalized,
 )
-from keras_ext.doctor.run_history import LayerFacts, RunHistory
+from keras_ext.doctor.run_history import BatchFacts, LayerFacts, RunHistory
 
 # Root mean square of the inputs. Digits from 0 to 16 (7.8) train well, pixels
 # from 0 to 255 (70 and more) do not.
@@ -120,7 +120,7 @@ def unscaled_input(history: RunHistory) -> list[Finding]:
         or facts.normalizes_input
         or not layers
         or not layers[0].trainable
-        or layers[0].kind == "Embedding"
+        or _are_ids(batch, layers)
     ):
         return []
     rms = math.hypot(batch.x_mean, batch.x_std)
@@ -176,6 +176,15 @@ def unscaled_input(history: RunHistory) -> list[Finding]:
             facts, batch, "unscaled_input", None, severity, evidence, message
         )
     ]
+
+
+def _are_ids(batch: BatchFacts, layers: list[LayerFacts]) -> bool:
+    """Return whether the inputs are whole numbers that are looked up."""
+    if layers[0].kind == "Embedding":
+        return True
+    whole = all(float(x).is_integer() for x in (batch.x_low, batch.x_high))
+    entries = [layer for layer in layers if layer.is_entry] or layers[:1]
+    return whole and any("Embedding" in layer.kind for layer in entries)
 
 
 def unscaled_target(history: RunHistory) -> list[Finding]:
