@@ -1,7 +1,7 @@
 """Logging the outputs of each layer's activation."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 

@@ -1,7 +1,7 @@
 """Measuring the batches of data, and the loss of each step."""
 
 from collections.abc import Callable
-from typing import Any, Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 

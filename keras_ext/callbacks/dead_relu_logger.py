@@ -1,7 +1,7 @@
 """Logging the share of ReLU units that never fire."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 

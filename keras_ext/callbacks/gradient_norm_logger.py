@@ -1,7 +1,7 @@
 """Logging the norms of each layer's gradient."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 

@@ -32,8 +32,8 @@ class LayerFacts:
             Activations, normalizations and layers without weights are passed
             over if they have one input. `"output"` is the model's output,
             `"?"` is unknown. `None` if nothing is known.
-        is_entry: Whether it belongs to a first layer with weights after an
-            input of the model. No layer of a subclassed model does.
+        is_entry: Whether it belongs to a first trained layer after an input
+            of the model. No layer of a subclassed model does.
         is_normalized: Whether a normalization takes its output.
         dropout: The drop rate of a dropout layer, or of a layer's inputs.
         penalty: The largest factor of its L1 and L2 regularizers.

@@ -232,7 +232,9 @@ def test_what_a_layer_feeds():
 def test_the_entries_of_a_model():
     image, time = keras.Input((8,)), keras.Input((1,))
     encoder = keras.Sequential([dense(4, name="in"), dense(4, name="on")])
-    x = encoder(LAYERS.BatchNormalization()(image))
+    scale = ext_layers.Standardization()
+    scale.adapt(np.ones((4, 8)))
+    x = encoder(LAYERS.BatchNormalization()(scale(image)))
     gate = dense(4, name="gate")(dense(4, name="time")(time))
     model = keras.Model([image, time], dense(2, name="out")(x * gate))
     paths = {la.path for la in facts_of(model).layers if la.is_entry}

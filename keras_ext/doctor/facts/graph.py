@@ -371,7 +371,7 @@ def _units_of_chain(model: Any) -> int | None:
 
 
 def entries_of(model: Any) -> set[int]:
-    """Return the ids of the first layers with weights after each input.
+    """Return the ids of the first trained layers after each input.
 
     Normalizations are passed over. Nothing is known of custom code: a layer
     of one's own is an entry as a whole, a subclassed model has none.
@@ -385,7 +385,7 @@ def _is_opaque(model: Any) -> bool:
 
 def _entries(layer: Any) -> set[int]:
     if _is_opaque(layer):
-        return {id(layer)} if layer.weights else set()
+        return {id(layer)} if layer.trainable_variables else set()
     if is_chain(layer):
         return next(filter(None, map(_entries_in, layer.layers)), set())
     reached = {id(producer(tensor)[0]) for tensor in layer.inputs}

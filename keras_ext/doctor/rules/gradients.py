@@ -47,7 +47,7 @@ Can be wrong: losses that are tiny by nature.
     "vanishing_gradient": f"""
 Only in runs that do not learn, with {MIN_LAYERS} layers with weights or more.
 Error: the gradient norm of each layer at the model's inputs is below
-  {VANISHED:g} of the last layer's. Inputs above 1 are scaled to 1.
+  {VANISHED:g} of the last layer's.
 Error: below {VANISHED_IF_FAILING:g} of the last layer's, in a run that fails.
 Error: activations that shrink to {VANISHED:g} through the layers.
 Earliest: {MIN_EPOCHS} epochs, or {HAD_TIME:.0%} of training.
@@ -172,12 +172,11 @@ def vanishing_gradient(summary: LearningSummary) -> Finding | None:
         return None
     threshold = VANISHED_IF_FAILING if summary.fails else VANISHED
     front = _front(summary, layers)
-    scale = _input_scale(summary)
     # At the start, or all the time: a vanished gradient kills units later.
     for extent in (slice(0, 1), slice(0, 3), slice(None)):
         values = _medians([found[x][extent] for x in [*front, layers[-1]]])
         norm, last = float(values[:-1].max()), float(values[-1])
-        ratio = norm / scale / last if last > 0 else 1.0
+        ratio = norm / last if last > 0 else 1.0
         if ratio <= threshold:
             break
     else:
@@ -206,15 +205,6 @@ def _front(summary: LearningSummary, layers: list[str]) -> list[str]:
     entries = {x.path for x in summary.history.facts.layers if x.is_entry}
     front = [layer for layer in layers if layer in entries]
     return front or layers[: max(len(layers) // 3, 1)]
-
-
-def _input_scale(summary: LearningSummary) -> float:
-    """Return the scale of the inputs, by which gradients of entries grow."""
-    batch = summary.history.batch
-    if batch is None or summary.history.facts.normalizes_input:
-        return 1.0
-    scale = float(np.hypot(batch.x_mean, batch.x_std))
-    return max(scale, 1.0) if np.isfinite(scale) else 1.0
 
 
 def _vanishing_activations(summary: LearningSummary) -> Finding | None:
