@@ -49,9 +49,9 @@ def test_the_wheel_has_the_package_and_nothing_else(files):
         if path.is_file() and "__pycache__" not in path.parts
     }
     of_searches = {
-        f"keras_ext/tuning/{path.name}"
-        for path in (ROOT / "tuning").iterdir()
-        if path.is_file()
+        f"keras_ext/{path.relative_to(ROOT)}"
+        for path in (ROOT / "tuning").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
     }
     information = {name for name in files if ".dist-info/" in name}
     assert {name.partition("/")[2] for name in information} == {
