@@ -14,6 +14,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Processes of tests share the processors; threads that wait for each other
 # would take what is left.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Where the processor has no AVX-512, TensorFlow convolves channels first only
+# with oneDNN, which it leaves off there. With oneDNN's kernels for AVX2, the
+# backward pass of PyTorch 2.13's convolutions aborts on some AMD processors.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+if os.environ["KERAS_BACKEND"] == "torch":
+    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "SSE41")
 # Models of tests take longer to compile than to train, and many are the same.
 if os.environ["KERAS_BACKEND"] == "jax":
     os.environ.setdefault(

@@ -1,7 +1,6 @@
 """Facts of models that are known beforehand."""
 
 import functools
-import time
 
 import keras
 import numpy as np
@@ -552,14 +551,3 @@ def test_nothing_is_raised(monkeypatch):
     assert [la.path for la in facts.layers] == ["a"]
     assert facts.outputs == ()
     assert facts.parameters == 56
-
-
-def test_it_is_quick():
-    model = sequential(*[dense(64) for _ in range(30)], shape=(64,))
-    facts_of(model)
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        facts_of(model)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.05
