@@ -13,6 +13,7 @@ is skipped, so an interrupted run continues.
 import argparse
 import hashlib
 import json
+import math
 import os
 import pathlib
 import signal
@@ -83,7 +84,7 @@ def main() -> None:
     order = registry.all_models()
     # The fast models first, for runs that are interrupted.
     known = page.read("torch")
-    seconds = {n: known.get(n, {}).get("seconds", 0.0) for n in order}
+    seconds = {n: known.get(n, {}).get("seconds", math.inf) for n in order}
     todo = [
         name
         for name in sorted(chosen, key=seconds.__getitem__)
