@@ -5,6 +5,7 @@ python -m benchmarks.zoo.page
 
 import json
 import pathlib
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -243,6 +244,7 @@ def _findings(names: Any, results: dict[str, Rows]) -> Iterator[str]:
 
 def _escaped(text: str) -> str:
     """Return an error's text as Markdown shows it."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)  # a terminal's colours
     for sign in "\\`*_<>[]|":
         text = text.replace(sign, "\\" + sign)
     return "".join(c for c in text if c.isprintable()) or "no reason"
