@@ -28,7 +28,8 @@ built-ins, and a fresh process loads the result.
 {checks}
 
 A cell counts the models that pass, of those to which the check applies.
-{measured} {faults}
+{measured}
+{faults}
 
 ## Plain Keras
 
