@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 import keras_ext
-from benchmarks.zoo import conversion, runs, verdicts
+from benchmarks.zoo import conversion, registry, runs, verdicts
 from keras_ext.callbacks import (
     ActivationLogger,
     DeadReLULogger,
@@ -142,26 +142,26 @@ def _is_ours(warning: Any) -> bool:
 
 def _keys(name: str, source: str, logger: GradientNormLogger) -> Row:
     """Compare the keys and norms with the gradients of a plain first step."""
-    case = runs.made(name, source)
-    if keras.config.backend() == "tensorflow":
-        case.model.run_eagerly = True  # Faster than to trace for one step.
-    first = runs.FirstStep()
-    with first.recording(case.model):
-        runs.train(case, [], steps=1)
     steps = logger.steps
     reported = {
         key.removeprefix("grad_norm/"): values
         for key, values in steps.items()
         if key.startswith("grad_norm/")
     }
-    whole = reported.pop("global", np.array([np.nan]))
+    whole = reported.pop("global", np.array([np.nan]))[0]
+    # TensorFlow runs one step faster than it traces one. But some models
+    # compute in another way when they are traced, as the logger saw them.
+    eager = keras.config.backend() == "tensorflow"
+    case, first = _first_step(name, source, eager)
+    if eager and not np.isclose(whole, first.global_norm, rtol=verdicts.NORM):
+        case, first = _first_step(name, source, eager=False)
     expected = [first.norm_of(vs) for vs in owners(case.model)]
     used = sorted(norm for norm in expected if norm)
     found = sorted(values[0] for values in reported.values() if values[0] > 0)
     global_norm = first.global_norm
     row: Row = {
         "norm": float(f"{global_norm:.6g}"),
-        "norm_off": float(f"{abs(whole[0] - global_norm) / global_norm:.2g}"),
+        "norm_off": float(f"{abs(whole - global_norm) / global_norm:.2g}"),
         "owners": len(expected),
         "used": len(used),
         "keys": len(reported),
@@ -182,6 +182,19 @@ def _keys(name: str, source: str, logger: GradientNormLogger) -> Row:
         )
         row["keys_off"] = float(f"{row['keys_off']:.2g}")
     return row
+
+
+def _first_step(
+    name: str, source: str, eager: bool
+) -> tuple[registry.Case, runs.FirstStep]:
+    """Train one step without monitors, and record its gradients."""
+    case = runs.made(name, source)
+    if eager:
+        case.model.run_eagerly = True
+    first = runs.FirstStep()
+    with first.recording(case.model):
+        runs.train(case, [], steps=1)
+    return case, first
 
 
 def owners(model: Any) -> list[list[Any]]:

@@ -5,6 +5,7 @@ python -m benchmarks.zoo.page
 
 import json
 import pathlib
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -26,8 +27,9 @@ built-ins, and a fresh process loads the result.
 
 {checks}
 
-A cell counts the models that pass, of those to which the check applies. Not
-each model is measured on each backend. {faults}
+A cell counts the models that pass, of those to which the check applies.
+{measured}
+{faults}
 
 ## Plain Keras
 
@@ -102,6 +104,7 @@ def page(results: dict[str, Rows]) -> str:
             count=len(names),
             sources=len(sources),
             checks="\n".join(_summary(ours, judged)),
+            measured=_measured(len(names), results),
             of_keras="\n".join(_summary(OF_KERAS, judged)),
             faults="[Faults](#faults) are listed below."
             if len(faults) > 1
@@ -132,6 +135,17 @@ def _names(results: dict[str, Rows]) -> dict[str, str]:
         names |= {name: row["source"] for name, row in rows.items()}
     order = list(dict.fromkeys(names.values()))
     return dict(sorted(names.items(), key=lambda x: order.index(x[1])))
+
+
+def _measured(count: int, results: dict[str, Rows]) -> str:
+    parts = [
+        f"{len(rows)} on {BACKENDS[backend]}"
+        for backend, rows in results.items()
+        if len(rows) < count
+    ]
+    if not parts:
+        return "Each model is measured on each backend."
+    return f"Not each model is measured on each backend: {', '.join(parts)}."
 
 
 def _summary(checks: Iterable[str], judged: Any) -> Iterator[str]:
@@ -243,6 +257,7 @@ def _findings(names: Any, results: dict[str, Rows]) -> Iterator[str]:
 
 def _escaped(text: str) -> str:
     """Return an error's text as Markdown shows it."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)  # a terminal's colours
     for sign in "\\`*_<>[]|":
         text = text.replace(sign, "\\" + sign)
     return "".join(c for c in text if c.isprintable()) or "no reason"

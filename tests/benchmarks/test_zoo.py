@@ -8,10 +8,12 @@ import copy
 import json
 
 import keras
+import numpy as np
 import pytest
 
-from benchmarks.zoo import conversion, measure, page, registry
-from benchmarks.zoo.verdicts import CHECKS, verdicts
+from benchmarks.zoo import conversion, measure, page, registry, runs
+from benchmarks.zoo.verdicts import CHECKS, NORM, verdicts
+from keras_ext.callbacks import GradientNormLogger
 from tests.doc_pages import ROOT
 
 MODELS = {
@@ -39,6 +41,26 @@ def test_monitors_and_convert_keep_a_model(name, tmp_path):
         check: found[check] for check in CHECKS if not found[check].passed
     } == {}
     assert not row["fails"]
+
+
+@pytest.mark.backend("tensorflow")
+def test_norms_are_those_of_the_compiled_step(monkeypatch):
+    import tensorflow as tf
+
+    class OtherwiseWhenTraced(keras.layers.Dense):
+        def call(self, inputs):
+            return super().call(inputs) * (1 if tf.executing_eagerly() else 2)
+
+    def make(name, source):
+        model = keras.Sequential([keras.Input((3,)), OtherwiseWhenTraced(1)])
+        model.compile("sgd", "mse")
+        return registry.Case(model, np.ones((8, 3)), np.ones((8, 1)))
+
+    monkeypatch.setattr(registry, "make", make)
+    logger = GradientNormLogger(1)
+    runs.train(runs.made("", ""), [logger])
+    row = measure._keys("", "", logger)
+    assert row["norm_off"] <= NORM and row["keys_off"] <= NORM
 
 
 @pytest.fixture(scope="module")
