@@ -15,8 +15,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # would take what is left.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Where the processor has no AVX-512, TensorFlow convolves channels first only
-# with oneDNN, which it leaves off there. With oneDNN's kernels for AVX2, the
-# backward pass of PyTorch 2.13's convolutions aborts on some AMD processors.
+# with oneDNN, which it leaves off there. And there PyTorch 2.13 corrupts the
+# memory in the backward pass of a 1x1 convolution with strides and channels
+# last, without Keras, too: oneDNN's kernels for AVX2 do.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 if os.environ["KERAS_BACKEND"] == "torch":
     os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "SSE41")
